@@ -1,0 +1,18 @@
+"""From a photograph to upright face crops, and back into the photograph."""
+
+from facecycle_cli.faces.alignment import TEMPLATE, Alignment
+from facecycle_cli.faces.backend import BACKENDS, FaceBackend, load_backend
+from facecycle_cli.faces.errors import FaceError, NoFaceError
+from facecycle_cli.faces.face import Face, HeadPose
+
+__all__ = [
+    "BACKENDS",
+    "TEMPLATE",
+    "Alignment",
+    "Face",
+    "FaceBackend",
+    "FaceError",
+    "HeadPose",
+    "NoFaceError",
+    "load_backend",
+]

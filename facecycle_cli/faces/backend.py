@@ -1,0 +1,47 @@
+"""What every way of finding faces offers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from facecycle_cli.faces.errors import FaceError
+from facecycle_cli.faces.face import Face
+
+__all__ = ["BACKENDS", "FaceBackend", "load_backend"]
+
+BACKENDS = ("mesh", "face-alignment")
+
+
+class FaceBackend(Protocol):
+    """Finds and measures the faces of pictures."""
+
+    name: str
+
+    def detect(self, images: Sequence[np.ndarray], *, min_face: int = 24) -> list[list[Face]]:
+        """All faces of each picture, largest first.
+
+        Args:
+            images: RGB uint8 (H, W, 3) arrays; their sizes may differ.
+            min_face: height in pixels below which a face is not reported.
+        """
+        ...
+
+
+def load_backend(name: str = "mesh", *, threads: int | None = None) -> FaceBackend:
+    """The backend of that name. Its networks are opened when first used.
+
+    Args:
+        name: "mesh" or "face-alignment" (an optional extra).
+        threads: CPU threads of one call; None: all cores.
+
+    Raises:
+        FaceError: there is no such backend, or what it needs is not installed.
+    """
+    if name == "mesh":
+        from facecycle_cli.faces.mesh_backend import MeshBackend
+
+        return MeshBackend(threads=threads)
+    raise FaceError(f"no face backend named {name!r} (there are: {', '.join(BACKENDS)})")

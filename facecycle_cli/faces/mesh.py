@@ -1,0 +1,110 @@
+"""Dense landmarks with MediaPipe Face Mesh (Kartynnik et al., "Real-time Facial Surface Geometry from
+Monocular Video on Mobile GPUs", 2019)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from facecycle_cli.faces.resample import invert_affine, warp_antialiased
+from facecycle_cli.faces.sessions import Network
+
+__all__ = ["FaceMesh", "Region"]
+
+_INPUT = 192
+_MARGIN = 1.5  # side of the network's crop over the side of the face's box
+_BATCH = 32
+_RIGHT_EYE, _LEFT_EYE = (33, 133), (362, 263)
+
+
+@dataclass(frozen=True)
+class Region:
+    """A square part of a picture, turned: what the mesh network is given to look at.
+
+    Attributes:
+        centre: (x, y) in picture pixels.
+        side: its side in picture pixels.
+        angle: how far it is turned, radians, clockwise as seen (y points down).
+    """
+
+    centre: tuple[float, float]
+    side: float
+    angle: float
+
+    @classmethod
+    def from_box(cls, box: np.ndarray, eyes: np.ndarray) -> Region:
+        """Around a detector's box, level with its two eyes (2, 2): image-left, image-right."""
+        x0, y0, x1, y1 = (float(v) for v in box)
+        dx, dy = (float(v) for v in eyes[1] - eyes[0])
+        side = _MARGIN * max(x1 - x0, y1 - y0)
+        return cls(((x0 + x1) / 2, (y0 + y1) / 2), side, math.atan2(dy, dx))
+
+    @classmethod
+    def from_landmarks(cls, landmarks: np.ndarray) -> Region:
+        """Around landmarks (468, 2 or 3) found earlier, level with their eyes."""
+        points = landmarks[:, :2].astype(np.float64)
+        across = points[_LEFT_EYE, :].mean(0) - points[_RIGHT_EYE, :].mean(0)
+        angle = math.atan2(across[1], across[0])
+        turn = _rotation(angle)
+        level = points @ turn  # coordinates along the region's own axes
+        low, high = level.min(0), level.max(0)
+        x, y = turn @ ((low + high) / 2)
+        return cls((float(x), float(y)), _MARGIN * float((high - low).max()), angle)
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """(2, 3) float64: picture pixels -> pixels of the network's input."""
+        linear = _rotation(self.angle).T * (_INPUT / self.side)
+        middle = (_INPUT - 1) / 2
+        return np.column_stack([linear, middle - linear @ self.centre])
+
+
+class FaceMesh:
+    """Finds the 468 points of MediaPipe's mesh in given regions of pictures.
+
+    Args:
+        threads: CPU threads of one call; None: all cores.
+    """
+
+    def __init__(self, *, threads: int | None = None) -> None:
+        self._network = Network("face_mesh_468.onnx", threads)
+
+    def locate(
+        self, images: Sequence[np.ndarray], regions: Sequence[Region]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Landmarks of the face in each region; `images[i]` belongs to `regions[i]`.
+
+        Returns:
+            landmarks: (N, 468, 3) float32, x and y in picture pixels, z in the same unit, negative
+                towards the camera;
+            presence: (N,) float32, 0..1, how sure the network is that this is a face at all.
+        """
+        count = len(regions)
+        landmarks = np.empty((count, 468, 3), np.float32)
+        presence = np.empty(count, np.float32)
+        for start in range(0, count, _BATCH):
+            part = slice(start, min(count, start + _BATCH))
+            matrices = [region.matrix for region in regions[part]]
+            crops = [
+                warp_antialiased(image, matrix, (_INPUT, _INPUT))
+                for image, matrix in zip(images[part], matrices, strict=True)
+            ]
+            pixels = np.stack(crops).transpose(0, 3, 1, 2).astype(np.float32) / 255
+            outputs = self._network(image=pixels)
+            presence[part] = 1 / (1 + np.exp(-outputs["presence_logit"]))
+            for i, matrix in enumerate(matrices, start):
+                inverse = invert_affine(matrix)
+                # The network's pixels are counted from the corner, ours from the first centre.
+                points = outputs["landmarks"][i - start]
+                landmarks[i, :, :2] = (points[:, :2] - 0.5) @ inverse[:, :2].T + inverse[:, 2]
+                landmarks[i, :, 2] = points[:, 2] * (regions[i].side / _INPUT)
+        return landmarks, presence
+
+
+def _rotation(angle: float) -> np.ndarray:
+    """(2, 2): the region's axes, in picture coordinates, as columns."""
+    c, s = math.cos(angle), math.sin(angle)
+    return np.array([[c, -s], [s, c]])

@@ -1,0 +1,45 @@
+# make demo   a virtual environment, then before/after pictures from examples/ into demo/
+# make test   the same with the development tools, then the whole test suite
+# make lint   ruff, mypy and the floors (import-linter)
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO ?= demo
+
+# The constraints keep every install at the tested versions (and torch from growing by a CUDA build).
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint clean
+
+help:
+	@sed -n 's/^# make/make/p' Makefile
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) -e '.[dev,train,evaluate]'
+	@touch $@ $(VENV)/.installed
+
+demo: $(VENV)/.installed
+	$(BIN)/facecycle frontalize examples -o $(DEMO)/frontal/ --overwrite
+	$(BIN)/facecycle neutralize examples -o $(DEMO)/neutral/ --overwrite
+	@echo
+	@echo 'Faces turned to the front: $(DEMO)/frontal/    neutral faces: $(DEMO)/neutral/'
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) $(DEMO) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,3 @@
+"""facecycle: facial representations from the cycle-consistency of faces."""
+
+__version__ = "0.1.0"

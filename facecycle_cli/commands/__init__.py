@@ -1,0 +1,1 @@
+"""One module per subcommand: flags -> one call below -> what is printed. Importing them costs no heavy library."""

@@ -1,0 +1,137 @@
+"""The tag on everything generated: which tool made it, with what, and that it is not a photograph.
+
+The same JSON travels as the *comment* of PNG, JPEG, GIF, MP4, WebM and Matroska files. Stills carry
+an XMP packet too, with IPTC's ``DigitalSourceType`` "edited using generative AI", which editors,
+search engines and social networks read.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+from xml.sax.saxutils import escape
+
+from facecycle_cli import __version__
+
+from .errors import MediaError
+
+TOOL: Final = "facecycle"
+DIGITAL_SOURCE_TYPE: Final = (
+    "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+)
+
+_XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/">
+ <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+  <rdf:Description rdf:about=""
+    xmlns:xmp="http://ns.adobe.com/xap/1.0/"
+    xmlns:dc="http://purl.org/dc/elements/1.1/"
+    xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/">
+   <xmp:CreatorTool>{creator}</xmp:CreatorTool>
+   <Iptc4xmpExt:DigitalSourceType>{source_type}</Iptc4xmpExt:DigitalSourceType>
+   <dc:description>
+    <rdf:Alt><rdf:li xml:lang="x-default">{comment}</rdf:li></rdf:Alt>
+   </dc:description>
+  </rdf:Description>
+ </rdf:RDF>
+</x:xmpmeta>
+<?xpacket end="w"?>"""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How a picture or video came to be.
+
+    ``operation`` is the command ("frontalize"), ``checkpoint_sha256`` identifies the weights.
+    """
+
+    operation: str
+    checkpoint_sha256: str | None = None
+    tool: str = TOOL
+    version: str = __version__
+    statement: str = "AI-manipulated"
+
+    def to_json(self) -> str:
+        """One line of ASCII, the same for the same values."""
+        return json.dumps(asdict(self))
+
+    def to_xmp(self) -> bytes:
+        """XMP packet for stills."""
+        return _XMP.format(
+            creator=escape(f"{self.tool} {self.version}"),
+            source_type=DIGITAL_SOURCE_TYPE,
+            comment=escape(self.to_json()),
+        ).encode()
+
+
+def read_provenance(path: str | Path) -> dict[str, Any] | None:
+    """Tag of a PNG, JPEG, WebP, GIF, MP4, WebM or Matroska file; None where there is none of ours.
+
+    Raises `MediaError` if the file is neither a picture nor a video, OSError if it cannot be
+    opened.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            comments = [image.info.get("comment"), image.info.get("Comment")]
+            comments += _comments_of_xmp(image.info.get("xmp"))
+    except UnidentifiedImageError:
+        from .ffmpeg import read_metadata
+
+        comments = [read_metadata(path).get("comment")]
+    except Image.DecompressionBombError as error:
+        raise MediaError(str(error)) from error
+    tags = (_parse(comment) for comment in comments if comment is not None)
+    return next((tag for tag in tags if tag is not None), None)
+
+
+def _comments_of_xmp(packet: str | bytes | None) -> Iterator[str]:
+    if packet is None:
+        return
+    from xml.etree import ElementTree
+
+    text = packet.encode() if isinstance(packet, str) else packet
+    body = re.search(rb"<x:xmpmeta.*</x:xmpmeta>", text, re.DOTALL)
+    if body is None:
+        return
+    try:
+        root = ElementTree.fromstring(body.group())
+    except ElementTree.ParseError:
+        return
+    for item in root.iter("{http://www.w3.org/1999/02/22-rdf-syntax-ns#}li"):
+        yield item.text or ""
+
+
+def _parse(comment: str | bytes) -> dict[str, Any] | None:
+    try:
+        tag = json.loads(comment)
+    except ValueError:
+        return None
+    return tag if isinstance(tag, dict) and tag.get("tool") == TOOL else None
+
+
+def add_gif_comment(path: Path, comment: str) -> None:
+    """Put a comment behind the header of the GIF at ``path``; ffmpeg cannot write one."""
+    import shutil
+
+    plain = path.with_name(f"{path.name}.plain")
+    path.rename(plain)
+    try:
+        with open(plain, "rb") as source, open(path, "wb") as target:
+            header = source.read(13)
+            colours = 3 * 2 ** ((header[10] & 7) + 1) if header[10] & 0x80 else 0
+            target.write(header + source.read(colours))
+            data = comment.encode()
+            target.write(b"\x21\xfe")
+            for start in range(0, len(data), 255):
+                block = data[start : start + 255]
+                target.write(bytes([len(block)]) + block)
+            target.write(b"\x00")
+            shutil.copyfileobj(source, target)
+    finally:
+        plain.unlink()

@@ -1,0 +1,235 @@
+"""Frames out of any video that ffmpeg reads, GIFs included, one at a time.
+
+`imageio-ffmpeg <https://github.com/imageio/imageio-ffmpeg>`_ brings ffmpeg but no ffprobe. What the
+first decoded frame is like (its size once upright, its exact rate) is asked of ffmpeg's
+``framecrc`` output, which has a fixed form; only the duration, the rotation and the audio codec are
+read off the lines meant for people.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from types import TracebackType
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from . import ffmpeg
+from .errors import MediaError
+from .images import RGBImage
+
+# Screen recorders write "1000 frames per second" where they mean "whenever something changed".
+_FASTEST: Final = Fraction(300)
+_WHERE_UNKNOWN: Final = Fraction(30)
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video is like, as `read_frames` gives it: upright, with square pixels, at a constant
+    rate.
+
+    ``rotation`` (degrees, counter-clockwise) is what the file asks players for; it is already
+    applied in ``width`` and ``height``. ``duration`` is in seconds, None if the container does not
+    know it.
+    """
+
+    width: int
+    height: int
+    fps: Fraction
+    duration: float | None
+    codec: str
+    audio_codec: str | None
+    rotation: int
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether there is sound."""
+        return self.audio_codec is not None
+
+    @property
+    def expected_frames(self) -> int | None:
+        """Number of frames, give or take a few: containers do not count them."""
+        return None if self.duration is None else max(1, round(self.duration * self.fps))
+
+
+class Frame(NamedTuple):
+    """A frame: its number (from 0), its time in the video (s), its pixels, RGB uint8 (H, W, 3)."""
+
+    number: int
+    time: float
+    image: RGBImage
+
+
+_DURATION = re.compile(r"^ +Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)", re.MULTILINE)
+_STREAM = re.compile(r"^ +Stream #0:\d+\S*: (Video|Audio): (\w+)(.*)", re.MULTILINE)
+_ROTATION = re.compile(r"rotation of (-?\d+(?:\.\d+)?) degrees")
+
+
+def probe(path: str | os.PathLike[str]) -> VideoInfo:
+    """Look at the video at ``path``; decodes one frame.
+
+    Raises `MediaError` if it is no video or none that can be decoded, OSError if it cannot be
+    opened.
+    """
+    with open(path, "rb") as file:  # the system's own words for what is missing or forbidden
+        if not file.read(1):
+            raise MediaError("empty file")
+    done = ffmpeg.run(
+        [*ffmpeg.input_options(path), "-map", "0:V:0", "-frames:v", "1", "-f", "framecrc", "-"]
+    )
+    if "matches no streams" in done.stderr:
+        raise MediaError("no video in this file")
+    if done.returncode != 0:
+        raise MediaError(f"not a readable video ({ffmpeg.reason(done.stderr)})")
+    header, first_frame = _parse_framecrc(done.stdout)
+    if not first_frame or "dimensions" not in header:
+        raise MediaError("a video without frames")
+    about_input = done.stderr.partition("Stream mapping:")[0]
+    width, height = (int(n) for n in header["dimensions"].split("x"))
+    aspect = Fraction(header.get("sar", "1/1").replace("0/1", "1/1"))
+    rate = 1 / Fraction(header["tb"])
+    streams = [match for match in _STREAM.finditer(about_input) if "attached pic" not in match[3]]
+    rotation = _ROTATION.search(about_input)
+    return VideoInfo(
+        width=max(1, round(width * aspect)),
+        height=height,
+        fps=rate if rate <= _FASTEST else _WHERE_UNKNOWN,
+        duration=_duration(about_input),
+        codec=next((match[2] for match in streams if match[1] == "Video"), "unknown"),
+        audio_codec=next((match[2] for match in streams if match[1] == "Audio"), None),
+        rotation=round(float(rotation[1])) if rotation else 0,
+    )
+
+
+def _parse_framecrc(text: str) -> tuple[dict[str, str], bool]:
+    """``#tb 0: 1/25`` lines as a dictionary, and whether a frame follows them."""
+    header: dict[str, str] = {}
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            return header, True
+        key, _, value = line[1:].partition(" 0: ")
+        header[key] = value.strip()
+    return header, False
+
+
+def _duration(text: str) -> float | None:
+    match = _DURATION.search(text)
+    if match is None:
+        return None
+    return 3600 * int(match[1]) + 60 * int(match[2]) + float(match[3])
+
+
+class FrameReader(Iterator[Frame]):
+    """Iterator over a video's frames that holds one of them at a time.
+
+    ``info`` describes the video. ffmpeg runs only as long as this is open: it is gone after the
+    last frame, after `close`, at the end of a ``with`` block, and when the reader is garbage.
+
+    Damage in the middle of a file does not raise: every frame that can be decoded is given out, and
+    after the last one ``warning`` holds ffmpeg's complaint. `MediaError` is raised where not one
+    frame could be read.
+    """
+
+    def __init__(
+        self,
+        info: VideoInfo,
+        process: ffmpeg.Process,
+        *,
+        size: tuple[int, int],
+        fps: Fraction,
+        start: float,
+    ) -> None:
+        self.info = info
+        self.size = size
+        self.fps = fps
+        self.warning: str | None = None
+        self._start = start
+        self._next = 0
+        self._process = process
+
+    def __next__(self) -> Frame:
+        if self._next < 0:
+            raise StopIteration
+        width, height = self.size
+        image = np.empty((height, width, 3), np.uint8)
+        pixels = image.data.cast("B")
+        if self._process.read_into(pixels) == len(pixels):
+            frame = Frame(self._next, self._start + float(self._next / self.fps), image)
+            self._next += 1
+            return frame
+        frames, self._next = self._next, -1
+        code, messages = self._process.wait()
+        if frames == 0:
+            why = f" ({ffmpeg.reason(messages)})" if messages.strip() else ""
+            raise MediaError(f"no frames there{why}")
+        if code != 0 or messages.strip():
+            self.warning = f"damaged video ({ffmpeg.reason(messages)})"
+        raise StopIteration
+
+    def close(self) -> None:
+        """Stop ffmpeg. Iterating further ends at once."""
+        self._next = -1
+        self._process.stop()
+
+    def __enter__(self) -> FrameReader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def read_frames(
+    path: str | os.PathLike[str],
+    *,
+    fps: Fraction | float | None = None,
+    start: float = 0.0,
+    duration: float | None = None,
+    max_frames: int | None = None,
+    size: tuple[int, int] | None = None,
+    threads: int | None = None,
+    info: VideoInfo | None = None,
+) -> FrameReader:
+    """Open the video at ``path`` and decode it at a constant rate.
+
+    ``fps`` (default: the video's own, exactly) drops or repeats frames as needed; the frame rate of
+    a video whose rate varies is made constant in the same way, so that ``time`` stays true to the
+    sound. ``start`` and ``duration`` (s) choose a part. ``size`` (width, height) scales while
+    decoding. ``threads`` limits ffmpeg (default: one per core). ``info`` saves the look at the file
+    if it was probed before.
+
+    Raises `MediaError` and OSError as `probe` does.
+    """
+    info = info or probe(path)
+    rate = info.fps if fps is None else Fraction(fps).limit_denominator(1_000_000)
+    width, height = size or (info.width, info.height)
+    # The fps filter comes first: frames that are dropped need not be scaled.
+    filters = [f"fps={rate}"] if rate < info.fps else []
+    filters.append(f"scale={width}:{height}:flags=area+accurate_rnd,setsar=1")
+    arguments = [
+        *_pair("-threads", threads),
+        *_pair("-ss", start or None),
+        *_pair("-t", duration),
+        *ffmpeg.input_options(path),
+        *("-map", "0:V:0", "-vf", ",".join(filters)),
+        *("-fps_mode", "cfr", "-r", str(rate)),
+        *_pair("-frames:v", max_frames),
+        *("-f", "rawvideo", "-pix_fmt", "rgb24", "pipe:1"),
+    ]
+    process = ffmpeg.Process(arguments)
+    return FrameReader(info, process, size=(width, height), fps=rate, start=start)
+
+
+def _pair(option: str, value: float | None) -> list[str]:
+    return [] if value is None else [option, str(value)]

@@ -1,0 +1,131 @@
+"""What a model is made of: a frozen description from which every network can be rebuilt."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal
+
+Upsampling = Literal["transposed", "bilinear"]
+Padding = Literal["zeros", "border"]
+TrunkKind = Literal["vgg19", "learned"]
+
+IMAGE_SIZES = (64, 128)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Widths and depths of the five networks (supplementary, figures 2 to 5).
+
+    A checkpoint carries its own ``ModelConfig``, so a model is rebuilt from the file alone.
+
+    Attributes:
+        preset: name under which the configuration is known.
+        image_size: side of the square input in pixels, 64 or 128.
+        code_size: length of the identity and of the expression code.
+        encoder_widths: channels of the encoder at strides 2, 4, 8 and 16.
+        encoder_features: channels of the encoder's last convolution (4x4 positions).
+        encoder_hidden: units of the hidden fully connected layer.
+        flow_widths: channels of the flow decoder at 4x4, 8x8 and 16x16.
+        trunk: ``vgg19`` (frozen, ImageNet) or ``learned`` (trained with the rest).
+        trunk_widths: channels of the trunk at strides 1, 2 and 4.
+        generator_width: channels of D_exp's residual blocks.
+        generator_blocks: number of D_exp's residual blocks.
+        decoder_widths: channels of D_exp's decoder at strides 2 and 1.
+        normaliser_width: channels of D_id's residual blocks.
+        normaliser_blocks: number of D_id's residual blocks.
+        normaliser_decoder_widths: channels of D_id's decoder at strides 2 and 1.
+        noise_kernel: side of the noise branch's convolutions.
+        upsampling: ``transposed`` (4x4 stride 2, the paper's) or ``bilinear`` (interpolate, then
+            convolve: no checkerboard from a short training).
+        padding: what a warp finds beyond the picture: ``zeros`` (the paper's) or ``border``.
+    """
+
+    preset: str
+    image_size: int = 64
+    code_size: int = 256
+    encoder_widths: tuple[int, int, int, int] = (64, 128, 128, 256)
+    encoder_features: int = 128
+    encoder_hidden: int = 512
+    flow_widths: tuple[int, int, int] = (256, 128, 64)
+    trunk: TrunkKind = "vgg19"
+    trunk_widths: tuple[int, int, int] = (64, 128, 256)
+    generator_width: int = 256
+    generator_blocks: int = 8
+    decoder_widths: tuple[int, int] = (128, 128)
+    normaliser_width: int = 256
+    normaliser_blocks: int = 7
+    normaliser_decoder_widths: tuple[int, int] = (128, 128)
+    noise_kernel: int = 3
+    upsampling: Upsampling = "transposed"
+    padding: Padding = "zeros"
+
+    def __post_init__(self) -> None:
+        if self.image_size not in IMAGE_SIZES:
+            raise ValueError(f"image_size must be 64 or 128, not {self.image_size}")
+        if self.trunk not in ("vgg19", "learned"):
+            raise ValueError(f"trunk must be vgg19 or learned, not {self.trunk!r}")
+        if self.upsampling not in ("transposed", "bilinear"):
+            raise ValueError(f"upsampling must be transposed or bilinear, not {self.upsampling!r}")
+        if self.padding not in ("zeros", "border"):
+            raise ValueError(f"padding must be zeros or border, not {self.padding!r}")
+        if self.trunk == "vgg19" and self.trunk_widths != (64, 128, 256):
+            raise ValueError("the VGG-19 trunk has widths (64, 128, 256)")
+
+    @property
+    def flow_size(self) -> int:
+        """Side of the flow fields in cells: a quarter of the image, as the paper's 16 of 64."""
+        return self.image_size // 4
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-able dictionary from which :meth:`from_dict` rebuilds the configuration."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
+        """Rebuild from :meth:`to_dict`'s output.
+
+        Raises:
+            ValueError: a key is missing or unknown, or a value is out of range.
+        """
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise ValueError(f"unknown model configuration key: {', '.join(unknown)}")
+        if missing := sorted(known - set(values)):
+            raise ValueError(f"missing model configuration key: {', '.join(missing)}")
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+PRESETS: dict[str, ModelConfig] = {
+    "paper": ModelConfig(preset="paper"),
+    "small": ModelConfig(
+        preset="small",
+        encoder_widths=(24, 48, 64, 128),
+        encoder_features=96,
+        encoder_hidden=320,
+        flow_widths=(96, 64, 48),
+        trunk="learned",
+        trunk_widths=(16, 32, 64),
+        generator_width=64,
+        generator_blocks=3,
+        decoder_widths=(40, 16),
+        normaliser_width=64,
+        normaliser_blocks=3,
+        normaliser_decoder_widths=(40, 16),
+        noise_kernel=1,
+        upsampling="bilinear",
+        padding="border",
+    ),
+}
+"""The configurations known by name, at 64x64; see :func:`preset` for 128x128."""
+
+
+def preset(name: str, image_size: int = 64) -> ModelConfig:
+    """The configuration known as ``name``, for square inputs of ``image_size`` pixels.
+
+    Raises:
+        ValueError: the name or the size is unknown.
+    """
+    try:
+        return replace(PRESETS[name], image_size=image_size)
+    except KeyError:
+        raise ValueError(f"no preset {name!r}; there are {', '.join(PRESETS)}") from None

@@ -1,0 +1,183 @@
+"""FaceCycle: the five networks and the two cycles, behind six verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .config import ModelConfig
+from .encoder import Encoder
+from .flow_decoder import FlowDecoder
+from .generator import Generator, Noise
+from .normaliser import Normaliser
+from .trunk import TrunkFeatures, build_trunk
+
+if TYPE_CHECKING:
+    from .checkpoint import CheckpointInfo
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Codes(NamedTuple):
+    """What a face is made of besides the mean face.
+
+    Attributes:
+        identity_code: R_id, (N, code_size) in (-1, 1).
+        expression_code: R_exp, expression *and* head pose, (N, code_size) in (-1, 1).
+    """
+
+    identity_code: Tensor
+    expression_code: Tensor
+
+
+class Flows(NamedTuple):
+    """The two flows of a face, each (N, 2, S/4, S/4) in grid units.
+
+    Attributes:
+        flow: takes the face to its neutral, frontal self (de-expression).
+        backflow: takes the neutral face back (re-expression).
+    """
+
+    flow: Tensor
+    backflow: Tensor
+
+
+class FaceCycle(nn.Module):
+    """E_exp, D_flow and D_exp (facial-motion cycle); E_id and D_id (identity cycle); paper, figure 2.
+
+    Faces go in and come out as ``x``: (N, 3, S, S) float, ImageNet-normalised RGB, where S is
+    ``config.image_size``; :meth:`to_input` and :meth:`to_image` convert from and to uint8 pictures.
+    The module holds no randomness: noise is an argument (:meth:`noise`, :meth:`random_noise`).
+    """
+
+    input_mean: Tensor
+    input_std: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.checkpoint: CheckpointInfo | None = None
+        self.trunk = build_trunk(config)
+        self.expression_encoder = Encoder(config)
+        self.flow_decoder = FlowDecoder(config)
+        self.generator = Generator(config)
+        self.identity_encoder = Encoder(config)
+        self.normaliser = Normaliser(config)
+        self.set_constants()
+        self._noise: dict[int, Noise] = {}
+
+    def set_constants(self) -> None:
+        """(Re)make what is not in a checkpoint: the normalisation of the input."""
+        for name, values in (("input_mean", IMAGENET_MEAN), ("input_std", IMAGENET_STD)):
+            constant = torch.tensor(values, device="cpu").view(1, 3, 1, 1)
+            self.register_buffer(name, constant, persistent=False)
+
+    # -- pictures ---------------------------------------------------------------------------------
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.input_mean.device
+
+    def to_input(self, images: np.ndarray | Tensor | Sequence[np.ndarray]) -> Tensor:
+        """uint8 RGB (S, S, 3) or (N, S, S, 3) -> x (N, 3, S, S) on the model's device.
+
+        Raises:
+            ValueError: not uint8, or not of the model's size.
+        """
+        if not isinstance(images, Tensor):
+            images = torch.from_numpy(np.ascontiguousarray(images))
+        if images.ndim == 3:
+            images = images.unsqueeze(0)
+        side = self.config.image_size
+        if images.dtype != torch.uint8 or tuple(images.shape[1:]) != (side, side, 3):
+            raise ValueError(
+                f"faces must be uint8 (N, {side}, {side}, 3), "
+                f"not {str(images.dtype).removeprefix('torch.')} {tuple(images.shape)}"
+            )
+        x = images.to(self.device).permute(0, 3, 1, 2).float() / 255
+        return (x - self.input_mean) / self.input_std
+
+    def to_unit(self, x: Tensor) -> Tensor:
+        """X (N, 3, H, W) -> RGB in [0, 1], not clamped."""
+        return x * self.input_std + self.input_mean
+
+    def to_image(self, x: Tensor) -> Tensor:
+        """X (N, 3, H, W) -> uint8 RGB (N, H, W, 3) on the CPU."""
+        rgb = (self.to_unit(x) * 255).round().clamp(0, 255).to(torch.uint8)
+        return rgb.permute(0, 2, 3, 1).contiguous().cpu()
+
+    # -- noise ------------------------------------------------------------------------------------
+
+    def random_noise(self, n: int, generator: torch.Generator | None = None) -> Noise:
+        """Fresh N(0, 1) noise for ``n`` faces, as training uses it."""
+        _, half, quarter = self.config.trunk_widths
+        side = self.config.image_size
+
+        def normal(channels: int, size: int) -> Tensor:
+            source = generator.device if generator is not None else self.device
+            shape = (n, channels, size, size)
+            return torch.randn(shape, generator=generator, device=source).to(self.device)
+
+        return normal(half, side // 2), normal(quarter, side // 4)
+
+    def noise(self, seed: int = 0) -> Noise:
+        """The noise of ``seed``, the same for every face and frame (batch of 1, broadcast)."""
+        cached = self._noise.get(seed)
+        if cached is None or cached[0].device != self.device:
+            cached = self.random_noise(1, torch.Generator().manual_seed(seed))
+            self._noise = {seed: cached}
+        return cached
+
+    # -- the facial-motion cycle ------------------------------------------------------------------
+
+    def encode_expression(self, x: Tensor) -> Tensor:
+        """R_exp = E_exp(x): (N, code_size)."""
+        return self.expression_encoder(x)
+
+    def encode_identity(self, x: Tensor) -> Tensor:
+        """R_id = E_id(x): (N, code_size)."""
+        return self.identity_encoder(x)
+
+    def encode(self, x: Tensor) -> Codes:
+        """Both codes of a face."""
+        return Codes(self.encode_identity(x), self.encode_expression(x))
+
+    def decode_flow(self, expression_code: Tensor) -> Flows:
+        """(flow, backflow) = D_flow(R_exp)."""
+        return Flows(*self.flow_decoder(expression_code))
+
+    def features(self, x: Tensor) -> TrunkFeatures:
+        """The trunk's features, for callers that move one face many times."""
+        return self.trunk(x)
+
+    def move(self, features: TrunkFeatures, flow: Tensor, noise: Noise | None = None) -> Tensor:
+        """D_exp on features already at hand; ``noise`` defaults to that of seed 0."""
+        return self.generator(features, flow, self.noise() if noise is None else noise)
+
+    def de_express(self, x: Tensor, flow: Tensor, noise: Noise | None = None) -> Tensor:
+        """The neutral, frontal face: D_exp(x, flow)."""
+        return self.move(self.features(x), flow, noise)
+
+    def re_express(self, neutral: Tensor, backflow: Tensor, noise: Noise | None = None) -> Tensor:
+        """The face with its motion again: D_exp(neutral, backflow)."""
+        return self.move(self.features(neutral), backflow, noise)
+
+    def rebuild(self, x: Tensor) -> Tensor:
+        """D_exp(x) without a flow: the face itself, through the generator."""
+        return self.generator(self.features(x), None, None)
+
+    # -- the identity cycle -----------------------------------------------------------------------
+
+    def de_identify(self, neutral: Tensor, identity_code: Tensor) -> Tensor:
+        """The mean face: D_id(neutral; MLP_de(R_id))."""
+        return self.normaliser(self.features(neutral), identity_code, restore=False)
+
+    def re_identify(self, mean: Tensor, identity_code: Tensor) -> Tensor:
+        """The neutral face again: D_id(mean; MLP_re(R_id))."""
+        return self.normaliser(self.features(mean), identity_code, restore=True)

@@ -1,5 +1,6 @@
 """Dense landmarks with MediaPipe Face Mesh (Kartynnik et al., "Real-time Facial Surface Geometry from
-Monocular Video on Mobile GPUs", 2019)."""
+Monocular Video on Mobile GPUs", 2019).
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@
 from facecycle_cli.faces.alignment import TEMPLATE, Alignment
 from facecycle_cli.faces.backend import BACKENDS, FaceBackend, load_backend
 from facecycle_cli.faces.errors import FaceError, NoFaceError
-from facecycle_cli.faces.face import Face, HeadPose
+from facecycle_cli.faces.face import Face
+from facecycle_cli.faces.pose import HeadPose
 
 __all__ = [
     "BACKENDS",

@@ -19,9 +19,10 @@ __all__ = ["TEMPLATE", "Alignment", "fit_similarity"]
 TEMPLATE = np.array(
     [[0.365, 0.42], [0.635, 0.42], [0.5, 0.575], [0.39, 0.715], [0.61, 0.715]], np.float64
 )
-"""Where the five points lie in the crop, as fractions of its side: eye centres (image-left, image-right),
-nose tip, mouth corners (image-left, image-right). The margin shows forehead and chin, as the crops of
-VoxCeleb do that the method was published with."""
+"""Where the five points lie in the crop, as fractions of its side: eye centres (image-left,
+image-right), nose tip, mouth corners (image-left, image-right). The margin shows forehead and chin,
+as the crops of VoxCeleb do that the method was published with.
+"""
 TEMPLATE.setflags(write=False)
 
 
@@ -47,8 +48,9 @@ def fit_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     spread = float((a**2).sum())
     if not np.isfinite(source).all() or spread <= 1e-12 * (1 + float((mean_source**2).sum())):
         raise FaceError("the face's points coincide; it cannot be aligned")
-    # In two dimensions a turn with scale is one complex number, and least squares gives it directly:
-    # the same result as Umeyama's singular value decomposition, without its reflection case.
+    # In two dimensions a turn with scale is one complex number, and least squares gives it
+    # directly: the same result as Umeyama's singular value decomposition, without its reflection
+    # case.
     cosine = float((a * b).sum()) / spread
     sine = float((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum()) / spread
     linear = np.array([[cosine, -sine], [sine, cosine]])
@@ -85,7 +87,9 @@ class Alignment:
         return Alignment(matrix, size)
 
     def crop(self, image: np.ndarray) -> np.ndarray:
-        """The face, upright: (size, size, 3) uint8. Beyond the photograph its border is repeated."""
+        """The face, upright: (size, size, 3) uint8. Beyond the photograph its border is
+        repeated.
+        """
         return warp_antialiased(image, self.matrix, (self.size, self.size))
 
     @property

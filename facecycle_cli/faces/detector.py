@@ -1,9 +1,10 @@
 """Face detection with YuNet (Wu, Peng, Yu: "YuNet: A Tiny Millisecond-level Face Detector", 2023).
 
-The network takes 3 milliseconds and knows upright faces between some 20 and 600 pixels. What a picture
-holds beyond that is found by looking at it through several views (`views.py`), and what stays
-doubtful, because it is tilted, tiny or no face at all, gets a second look: enlarged, and turned
-to eight angles. Views of equal size, from whichever pictures, go through the network as one batch.
+The network takes 3 milliseconds and knows upright faces between some 20 and 600 pixels. What a
+picture holds beyond that is found by looking at it through several views (`views.py`), and what
+stays doubtful, because it is tilted, tiny or no face at all, gets a second look: enlarged, and
+turned to eight angles. Views of equal size, from whichever pictures, go through the network as one
+batch.
 """
 
 from __future__ import annotations
@@ -103,9 +104,7 @@ class FaceDetector:
         for view, detections in zip(views, self._see(images, views), strict=True):
             candidates[view.index] += [d.in_picture(view) for d in detections]
         found = self._look_again(images, [_suppress(c) for c in candidates])
-        return [
-            [d for d in detections if d.box[3] - d.box[1] >= min_face] for detections in found
-        ]
+        return [[d for d in detections if d.box[3] - d.box[1] >= min_face] for detections in found]
 
     def _look_again(
         self, images: Sequence[np.ndarray], candidates: list[list[Detection]]
@@ -144,9 +143,7 @@ class FaceDetector:
             )
             # Not confirmed from any side: keep it for its place, but let it fall below every score.
             replaced[id(first)] = (
-                best[2].in_picture(best[1])
-                if best
-                else Detection(first.box, 0.0, first.points)
+                best[2].in_picture(best[1]) if best else Detection(first.box, 0.0, first.points)
             )
         return [
             _suppress(
@@ -159,9 +156,7 @@ class FaceDetector:
             for detections in candidates
         ]
 
-    def _see(
-        self, images: Sequence[np.ndarray], views: Sequence[View]
-    ) -> list[list[Detection]]:
+    def _see(self, images: Sequence[np.ndarray], views: Sequence[View]) -> list[list[Detection]]:
         """What the network finds in each view, in the view's pixels, not suppressed yet."""
         groups: dict[tuple[int, int], list[int]] = defaultdict(list)
         for k, view in enumerate(views):

@@ -7,24 +7,10 @@ from functools import cached_property
 
 import numpy as np
 
+from facecycle_cli.faces.pose import HeadPose, head_pose
 from facecycle_cli.faces.topology import MESH_468, Topology
 
-__all__ = ["Face", "HeadPose"]
-
-
-@dataclass(frozen=True)
-class HeadPose:
-    """Which way a head points, in degrees; mirroring the picture flips yaw and roll.
-
-    Attributes:
-        yaw: > 0 turned towards the image's right.
-        pitch: > 0 looking up.
-        roll: > 0 tilted clockwise as seen in the image.
-    """
-
-    yaw: float
-    pitch: float
-    roll: float
+__all__ = ["Face"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +18,11 @@ class Face:
     """One face of one picture.
 
     Attributes:
-        box: (4,) float32 x0, y0, x1, y1 in picture pixels.
-        score: the detector's, 0..1.
-        landmarks: (468, 3) float32 for the mesh backend; x, y in picture pixels, z in the same unit,
-            negative towards the camera.
-        presence: 0..1, how sure the landmark network is that this is a face.
+        box: (4,) float32 x0, y0, x1, y1 in picture pixels; may reach beyond the picture.
+        score: of the detector, 0..1.
+        landmarks: (topology.count, 3) float32: x, y in picture pixels, z in the same unit, negative
+            towards the camera. 468 points from the mesh backend, 68 from face-alignment.
+        presence: 0..1, how sure the landmark network is that it sees a face.
         topology: which landmark lies where.
     """
 
@@ -48,24 +34,46 @@ class Face:
 
     @cached_property
     def five_points(self) -> np.ndarray:
-        """(5, 2) float32: image-left eye, image-right eye, nose tip, left and right mouth corner."""
-        t, xy = self.topology, self.landmarks[:, :2]
-        return np.stack(
-            [
-                xy[list(t.left_eye)].mean(0),
-                xy[list(t.right_eye)].mean(0),
-                xy[t.nose_tip],
-                xy[t.left_mouth],
-                xy[t.right_mouth],
-            ]
-        ).astype(np.float32)
+        """(5, 2) float32: the eye's centre that is image-left on an upright face, the other eye's,
+        nose tip, image-left and image-right corner of the mouth.
+        """
+        return np.concatenate(
+            [self._eyes[:, :2], self.landmarks[[self.topology.nose_tip, *self.topology.mouth], :2]]
+        )
 
     @cached_property
     def oval(self) -> np.ndarray:
-        """(K, 2) float32: the face's outline as a polygon (36 points for the mesh)."""
-        return self.landmarks[list(self.topology.oval), :2].astype(np.float32)
+        """(K, 2) float32: the outline of the face as a polygon; K = 36 for the mesh."""
+        return self.landmarks[list(self.topology.oval), :2]
+
+    @cached_property
+    def pose(self) -> HeadPose:
+        """Yaw, pitch and roll of the head."""
+        return head_pose(self.landmarks, self.topology)
 
     @property
     def area(self) -> float:
         """Of the box, in square pixels."""
         return float((self.box[2] - self.box[0]) * (self.box[3] - self.box[1]))
+
+    @property
+    def mouth_width(self) -> float:
+        """Between the corners of the mouth, in inter-ocular distances; about 0.8 at rest."""
+        return self._in_eye_distances(self.topology.mouth)
+
+    @property
+    def mouth_opening(self) -> float:
+        """Between the inner edges of the lips, in inter-ocular distances; about 0 when closed."""
+        return self._in_eye_distances(self.topology.inner_lips)
+
+    @property
+    def _eyes(self) -> np.ndarray:
+        """(2, 3) float32: the centres of the eyes."""
+        sides = (self.topology.left_eye, self.topology.right_eye)
+        return np.stack([self.landmarks[list(side)].mean(0) for side in sides])
+
+    def _in_eye_distances(self, pair: tuple[int, int]) -> float:
+        # In space, not in the picture: a head turned aside has its eyes closer together there.
+        first, second = self.landmarks[list(pair)]
+        left, right = self._eyes
+        return float(np.linalg.norm(second - first) / np.linalg.norm(right - left))

@@ -1,5 +1,5 @@
-"""Dense landmarks with MediaPipe Face Mesh (Kartynnik et al., "Real-time Facial Surface Geometry from
-Monocular Video on Mobile GPUs", 2019).
+"""Dense landmarks with MediaPipe Face Mesh (Kartynnik et al., "Real-time Facial Surface Geometry
+from Monocular Video on Mobile GPUs", 2019).
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import numpy as np
 
 from facecycle_cli.faces.resample import invert_affine, warp_antialiased
 from facecycle_cli.faces.sessions import Network
+from facecycle_cli.faces.topology import MESH_468
 
 __all__ = ["FaceMesh", "Region"]
 
 _INPUT = 192
 _MARGIN = 1.5  # side of the network's crop over the side of the face's box
 _BATCH = 32
-_RIGHT_EYE, _LEFT_EYE = (33, 133), (362, 263)
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Region:
     def from_landmarks(cls, landmarks: np.ndarray) -> Region:
         """Around landmarks (468, 2 or 3) found earlier, level with their eyes."""
         points = landmarks[:, :2].astype(np.float64)
-        across = points[_LEFT_EYE, :].mean(0) - points[_RIGHT_EYE, :].mean(0)
+        across = points[list(MESH_468.right_eye)].mean(0) - points[list(MESH_468.left_eye)].mean(0)
         angle = math.atan2(across[1], across[0])
         turn = _rotation(angle)
         level = points @ turn  # coordinates along the region's own axes

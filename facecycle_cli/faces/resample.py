@@ -17,12 +17,13 @@ def invert_affine(matrix: np.ndarray) -> np.ndarray:
 
 
 def warp_antialiased(image: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resample `image` through a similarity; where that shrinks it, average instead of skipping pixels.
+    """Resample `image` through a similarity; where that shrinks it, average instead of skipping
+    pixels.
 
-    `cv2.warpAffine` reads four (or sixteen) neighbours however far apart its samples lie, so hair and
-    skin turn into noise when a 1000-pixel face becomes a 64-pixel crop. The needed part of the picture
-    is therefore first reduced by area averaging to the scale of the result, and then turned into
-    place with a cubic kernel, which keeps what detail that scale can carry.
+    `cv2.warpAffine` reads four (or sixteen) neighbours however far apart its samples lie, so hair
+    and skin turn into noise when a 1000-pixel face becomes a 64-pixel crop. The needed part of the
+    picture is therefore first reduced by area averaging to the scale of the result, and then turned
+    into place with a cubic kernel, which keeps what detail that scale can carry.
 
     Args:
         image: (H, W, C) uint8.

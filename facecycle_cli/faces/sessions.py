@@ -19,9 +19,9 @@ __all__ = ["Network"]
 class Network:
     """A shipped ONNX file, run on the CPU.
 
-    The file is opened at the first call, under a lock; onnxruntime's own `run` may then be called from
-    any number of threads at once. Pickling (to worker processes) carries the file's name, not the
-    opened session.
+    The file is opened at the first call, under a lock; onnxruntime's own `run` may then be called
+    from any number of threads at once. Pickling (to worker processes) carries the file's name, not
+    the opened session.
 
     Args:
         name: a file of `facecycle_cli.weights`.
@@ -52,7 +52,9 @@ class Network:
         with self._lock:
             if self._session is None:
                 options = onnxruntime.SessionOptions()
-                options.log_severity_level = 3  # errors only: its warnings are about our dynamic shapes
+                options.log_severity_level = (
+                    3  # errors only: its warnings are about our dynamic shapes
+                )
                 if self.threads is not None:
                     options.intra_op_num_threads = self.threads
                     options.inter_op_num_threads = 1

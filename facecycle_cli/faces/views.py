@@ -107,9 +107,11 @@ View = Tile | Look
 
 
 def tiles(index: int, height: int, width: int, min_face: int) -> Iterator[Tile]:
-    """The views in which every upright face of at least `min_face` pixels is whole and large enough.
+    """The views in which every upright face of at least `min_face` pixels is whole and large
+    enough.
 
-    One overview of the whole picture and, if its small faces get lost in that, tiles at finer scales.
+    One overview of the whole picture and, if its small faces get lost in that, tiles at finer
+    scales.
     """
     overview = min(_ENLARGE, _OVERVIEW / max(height, width))
     yield Tile(index, 0, 0, width, height, _scaled(width, overview), _scaled(height, overview))

@@ -1,11 +1,50 @@
 """Entry point of ``facecycle`` and of ``python -m facecycle_cli``."""
 
+from __future__ import annotations
 
-def main() -> None:
-    """Run the command line."""
-    from facecycle_cli.cli import app
+import os
+import signal
+import sys
+import warnings
+from typing import NoReturn
 
-    app(prog_name="facecycle")
+
+def main() -> NoReturn:
+    """Run the command line and exit with its code: one line about what went wrong, no traceback."""
+    code: int | str | None = 1
+    try:
+        try:
+            code = _run()
+        finally:
+            # A second Ctrl-C while Python shuts down ends it quietly.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            sys.stdout.flush()
+    except BrokenPipeError:  # nobody reads any more, which is nobody's fault
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _run() -> int | str | None:
+    try:
+        # Termination unwinds like an interrupt, so that no temporary file stays behind.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        if not sys.warnoptions:
+            warnings.simplefilter("ignore")  # libraries' notes to developers
+        from facecycle_cli.cli import app
+
+        app(prog_name="facecycle")
+    except SystemExit as stop:
+        return stop.code
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        from facecycle_cli.commands.console import report
+
+        report(error)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

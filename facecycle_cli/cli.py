@@ -2,4 +2,13 @@
 
 import typer
 
-app = typer.Typer(name="facecycle", no_args_is_help=True, rich_markup_mode=None)
+from facecycle_cli.commands.root import root
+
+app = typer.Typer(
+    name="facecycle",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain help costs half the start-up time of the framed one
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+app.callback()(root)

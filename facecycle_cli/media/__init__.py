@@ -2,12 +2,13 @@
 
 from .errors import MediaError
 from .files import Input, PendingFile, atomic_path, expand_inputs
-from .images import RGBImage, encode_image, is_still, read_image, write_image
+from .images import IMAGE_FORMATS, RGBImage, encode_image, is_still, read_image, write_image
 from .provenance import Provenance, read_provenance
 from .video import Frame, FrameReader, VideoInfo, probe, read_frames
 from .video_writer import VIDEO_FORMATS, VideoWriter, open_video
 
 __all__ = [
+    "IMAGE_FORMATS",
     "VIDEO_FORMATS",
     "Frame",
     "FrameReader",

@@ -35,6 +35,7 @@ _WRITABLE: Final = {
     ".jfif": "JPEG",
     ".webp": "WEBP",
 }
+IMAGE_FORMATS: Final = tuple(_WRITABLE)
 _HEIF_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"})
 
 

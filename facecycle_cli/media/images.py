@@ -27,7 +27,7 @@ Source: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO"
 
 # Pillow reads more, but some of it by running other programs (EPS: Ghostscript). The everyday
 # formats come first: the plugins of the others are imported only when these do not match.
-_READABLE: Final = "JPEG PNG GIF BMP PPM WEBP TIFF MPO JPEG2000 TGA ICO AVIF".split()
+_READABLE: Final = "JPEG PNG GIF BMP PPM WEBP TIFF JPEG2000 TGA ICO AVIF".split()
 _WRITABLE: Final = {
     ".png": "PNG",
     ".jpg": "JPEG",

@@ -1,0 +1,71 @@
+"""Fixtures for all tests: development data, the examples, and the command as a user runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+RunCli = Callable[..., "subprocess.CompletedProcess[bytes]"]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Face data for development, which is not part of the repository."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("needs the development data in ../shared/data")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def examples() -> Path:
+    """The pictures and the clip that ship with the repository."""
+    return ROOT / "examples"
+
+
+def run_process(
+    command: Sequence[str | Path],
+    *,
+    stdin: bytes | None = None,
+    cwd: Path | None = None,
+    env: dict[str, str] | None = None,
+    timeout: float = 120,
+) -> subprocess.CompletedProcess[bytes]:
+    """Run ``command`` with this interpreter's facecycle; output captured, no terminal anywhere."""
+    python_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return subprocess.run(
+        [str(part) for part in command],
+        input=stdin if stdin is not None else b"",
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": python_path, **(env or {})},
+        capture_output=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="session")
+def run_cli() -> RunCli:
+    """The installed ``facecycle`` with arguments; keywords as `run_process` has them."""
+    script = Path(sys.executable).with_name("facecycle")
+    start = [str(script)] if script.exists() else [sys.executable, "-m", "facecycle_cli"]
+
+    def run(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[bytes]:
+        return run_process([*start, *arguments], **options)  # type: ignore[arg-type]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def photo() -> np.ndarray:
+    """(60, 80, 3) uint8 that is different in every corner, channel and direction."""
+    y, x = np.mgrid[0:60, 0:80]
+    return np.stack([3 * x, 4 * y, 255 - 2 * x - y], axis=-1).astype(np.uint8)

@@ -2,6 +2,8 @@
 
 import typer
 
+from facecycle_cli.commands.frontalize import frontalize
+from facecycle_cli.commands.neutralize import neutralize
 from facecycle_cli.commands.root import root
 
 app = typer.Typer(
@@ -12,3 +14,5 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 app.callback()(root)
+app.command()(frontalize)
+app.command()(neutralize)

@@ -52,7 +52,8 @@ class FaceCycle(nn.Module):
 
     Faces go in and come out as ``x``: (N, 3, S, S) float, ImageNet-normalised RGB, where S is
     ``config.image_size``; :meth:`to_input` and :meth:`to_image` convert from and to uint8 pictures.
-    The module holds no randomness: noise is an argument (:meth:`noise`, :meth:`random_noise`).
+    The module draws nothing at random: noise is an argument (:meth:`noise`, :meth:`random_noise`),
+    and where none is given it is that of ``seed``.
     """
 
     input_mean: Tensor
@@ -62,6 +63,7 @@ class FaceCycle(nn.Module):
         super().__init__()
         self.config = config
         self.checkpoint: CheckpointInfo | None = None
+        self.seed = 0
         self.trunk = build_trunk(config)
         self.expression_encoder = Encoder(config)
         self.flow_decoder = FlowDecoder(config)
@@ -126,8 +128,12 @@ class FaceCycle(nn.Module):
 
         return normal(half, side // 2), normal(quarter, side // 4)
 
-    def noise(self, seed: int = 0) -> Noise:
-        """The noise of ``seed``, the same for every face and frame (batch of 1, broadcast)."""
+    def noise(self, seed: int | None = None) -> Noise:
+        """The noise of ``seed`` (default: ``self.seed``), the same for every face and frame.
+
+        A batch of 1, to be broadcast.
+        """
+        seed = self.seed if seed is None else seed
         cached = self._noise.get(seed)
         if cached is None or cached[0].device != self.device:
             cached = self.random_noise(1, torch.Generator().manual_seed(seed))
@@ -157,7 +163,7 @@ class FaceCycle(nn.Module):
         return self.trunk(x)
 
     def move(self, features: TrunkFeatures, flow: Tensor, noise: Noise | None = None) -> Tensor:
-        """D_exp on features already at hand; ``noise`` defaults to that of seed 0."""
+        """D_exp on features already at hand; ``noise`` defaults to :meth:`noise`."""
         return self.generator(features, flow, self.noise() if noise is None else noise)
 
     def de_express(self, x: Tensor, flow: Tensor, noise: Noise | None = None) -> Tensor:

@@ -50,7 +50,7 @@ class Generator(nn.Module):
         self.conv1 = conv3(d1, d1)
         self.to_rgb = conv3(d1, 3)
         self.padding = config.padding
-        initialise(self)
+        initialise(self, self.to_rgb, self.noise_half.conv2, self.noise_quarter.conv2)
 
     def forward(self, features: TrunkFeatures, flow: Tensor | None, noise: Noise | None) -> Tensor:
         """``flow``: (N, 2, h, w) in grid units, or None -> image (N, 3, S, S), normalised RGB."""

@@ -90,18 +90,21 @@ class AdaptiveInstanceNorm(nn.Module):
         return F.instance_norm(x) * self.gamma(code) + self.beta(code)
 
 
-def initialise(module: nn.Module) -> None:
-    """He initialisation by fan-out for convolutions, N(0, 0.01) for fully connected layers.
+def initialise(module: nn.Module, *quiet: nn.Conv2d) -> None:
+    """He initialisation by fan-in for convolutions, N(0, 0.01) for fully connected layers.
 
-    Frozen parameters (a VGG-19 trunk) are left alone.
+    Layers named as ``quiet`` start at a tenth of that: what they add to a picture should begin
+    small. Frozen parameters (a VGG-19 trunk) are left alone.
     """
     for layer in module.modules():
-        if isinstance(layer, nn.Conv2d) and layer.weight.requires_grad:
-            fan_out = layer.kernel_size[0] * layer.kernel_size[1] * layer.out_channels
-            nn.init.normal_(layer.weight, 0.0, math.sqrt(2.0 / fan_out))
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)) and layer.weight.requires_grad:
+            fan_in = layer.weight[0].numel()
+            if isinstance(layer, nn.ConvTranspose2d):  # (in, out, 4, 4), a quarter meets an output
+                fan_in = layer.in_channels * layer.weight[0, 0].numel() // 4
+            gain = 0.1 if layer in quiet else 1.0
+            nn.init.normal_(layer.weight, 0.0, gain * math.sqrt(2.0 / fan_in))
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
         elif isinstance(layer, nn.Linear):
             nn.init.normal_(layer.weight, 0.0, 0.01)
             nn.init.zeros_(layer.bias)
-

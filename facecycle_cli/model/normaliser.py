@@ -32,7 +32,7 @@ class Normaliser(nn.Module):
         self.conv2 = conv3(d2, d2)
         self.up1 = upsample2(d2, d1, config.upsampling)
         self.to_rgb = nn.Conv2d(d1, 3, 1)
-        initialise(self)
+        initialise(self, self.to_rgb)
 
     def forward(self, features: TrunkFeatures, code: Tensor, *, restore: bool) -> Tensor:
         """``code``: (N, code_size); ``restore``: MLP_re instead of MLP_de -> (N, 3, S, S)."""

@@ -197,7 +197,7 @@ class Trainer:
         folder.mkdir(parents=True, exist_ok=True)
         with self.averaged():
             grid = sample_grid(self.model, self.fixed)
-        write_image(grid, folder / f"{self.step:06d}.png")
+        write_image(grid, folder / f"{self.step:06d}.png", provenance=None)
 
     def _fixed_faces(self) -> Tensor:
         """Up to eight faces, evenly spread over the data, for the sample grids."""

@@ -1,0 +1,124 @@
+"""The part that frontalize and neutralize share: options, faces out of a picture, result in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from facecycle_cli.commands.common import Console, FacesChoice, about, pick_device
+from facecycle_cli.commands.outputs import Outputs
+from facecycle_cli.commands.runner import Pictures, run_pictures
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from facecycle_cli.faces import Face, FaceBackend
+    from facecycle_cli.model import FaceCycle
+    from facecycle_cli.pipelines.portraits import Portrait
+
+    Move = Callable[[np.ndarray, Sequence[Face], FaceCycle, int], list[Portrait]]
+
+PasteBack = Annotated[
+    bool, typer.Option("--paste-back", help="Put the face into the original picture.")
+]
+Grid = Annotated[
+    bool,
+    typer.Option(
+        "--grid", help="One picture with input, flow, result, mean face and reconstruction."
+    ),
+]
+Aligner = Annotated[
+    str, typer.Option(metavar="mesh|face-alignment", help="What finds the faces' landmarks.")
+]
+
+
+def open_model(checkpoint: str, device: str) -> FaceCycle:
+    """The checkpoint on the device; `CommandError` in one line if either cannot be had."""
+    from facecycle_cli.model import load
+
+    target = pick_device(device)
+    with about(f"--checkpoint {checkpoint}"):
+        return load(checkpoint, target)
+
+
+def open_backend(aligner: str) -> FaceBackend:
+    """The face backend; `typer.BadParameter` for an unknown name."""
+    from facecycle_cli.faces import BACKENDS, load_backend
+
+    if aligner not in BACKENDS:
+        raise typer.BadParameter(f"--aligner {aligner}: there are {', '.join(BACKENDS)}")
+    with about(f"--aligner {aligner}"):
+        return load_backend(aligner)
+
+
+@dataclass(frozen=True)
+class PortraitJob:
+    """What a call of frontalize or neutralize asks for, besides the motion itself."""
+
+    inputs: Sequence[str]
+    output: str | None
+    operation: str
+    tag: str
+    size: int
+    faces: FacesChoice
+    paste_back: bool
+    grid: bool
+    overwrite: bool
+    checkpoint: str
+    device: str
+    aligner: str
+    seed: int
+
+    def run(self, move: Move, console: Console) -> None:
+        """Move the faces of every input with ``move`` and write the results."""
+        if self.grid and self.paste_back:
+            raise typer.BadParameter("--grid and --paste-back make different pictures; choose one")
+        one_each = self.faces is FacesChoice.all and not self.grid and not self.paste_back
+        outputs = Outputs(
+            self.output, self.inputs, tag=self.tag, overwrite=self.overwrite, numbered=one_each
+        )
+        model = open_model(self.checkpoint, self.device)
+        backend = open_backend(self.aligner)
+        model.seed = self.seed
+
+        from facecycle_cli.media import Provenance
+        from facecycle_cli.pipelines.portraits import find_faces, paste_portraits
+
+        info = model.checkpoint
+        provenance = Provenance(self.operation, info.sha256 if info else None)
+
+        def transform(image: np.ndarray) -> Pictures:
+            (faces,) = find_faces([image], backend, self.faces.value)
+            portraits = move(image, faces, model, self.size)
+            if self.grid:
+                pictures = [_grid(model, portraits)]
+            elif self.paste_back:
+                pictures = [paste_portraits(image, portraits)]
+            else:
+                pictures = [portrait.result for portrait in portraits]
+            return Pictures(pictures, provenance, {"faces": [_describe(f) for f in faces]})
+
+        run_pictures(self.inputs, outputs, transform, console)
+
+
+def _grid(model: FaceCycle, portraits: Sequence[Portrait]) -> np.ndarray:
+    import numpy as np
+
+    from facecycle_cli.pipelines.grid import step_grid
+
+    crops = np.stack([p.crop for p in portraits])
+    return step_grid(model, crops, np.stack([p.result for p in portraits]))
+
+
+def _describe(face: Face) -> dict[str, Any]:
+    pose = face.pose
+    return {
+        "box": [round(float(v), 1) for v in face.box],
+        "score": round(float(face.score), 4),
+        "yaw": round(pose.yaw, 1),
+        "pitch": round(pose.pitch, 1),
+        "roll": round(pose.roll, 1),
+    }

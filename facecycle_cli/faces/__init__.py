@@ -4,6 +4,7 @@ from facecycle_cli.faces.alignment import TEMPLATE, Alignment
 from facecycle_cli.faces.backend import BACKENDS, FaceBackend, load_backend
 from facecycle_cli.faces.errors import FaceError, NoFaceError
 from facecycle_cli.faces.face import Face
+from facecycle_cli.faces.paste import paste_back
 from facecycle_cli.faces.pose import HeadPose
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "HeadPose",
     "NoFaceError",
     "load_backend",
+    "paste_back",
 ]

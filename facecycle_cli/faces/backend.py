@@ -44,4 +44,8 @@ def load_backend(name: str = "mesh", *, threads: int | None = None) -> FaceBacke
         from facecycle_cli.faces.mesh_backend import MeshBackend
 
         return MeshBackend(threads=threads)
+    if name == "face-alignment":
+        from facecycle_cli.faces.face_alignment_backend import FaceAlignmentBackend
+
+        return FaceAlignmentBackend(threads=threads)
     raise FaceError(f"no face backend named {name!r} (there are: {', '.join(BACKENDS)})")

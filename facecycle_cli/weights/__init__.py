@@ -1,4 +1,4 @@
-"""The network files that ship with the package; `NOTICE.md` says where each comes from.
+"""The network files that ship with the package; `NOTICE.md` says where those of others come from.
 
 This module imports nothing heavy: it only knows where the files lie.
 """
@@ -8,19 +8,17 @@ from pathlib import Path
 
 __all__ = ["path"]
 
+_SUFFIXES = {".onnx", ".safetensors"}
+
 
 def path(name: str) -> Path:
     """Where the shipped file `name` (for example ``face_mesh_468.onnx``) lies on disk.
 
-    Raises FileNotFoundError, with the names that do ship, when there is no such file.
+    Raises:
+        FileNotFoundError: no such file ships; the message lists those that do.
     """
-    folder = resources.files(__name__)
-    with resources.as_file(folder) as root:
-        file = Path(root) / name
-        if Path(name).name == name and file.is_file():
-            return file
-        shipped = ", ".join(sorted(f.name for f in Path(root).iterdir() if f.suffix in _SUFFIXES))
-    raise FileNotFoundError(f"no file named {name!r} ships with facecycle (there are: {shipped})")
-
-
-_SUFFIXES = {".onnx", ".safetensors"}
+    folder = Path(str(resources.files(__name__)))
+    shipped = sorted(f.name for f in folder.iterdir() if f.suffix in _SUFFIXES)
+    if name not in shipped:
+        raise FileNotFoundError(f"no file {name!r} ships with facecycle, only {', '.join(shipped)}")
+    return folder / name

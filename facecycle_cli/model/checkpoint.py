@@ -8,19 +8,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load as parse_weights
+from safetensors.torch import save_file
 from torch import Tensor
 
 from .config import ModelConfig
 from .facecycle import FaceCycle
+from .files import replacing
+from .skeleton import fill, skeleton
 
 FORMAT_VERSION = 1
 """Version of the metadata; files with a higher one are refused, not guessed at."""
@@ -30,6 +32,9 @@ EMBEDDED = ("small",)
 """Checkpoints that are installed with the package, by name."""
 
 _WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
+_LENGTH_BYTES = 8
+_MAX_HEADER = 100_000_000
+"""A safetensors file begins with its header's length in 8 bytes; the format's own limit of it."""
 
 
 class CheckpointError(ValueError):
@@ -60,14 +65,15 @@ def resolve(name_or_path: str | os.PathLike[str]) -> Path:
     Raises:
         CheckpointError: neither the name of an embedded checkpoint nor an existing file.
     """
-    if str(name_or_path) in EMBEDDED:
-        return _WEIGHTS / f"{name_or_path}.safetensors"
-    path = Path(name_or_path)
-    if not path.is_file():
-        raise CheckpointError(
-            f"no checkpoint {str(name_or_path)!r}: neither a file nor one of {', '.join(EMBEDDED)}"
-        )
-    return path
+    embedded = str(name_or_path) in EMBEDDED
+    path = _WEIGHTS / f"{name_or_path}.safetensors" if embedded else Path(name_or_path)
+    if path.is_file():
+        return path
+    if embedded:
+        raise CheckpointError(f"this installation lacks the embedded checkpoint {name_or_path}")
+    raise CheckpointError(
+        f"no checkpoint {str(name_or_path)!r}: neither a file nor one of {', '.join(EMBEDDED)}"
+    )
 
 
 def save_checkpoint(
@@ -86,48 +92,20 @@ def save_checkpoint(
             ``data``, ``metrics``, ``licence`` and ``created_by``.
         dtype: precision of the weights in the file; loading always gives float32.
     """
-    path = Path(path)
-    header = {"format_version": FORMAT_VERSION, "config": model.config.to_dict(), **metadata}
+    header = {**metadata, "format_version": FORMAT_VERSION, "config": model.config.to_dict()}
     state = {k: v.detach().cpu().to(dtype).contiguous() for k, v in model.state_dict().items()}
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    os.close(handle)
-    try:
-        save_file(state, temporary, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)})
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    entry = {HEADER_KEY: json.dumps(header, sort_keys=True)}
+    with replacing(path) as temporary:
+        save_file(state, temporary, metadata=entry)
 
 
 def read_info(name_or_path: str | os.PathLike[str]) -> CheckpointInfo:
-    """Read a checkpoint's header without loading its weights.
+    """What a checkpoint says of itself.
 
     Raises:
         CheckpointError: not found, truncated, no facecycle checkpoint, or of a newer format.
     """
-    path = resolve(name_or_path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = (file.metadata() or {}).get(HEADER_KEY)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(_unreadable(path, error)) from None
-    if header is None:
-        raise CheckpointError("a safetensors file, but not a facecycle checkpoint (no metadata)")
-    try:
-        metadata = json.loads(header)
-        version = int(metadata.pop("format_version"))
-        if version > FORMAT_VERSION:
-            raise CheckpointError(
-                f"written by a newer facecycle (format {version}, this one reads up to "
-                f"{FORMAT_VERSION}): upgrade facecycle"
-            )
-        config = ModelConfig.from_dict(metadata.pop("config"))
-    except CheckpointError:
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"damaged checkpoint metadata: {error}") from None
-    return CheckpointInfo(path, _sha256(path), config, metadata)
+    return _read(resolve(name_or_path))[0]
 
 
 def load(
@@ -145,18 +123,58 @@ def load(
     Raises:
         CheckpointError: as :func:`read_info`, or the weights do not fit the configuration.
     """
-    info = read_info(name_or_path)
-    try:
-        state = load_file(info.path)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(_unreadable(info.path, error)) from None
-    with torch.device("meta"):  # no time spent on random weights that are replaced at once
-        model = FaceCycle(info.config)
+    info, state = _read(resolve(name_or_path))
+    model = skeleton(info.config)
     _check_shapes(state, model.state_dict())
-    model.load_state_dict({name: tensor.float() for name, tensor in state.items()}, assign=True)
-    model.set_constants()
+    model = fill(model, state)
     model.checkpoint = info
-    return model.to(device).eval().requires_grad_(False)
+    return model.to(device)
+
+
+def _read(path: Path) -> tuple[CheckpointInfo, dict[str, Tensor]]:
+    """The file's content, read once: a training run may replace it at any moment, and the hash must
+    be that of the weights.
+    """
+    try:
+        with path.open("rb") as file:
+            length = file.read(_LENGTH_BYTES)
+            size = int.from_bytes(length, "little")
+            if len(length) < _LENGTH_BYTES or size > _MAX_HEADER:
+                raise CheckpointError(_not_ours(path, length))
+            header = file.read(size)
+            config, metadata = _parse_header(path, header)  # before the rest, which may be large
+            data = b"".join((length, header, file.read()))
+    except OSError as error:
+        raise CheckpointError(f"cannot read the checkpoint: {error.strerror or error}") from None
+    try:
+        state = parse_weights(data)
+    except SafetensorError:
+        raise CheckpointError(_not_ours(path, data)) from None
+    return CheckpointInfo(path, hashlib.sha256(data).hexdigest(), config, metadata), state
+
+
+def _parse_header(path: Path, header: bytes) -> tuple[ModelConfig, dict[str, Any]]:
+    try:
+        entries = json.loads(header).get("__metadata__") or {}
+    except (ValueError, AttributeError, RecursionError):
+        raise CheckpointError(_not_ours(path, header)) from None
+    if HEADER_KEY not in entries:
+        raise CheckpointError("a safetensors file, but not a facecycle checkpoint (no metadata)")
+    try:
+        metadata = json.loads(entries[HEADER_KEY])
+        version = metadata.pop("format_version")
+        if version > FORMAT_VERSION:
+            raise CheckpointError(
+                f"written by a newer facecycle (format {version}, this one reads up to "
+                f"{FORMAT_VERSION}): upgrade facecycle"
+            )
+        return ModelConfig.from_dict(metadata.pop("config")), metadata
+    except CheckpointError:
+        raise
+    except KeyError as error:
+        raise CheckpointError(f"damaged checkpoint metadata: no {error.args[0]}") from None
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"damaged checkpoint metadata: {error}") from None
 
 
 def _check_shapes(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
@@ -174,20 +192,9 @@ def _check_shapes(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -
             )
 
 
-def _unreadable(path: Path, error: Exception) -> str:
-    if isinstance(error, OSError) and not isinstance(error, SafetensorError) and error.strerror:
-        return f"cannot read the checkpoint: {error.strerror}"
-    size = path.stat().st_size if path.exists() else 0
-    reason = "the file is empty" if not size else "truncated, or no safetensors file"
+def _not_ours(path: Path, content: bytes) -> str:
+    reason = "truncated, or no safetensors file" if content else "the file is empty"
     hint = ""
-    if size and path.suffix.lower() in {".tar", ".pt", ".pth", ".ckpt", ".bin"}:
+    if content and path.suffix.lower() in {".tar", ".pt", ".pth", ".ckpt", ".bin"}:
         hint = "; `facecycle checkpoint convert` reads the authors' .tar"
     return f"not a facecycle checkpoint: {reason}{hint}"
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -11,6 +11,36 @@ TrunkKind = Literal["vgg19", "learned"]
 
 IMAGE_SIZES = (64, 128)
 
+_CHOICES: dict[str, tuple[Any, ...]] = {
+    "image_size": IMAGE_SIZES,
+    "trunk": ("vgg19", "learned"),
+    "upsampling": ("transposed", "bilinear"),
+    "padding": ("zeros", "border"),
+}
+_WIDTHS = {
+    "encoder_widths": 4,
+    "flow_widths": 3,
+    "trunk_widths": 3,
+    "decoder_widths": 2,
+    "normaliser_decoder_widths": 2,
+}
+_RANGES = {
+    "code_size": (1, 4096),
+    "encoder_features": (1, 4096),
+    "encoder_hidden": (1, 8192),
+    "generator_width": (1, 4096),
+    "generator_blocks": (0, 64),
+    "normaliser_width": (1, 4096),
+    "normaliser_blocks": (0, 64),
+    "noise_kernel": (1, 7),
+}
+"""What a file may ask for: far above any use, far below what would hang a machine."""
+
+
+def _check_integer(name: str, value: Any, lowest: int, highest: int) -> None:
+    if type(value) is not int or not lowest <= value <= highest:
+        raise ValueError(f"{name} must be an integer from {lowest} to {highest}, not {value!r}")
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -60,16 +90,25 @@ class ModelConfig:
     padding: Padding = "zeros"
 
     def __post_init__(self) -> None:
-        if self.image_size not in IMAGE_SIZES:
-            raise ValueError(f"image_size must be 64 or 128, not {self.image_size}")
-        if self.trunk not in ("vgg19", "learned"):
-            raise ValueError(f"trunk must be vgg19 or learned, not {self.trunk!r}")
-        if self.upsampling not in ("transposed", "bilinear"):
-            raise ValueError(f"upsampling must be transposed or bilinear, not {self.upsampling!r}")
-        if self.padding not in ("zeros", "border"):
-            raise ValueError(f"padding must be zeros or border, not {self.padding!r}")
+        for name, length in _WIDTHS.items():
+            widths = getattr(self, name)
+            if not isinstance(widths, tuple) or len(widths) != length:
+                raise ValueError(f"{name} must be {length} integers, not {widths!r}")
+            for width in widths:
+                _check_integer(name, width, 1, 4096)
+        for name, (lowest, highest) in _RANGES.items():
+            _check_integer(name, getattr(self, name), lowest, highest)
+        for name, choices in _CHOICES.items():
+            value = getattr(self, name)
+            if value not in choices or type(value) is not type(choices[0]):
+                allowed = " or ".join(str(choice) for choice in choices)
+                raise ValueError(f"{name} must be {allowed}, not {value!r}")
+        if self.noise_kernel % 2 == 0:
+            raise ValueError(f"noise_kernel must be odd, not {self.noise_kernel}")
         if self.trunk == "vgg19" and self.trunk_widths != (64, 128, 256):
             raise ValueError("the VGG-19 trunk has widths (64, 128, 256)")
+        if self.normaliser_width != self.trunk_widths[2]:
+            raise ValueError("normaliser_width must equal the trunk's last width")
 
     @property
     def flow_size(self) -> int:
@@ -92,7 +131,11 @@ class ModelConfig:
             raise ValueError(f"unknown model configuration key: {', '.join(unknown)}")
         if missing := sorted(known - set(values)):
             raise ValueError(f"missing model configuration key: {', '.join(missing)}")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        arguments: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        return cls(**arguments)
 
 
 PRESETS: dict[str, ModelConfig] = {

@@ -54,4 +54,5 @@ class Encoder(nn.Module):
         return self.top(self.middle(self.stem(x))).flatten(1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """``x``: (N, 3, S, S) -> code (N, code_size) in (-1, 1)."""
         return torch.tanh(self.code(self.features(x)))

@@ -48,7 +48,7 @@ class Flows(NamedTuple):
 
 
 class FaceCycle(nn.Module):
-    """E_exp, D_flow and D_exp (facial-motion cycle); E_id and D_id (identity cycle); paper, figure 2.
+    """E_exp, D_flow, D_exp (facial-motion cycle) and E_id, D_id (identity cycle); paper, figure 2.
 
     Faces go in and come out as ``x``: (N, 3, S, S) float, ImageNet-normalised RGB, where S is
     ``config.image_size``; :meth:`to_input` and :meth:`to_image` convert from and to uint8 pictures.
@@ -92,17 +92,18 @@ class FaceCycle(nn.Module):
         Raises:
             ValueError: not uint8, or not of the model's size.
         """
-        if not isinstance(images, Tensor):
-            images = torch.from_numpy(np.ascontiguousarray(images))
-        if images.ndim == 3:
-            images = images.unsqueeze(0)
+        array = images if isinstance(images, Tensor) else np.asarray(images)
         side = self.config.image_size
-        if images.dtype != torch.uint8 or tuple(images.shape[1:]) != (side, side, 3):
+        dtype = str(array.dtype).removeprefix("torch.")
+        if dtype != "uint8" or tuple(array.shape[-3:]) != (side, side, 3) or array.ndim > 4:
             raise ValueError(
-                f"faces must be uint8 (N, {side}, {side}, 3), "
-                f"not {str(images.dtype).removeprefix('torch.')} {tuple(images.shape)}"
+                f"faces must be uint8 (N, {side}, {side}, 3), not {dtype} {tuple(array.shape)}"
             )
-        x = images.to(self.device).permute(0, 3, 1, 2).float() / 255
+        if isinstance(array, np.ndarray):  # torch takes no read-only array: Pillow makes such
+            array = torch.from_numpy(np.require(array, requirements=("C", "W")))
+        if array.ndim == 3:
+            array = array.unsqueeze(0)
+        x = array.to(self.device).permute(0, 3, 1, 2).float() / 255
         return (x - self.input_mean) / self.input_std
 
     def to_unit(self, x: Tensor) -> Tensor:
@@ -136,7 +137,8 @@ class FaceCycle(nn.Module):
         seed = self.seed if seed is None else seed
         cached = self._noise.get(seed)
         if cached is None or cached[0].device != self.device:
-            cached = self.random_noise(1, torch.Generator().manual_seed(seed))
+            with torch.inference_mode(False):  # what is kept must also serve a training step
+                cached = self.random_noise(1, torch.Generator().manual_seed(seed))
             self._noise = {seed: cached}
         return cached
 

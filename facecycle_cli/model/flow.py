@@ -32,13 +32,17 @@ def upsample(flow: Tensor, size: tuple[int, int], *, mode: str = "bilinear") -> 
 
 
 def warp(image: Tensor, flow: Tensor, *, padding: str = "zeros", mode: str = "bilinear") -> Tensor:
-    """Sample ``image`` (N, C, H, W) at ``identity + flow``; the flow is brought to the image's size.
+    """Sample ``image`` (N, C, H, W) at ``identity + flow``, the flow brought to the image's size.
 
     Bilinear ``grid_sample`` with ``align_corners=True``. ``padding`` says what lies outside of the
-    image: the paper's ``zeros``, or ``border``.
+    image: the paper's ``zeros``, or ``border``. A batch of one, image or flow, serves all of the
+    other.
     """
     height, width = image.shape[-2:]
     grid = identity_grid(height, width, like=flow) + upsample(flow, (height, width))
+    if image.shape[0] != grid.shape[0]:
+        number = max(image.shape[0], grid.shape[0])
+        image, grid = (t.expand(number, -1, -1, -1) for t in (image, grid))
     return F.grid_sample(
         image, grid.permute(0, 2, 3, 1), mode=mode, padding_mode=padding, align_corners=True
     )

@@ -53,6 +53,7 @@ class FlowDecoder(nn.Module):
         nn.init.normal_(self.to_flow.weight, 0.0, 0.01)  # start close to standing still
 
     def forward(self, code: Tensor) -> tuple[Tensor, Tensor]:
+        """``code``: (N, code_size) -> (flow, backflow), each (N, 2, S/4, S/4)."""
         x = self.start(self.expand(code[:, :, None, None]))
         flow = torch.tanh(self.to_flow(self.out(self.middle(x))))
         return flow, backward_flow(flow)

@@ -12,7 +12,7 @@ from .layers import ResidualBlock, conv3, initialise, upsample2
 from .trunk import TrunkFeatures
 
 Noise = tuple[Tensor, Tensor]
-"""Noise for the half-size and the quarter-size features: (1|N, C2, S/2, S/2), (1|N, C3, S/4, S/4)."""
+"""For the half-size and the quarter-size features: (1|N, C2, S/2, S/2), (1|N, C3, S/4, S/4)."""
 
 
 class NoiseEncoder(nn.Module):
@@ -24,6 +24,7 @@ class NoiseEncoder(nn.Module):
         self.conv2 = nn.Conv2d(channels, channels, kernel, 1, kernel // 2)
 
     def forward(self, feature: Tensor, noise: Tensor) -> Tensor:
+        """``feature``: (N, C, H, W); ``noise``: (1 or N, C, H, W) -> (N, C, H, W), 0 or more."""
         x = noise + feature.mean(dim=(2, 3), keepdim=True)
         return F.relu(self.conv2(F.relu(self.conv1(x))))
 
@@ -59,8 +60,10 @@ class Generator(nn.Module):
             if noise is None:
                 raise ValueError("a flow needs noise for what it uncovers: see FaceCycle.noise")
             noise_half, noise_quarter = noise
-            half = warp(half, flow, padding=self.padding) + self.noise_half(half, noise_half)
-            quarter = warp(quarter, flow, padding=self.padding) + self.noise_quarter(quarter, noise_quarter)
+            filling_half = self.noise_half(half, noise_half)
+            filling_quarter = self.noise_quarter(quarter, noise_quarter)
+            half = warp(half, flow, padding=self.padding) + filling_half
+            quarter = warp(quarter, flow, padding=self.padding) + filling_quarter
         x = self.blocks(F.relu(self.reduce(quarter)))
         x = F.relu(self.conv2(F.relu(self.up2(x))))
         x = F.relu(self.conv1(F.relu(self.up1(torch.cat((half, x), dim=1)))))

@@ -28,7 +28,7 @@ class ChannelAttention(nn.Module):
     """Relations between channels: ``y = act(x + (phi theta^T) g)`` (supplementary, figure 1).
 
     ``theta`` is a softmax over positions, ``g`` one over channels; ``phi theta^T`` is therefore a
-    (C, C) matrix, however large the feature map is. (N, C, H, W) in and out.
+    (C, C) matrix, however large the feature map is.
     """
 
     def __init__(self, channels: int) -> None:
@@ -39,6 +39,7 @@ class ChannelAttention(nn.Module):
         self.act = leaky()
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) in and out."""
         g = self.g(x).flatten(2).softmax(dim=1)
         theta = self.theta(x).flatten(2).softmax(dim=2)
         phi = self.phi(x).flatten(2)
@@ -56,6 +57,7 @@ class ResidualBlock(nn.Module):
         self.act = leaky()
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) in and out."""
         return self.act(x + self.conv2(self.act(self.conv1(x))))
 
 

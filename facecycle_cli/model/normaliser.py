@@ -1,4 +1,4 @@
-"""D_id with MLP_de and MLP_re: takes the identity out of a neutral face and puts it back (figure 5)."""
+"""D_id, MLP_de and MLP_re: take the identity out of a neutral face and put it back (figure 5)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,8 @@ class Normaliser(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        quarter = config.trunk_widths[2]
         width = config.normaliser_width
         d2, d1 = config.normaliser_decoder_widths
-        if quarter != width:
-            raise ValueError("normaliser_width must equal the trunk's last width")
         self.de = AdaptiveInstanceNorm(config.code_size, width)
         self.re = AdaptiveInstanceNorm(config.code_size, width)
         blocks = (ResidualBlock(width) for _ in range(config.normaliser_blocks))

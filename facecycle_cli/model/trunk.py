@@ -61,6 +61,7 @@ class Vgg19Trunk(nn.Module):
                     parameter.copy_(state[key])
 
     def forward(self, x: Tensor) -> TrunkFeatures:
+        """``x``: (N, 3, S, S) -> features at half and at a quarter of its size."""
         x = F.relu(self.conv1_2(F.relu(self.conv1_1(x))))
         half = F.relu(self.conv2_1(F.max_pool2d(x, 2)))
         x = F.max_pool2d(F.relu(self.conv2_2(half)), 2)
@@ -85,6 +86,7 @@ class LearnedTrunk(nn.Module):
         initialise(self)
 
     def forward(self, x: Tensor) -> TrunkFeatures:
+        """``x``: (N, 3, S, S) -> features at half and at a quarter of its size."""
         x = F.relu(self.conv1_2(F.relu(self.conv1_1(x))))
         half = F.relu(self.conv2_1(x))
         return TrunkFeatures(half, F.relu(self.conv3_1(F.relu(self.conv2_2(half)))))

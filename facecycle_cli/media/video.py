@@ -64,6 +64,8 @@ class Frame(NamedTuple):
     image: RGBImage
 
 
+# ffmpeg plays text files as what a terminal would show
+_TEXT_ART = re.compile(r"^Input #0, (tty|bin|xbin|adf|idf),", re.MULTILINE)
 _DURATION = re.compile(r"^ +Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)", re.MULTILINE)
 _STREAM = re.compile(r"^ +Stream #0:\d+\S*: (Video|Audio): (\w+)(.*)", re.MULTILINE)
 _ROTATION = re.compile(r"rotation of (-?\d+(?:\.\d+)?) degrees")
@@ -85,6 +87,8 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         raise MediaError("no video in this file")
     if done.returncode != 0:
         raise MediaError(f"not a readable video ({ffmpeg.reason(done.stderr)})")
+    if _TEXT_ART.search(done.stderr):
+        raise MediaError("not a video but text")
     header, first_frame = _parse_framecrc(done.stdout)
     if not first_frame or "dimensions" not in header:
         raise MediaError("a video without frames")
@@ -214,8 +218,9 @@ def read_frames(
     info = info or probe(path)
     rate = info.fps if fps is None else Fraction(fps).limit_denominator(1_000_000)
     width, height = size or (info.width, info.height)
-    # The fps filter comes first: frames that are dropped need not be scaled.
-    filters = [f"fps={rate}"] if rate < info.fps else []
+    # The fps filter comes first: frames that are dropped need not be scaled. Rounding up gives for
+    # each time the frame that is on the screen then.
+    filters = [f"fps={rate}:round=up"] if rate < info.fps else []
     filters.append(f"scale={width}:{height}:flags=area+accurate_rnd,setsar=1")
     arguments = [
         *_pair("-threads", threads),

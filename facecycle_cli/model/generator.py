@@ -33,7 +33,8 @@ class Generator(nn.Module):
     """D_exp. Features of a face, a flow and noise -> the face as the flow moves it.
 
     The noise is an argument, not drawn here: the same noise for every frame of a video is what
-    keeps it from flickering. Without a flow the face is rebuilt as it is, and no noise is added.
+    keeps it from flickering. Without a flow the face is rebuilt as it is, and no noise is added; a
+    ``residual`` generator then has nothing to draw.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -51,11 +52,14 @@ class Generator(nn.Module):
         self.conv1 = conv3(d1, d1)
         self.to_rgb = conv3(d1, 3)
         self.padding = config.padding
+        self.residual = config.residual
         initialise(self, self.to_rgb, self.noise_half.conv2, self.noise_quarter.conv2)
 
     def forward(self, features: TrunkFeatures, flow: Tensor | None, noise: Noise | None) -> Tensor:
         """``flow``: (N, 2, h, w) in grid units, or None -> image (N, 3, S, S), normalised RGB."""
-        half, quarter = features
+        image, half, quarter = features
+        if self.residual and flow is None:
+            return image
         if flow is not None:
             if noise is None:
                 raise ValueError("a flow needs noise for what it uncovers: see FaceCycle.noise")
@@ -67,4 +71,7 @@ class Generator(nn.Module):
         x = self.blocks(F.relu(self.reduce(quarter)))
         x = F.relu(self.conv2(F.relu(self.up2(x))))
         x = F.relu(self.conv1(F.relu(self.up1(torch.cat((half, x), dim=1)))))
-        return self.to_rgb(x)
+        drawn = self.to_rgb(x)
+        if self.residual and flow is not None:
+            drawn = drawn + warp(image, flow, padding=self.padding)
+        return drawn

@@ -23,10 +23,12 @@ class TrunkFeatures(NamedTuple):
     """What the decoders read.
 
     Attributes:
+        image: the face itself, (N, 3, S, S).
         half: conv2_1, (N, C2, S/2, S/2).
         quarter: conv3_1, (N, C3, S/4, S/4).
     """
 
+    image: Tensor
     half: Tensor
     quarter: Tensor
 
@@ -62,10 +64,10 @@ class Vgg19Trunk(nn.Module):
 
     def forward(self, x: Tensor) -> TrunkFeatures:
         """``x``: (N, 3, S, S) -> features at half and at a quarter of its size."""
-        x = F.relu(self.conv1_2(F.relu(self.conv1_1(x))))
-        half = F.relu(self.conv2_1(F.max_pool2d(x, 2)))
-        x = F.max_pool2d(F.relu(self.conv2_2(half)), 2)
-        return TrunkFeatures(half, F.relu(self.conv3_1(x)))
+        first = F.relu(self.conv1_2(F.relu(self.conv1_1(x))))
+        half = F.relu(self.conv2_1(F.max_pool2d(first, 2)))
+        second = F.max_pool2d(F.relu(self.conv2_2(half)), 2)
+        return TrunkFeatures(x, half, F.relu(self.conv3_1(second)))
 
 
 class LearnedTrunk(nn.Module):
@@ -87,9 +89,9 @@ class LearnedTrunk(nn.Module):
 
     def forward(self, x: Tensor) -> TrunkFeatures:
         """``x``: (N, 3, S, S) -> features at half and at a quarter of its size."""
-        x = F.relu(self.conv1_2(F.relu(self.conv1_1(x))))
-        half = F.relu(self.conv2_1(x))
-        return TrunkFeatures(half, F.relu(self.conv3_1(F.relu(self.conv2_2(half)))))
+        first = F.relu(self.conv1_2(F.relu(self.conv1_1(x))))
+        half = F.relu(self.conv2_1(first))
+        return TrunkFeatures(x, half, F.relu(self.conv3_1(F.relu(self.conv2_2(half)))))
 
 
 def build_trunk(config: ModelConfig) -> Vgg19Trunk | LearnedTrunk:

@@ -2,9 +2,11 @@
 
 import typer
 
+from facecycle_cli.commands.evaluate import evaluate
 from facecycle_cli.commands.frontalize import frontalize
 from facecycle_cli.commands.neutralize import neutralize
 from facecycle_cli.commands.root import root
+from facecycle_cli.commands.verify import verify
 
 app = typer.Typer(
     name="facecycle",
@@ -16,3 +18,5 @@ app = typer.Typer(
 app.callback()(root)
 app.command()(frontalize)
 app.command()(neutralize)
+app.command()(verify)
+app.add_typer(evaluate)

@@ -44,14 +44,14 @@ def open_model(checkpoint: str, device: str) -> FaceCycle:
         return load(checkpoint, target)
 
 
-def open_backend(aligner: str) -> FaceBackend:
-    """The face backend; `typer.BadParameter` for an unknown name."""
+def open_backend(aligner: str, threads: int | None = None) -> FaceBackend:
+    """The face backend, one call using ``threads``; `typer.BadParameter` for an unknown name."""
     from facecycle_cli.faces import BACKENDS, load_backend
 
     if aligner not in BACKENDS:
         raise typer.BadParameter(f"--aligner {aligner}: there are {', '.join(BACKENDS)}")
     with about(f"--aligner {aligner}"):
-        return load_backend(aligner)
+        return load_backend(aligner, threads=threads)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,159 @@
+"""Whether two pictures show the same person, as far as identity codes can tell.
+
+This is a research representation, learned without a single identity label. It is far from what
+current face recognition does and not fit for decisions about people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from facecycle_cli.faces import FaceBackend, load_backend
+from facecycle_cli.model import FaceCycle, load
+
+from .crops import CropSettings, face_crop
+from .portraits import shrink
+
+__all__ = [
+    "RESEARCH_ONLY",
+    "Threshold",
+    "ThresholdError",
+    "Verdict",
+    "compare_crops",
+    "identity_embedding",
+    "stored_threshold",
+    "verify",
+]
+
+RESEARCH_ONLY = (
+    "identity codes are a research representation, far from current face recognition: "
+    "not fit for decisions about people"
+)
+
+
+class ThresholdError(ValueError):
+    """A checkpoint without the similarity threshold that was asked for."""
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """From which similarity on two faces count as the same person's.
+
+    Attributes:
+        value: of the cosine, -1..1.
+        far: share of pairs of different persons that it accepts, where that was measured.
+    """
+
+    value: float
+    far: float | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A comparison of two faces.
+
+    Attributes:
+        similarity: cosine of the identity codes, -1..1.
+        threshold: what it was compared with; None if there was nothing to compare with.
+    """
+
+    similarity: float
+    threshold: Threshold | None
+
+    @property
+    def same(self) -> bool | None:
+        """Whether the two count as one person; None without a threshold."""
+        return None if self.threshold is None else self.similarity >= self.threshold.value
+
+    @property
+    def word(self) -> str | None:
+        """``same`` or ``different``."""
+        return None if self.same is None else "same" if self.same else "different"
+
+
+@torch.inference_mode()
+def identity_embedding(model: FaceCycle, crops: np.ndarray) -> np.ndarray:
+    """Identity codes as unit vectors: the one place where codes become comparable.
+
+    The code of a face is the average of its own and its mirror image's: which side is which says
+    nothing about a person.
+
+    Args:
+        model: the networks.
+        crops: aligned faces, uint8 (N, H, H, 3) RGB of any size.
+
+    Returns:
+        (N, D) float32 of length 1, so that the dot product is the cosine.
+    """
+    x = model.to_input(shrink(crops, model.config.image_size))
+    codes = model.encode_identity(torch.cat((x, x.flip(-1))))
+    code = codes.view(2, len(x), -1).mean(0)
+    return torch.nn.functional.normalize(code, dim=1).cpu().numpy()
+
+
+def stored_threshold(model: FaceCycle, far: float | None = None) -> Threshold | None:
+    """The threshold that the model's checkpoint carries.
+
+    Args:
+        model: a loaded model.
+        far: the false-accept rate that is wanted; None: the one that the checkpoint prefers.
+
+    Returns:
+        None if the checkpoint has none at all and no rate is wanted.
+
+    Raises:
+        ThresholdError: there is none for that rate; the message says which there are.
+    """
+    info = model.checkpoint
+    stored: Mapping[str, Any] = (info.metadata if info else {}).get("verification") or {}
+    if far is None:
+        if "threshold" not in stored:
+            return None
+        return Threshold(float(stored["threshold"]), stored.get("far"))
+    rates = {float(rate): float(value) for rate, value in stored.get("thresholds", {}).items()}
+    if far in rates:
+        return Threshold(rates[far], far)
+    if not rates:
+        raise ThresholdError("this checkpoint knows no thresholds for false-accept rates")
+    known = ", ".join(f"{rate:g}" for rate in sorted(rates))
+    raise ThresholdError(f"no threshold for a false-accept rate of {far:g} (there are: {known})")
+
+
+def verify(
+    image_a: np.ndarray,
+    image_b: np.ndarray,
+    *,
+    model: FaceCycle | None = None,
+    backend: FaceBackend | None = None,
+    threshold: float | None = None,
+) -> Verdict:
+    """Compare the faces of two pictures.
+
+    Args:
+        image_a, image_b: (H, W, 3) uint8 RGB.
+        model: the networks; the embedded checkpoint by default.
+        backend: finds the faces; the mesh by default.
+        threshold: similarity from which on they count as the same person's; by default the
+            checkpoint's, if it has one.
+
+    Raises:
+        NoFaceError: there is no face in one of them.
+    """
+    model, backend = model or load(), backend or load_backend()
+    settings = CropSettings(model.config.image_size)
+    a, b = (face_crop(image, settings, backend) for image in (image_a, image_b))
+    limit = stored_threshold(model) if threshold is None else Threshold(threshold)
+    return compare_crops(model, a, b, limit)
+
+
+def compare_crops(
+    model: FaceCycle, a: np.ndarray, b: np.ndarray, threshold: Threshold | None
+) -> Verdict:
+    """Compare two aligned faces, uint8 (H, H, 3) of any one size."""
+    embedding = identity_embedding(model, np.stack((a, b)))
+    return Verdict(float(embedding[0] @ embedding[1]), threshold)

@@ -24,7 +24,7 @@ __all__ = ["Detection", "FaceDetector"]
 _STRIDES = (8, 16, 32)
 _BATCH_PIXELS = 2_000_000  # of one run: bounds the memory of its activations
 
-_CANDIDATE = 0.3  # score from which a face is worth a second look
+_CANDIDATE = 0.2  # score from which a place is worth a second look
 _CERTAIN = 0.9  # upright faces reach it; tilted by 45 degrees, or upside down, they seldom do
 _LOOK_ANGLES = tuple(math.radians(45 * k) for k in range(8))
 _LOOK_SIDE = 128

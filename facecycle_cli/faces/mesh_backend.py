@@ -12,6 +12,8 @@ from facecycle_cli.faces.mesh import FaceMesh, Region
 
 __all__ = ["MeshBackend"]
 
+_MORE_PASSES = 3  # of the mesh over one face, at most; most faces need one
+
 
 class MeshBackend:
     """Faces with 468 landmarks, on the CPU, with nothing to download.
@@ -33,19 +35,35 @@ class MeshBackend:
         detections = self._detector.detect(images, min_face=min_face)
         owners = [i for i, found in enumerate(detections) for _ in found]
         flat = [d for found in detections for d in found]
-        pictures = [images[i] for i in owners]
-        landmarks, _ = self._mesh.locate(
-            pictures, [Region.from_box(d.box, d.points[:2]) for d in flat]
+        landmarks, presence = self._settle(
+            [images[i] for i in owners], [Region.from_box(d.box, d.points[:2]) for d in flat]
         )
-        # A second pass, placed by the landmarks of the first: the mesh was trained on regions
-        # placed by itself, and the detector's box is a coarser frame. It halves the jitter of the
-        # eyes.
-        landmarks, presence = self._mesh.locate(pictures, _regions(landmarks))
         faces: list[list[Face]] = [[] for _ in images]
         for owner, d, points, sure in zip(owners, flat, landmarks, presence, strict=True):
             if sure >= self.min_presence:
                 faces[owner].append(Face(d.box, d.score, points, float(sure)))
         return faces
+
+    def _settle(
+        self, images: Sequence[np.ndarray], regions: list[Region]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Landmarks of the face near each region, and their presence.
+
+        The mesh was trained on regions placed by its own landmarks; the detector's box is a coarser
+        frame, and its eyes hardly show the tilt of a head. So each region is placed again by what
+        was found in it, until it stays.
+        """
+        landmarks, presence = self._mesh.locate(images, regions)
+        moving = list(range(len(regions)))
+        for _ in range(_MORE_PASSES):
+            placed = {i: Region.from_landmarks(landmarks[i]) for i in moving}
+            moving = [i for i in moving if not placed[i].close_to(regions[i])]
+            for i in moving:
+                regions[i] = placed[i]
+            landmarks[moving], presence[moving] = self._mesh.locate(
+                [images[i] for i in moving], [regions[i] for i in moving]
+            )
+        return landmarks, presence
 
     def follow(
         self, images: Sequence[np.ndarray], previous: Sequence[Face | None]
@@ -58,30 +76,18 @@ class MeshBackend:
                 there is none.
 
         Returns:
-            The face in each picture, its box moved along with its landmarks; None where it was
-            lost.
+            The face in each picture, its box drawn around its landmarks, its score the one of its
+            detection; None where it was lost.
         """
         followed: list[Face | None] = [None] * len(images)
         pairs = zip(images, previous, strict=True)
         known = [(i, image, face) for i, (image, face) in enumerate(pairs) if face is not None]
         landmarks, presence = self._mesh.locate(
-            [image for _, image, _ in known], _regions([face.landmarks for *_, face in known])
+            [image for _, image, _ in known],
+            [Region.from_landmarks(face.landmarks) for *_, face in known],
         )
         for (i, _, face), points, sure in zip(known, landmarks, presence, strict=True):
-            if sure >= self.min_presence and np.isfinite(points).all():
-                box = _move_box(face, points)
+            if sure >= self.min_presence:
+                box = Region.from_landmarks(points).box
                 followed[i] = Face(box, face.score, points, float(sure))
         return followed
-
-
-def _regions(landmarks: Sequence[np.ndarray] | np.ndarray) -> list[Region]:
-    return [Region.from_landmarks(points) for points in landmarks]
-
-
-def _move_box(face: Face, landmarks: np.ndarray) -> np.ndarray:
-    """The detector's box around the face, shifted and scaled as the landmarks were since."""
-    before, after = face.landmarks[:, :2], landmarks[:, :2]
-    old, new = before.mean(0), after.mean(0)
-    scale = np.sqrt(((after - new) ** 2).sum() / ((before - old) ** 2).sum())
-    corners = (face.box.reshape(2, 2) - old) * scale + new
-    return corners.reshape(4).astype(np.float32)

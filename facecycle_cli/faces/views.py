@@ -126,11 +126,13 @@ def tiles(index: int, height: int, width: int, min_face: int) -> Iterator[Tile]:
 
 
 def _spans(length: int, side: int, overlap: int) -> list[tuple[int, int]]:
-    """Intervals of at most `side` that cover `length`, neighbours sharing at least `overlap`."""
-    if length <= side:
-        return [(0, length)]
-    count = math.ceil((length - overlap) / (side - overlap))
-    starts = (i * (length - side) // (count - 1) for i in range(count))
+    """The fewest intervals of at most `side` that cover `length`, all of one size.
+
+    Neighbours share at least `overlap`.
+    """
+    count = max(1, math.ceil((length - overlap) / (side - overlap)))
+    side = math.ceil((length + (count - 1) * overlap) / count)
+    starts = (i * (length - side) // max(1, count - 1) for i in range(count))
     return [(start, start + side) for start in starts]
 
 

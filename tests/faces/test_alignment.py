@@ -1,0 +1,138 @@
+"""The similarity from photograph to crop, by property."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from facecycle_cli.faces import TEMPLATE, Alignment, FaceError
+from facecycle_cli.faces.alignment import fit_similarity
+
+coordinates = st.floats(-2000, 2000)
+sizes = st.integers(16, 512)
+any_points = hnp.arrays(np.float64, (5, 2), elements=coordinates)
+angles = st.floats(-math.pi, math.pi)
+scales = st.floats(0.05, 20)
+
+
+def similarity(scale, angle, shift):
+    c, s = scale * math.cos(angle), scale * math.sin(angle)
+    return np.array([[c, -s, shift[0]], [s, c, shift[1]]])
+
+
+def spread(points):
+    return np.linalg.norm(points - points.mean(0), axis=1).max()
+
+
+@given(points=any_points, size=sizes, query=any_points)
+def test_apply_and_back(points, size, query):
+    assume(spread(points) > 1)
+    alignment = Alignment.from_points(points, size)
+    assume(abs(np.linalg.det(alignment.matrix[:, :2])) > 1e-9)  # else the fit shrank to a point
+    there = alignment.apply(query)
+    assert np.allclose(alignment.apply_inverse(there), query, atol=1e-4)
+    assert np.allclose(query @ alignment.matrix[:, :2].T + alignment.matrix[:, 2], there, atol=1e-9)
+
+
+@given(points=any_points, size=sizes)
+def test_never_shears_or_mirrors(points, size):
+    assume(spread(points) > 1)
+    (a, b, _), (c, d, _) = Alignment.from_points(points, size).matrix
+    assert math.isclose(a, d, abs_tol=1e-12)
+    assert math.isclose(b, -c, abs_tol=1e-12)
+
+
+@given(scale=scales, angle=angles, x=coordinates, y=coordinates, size=sizes)
+def test_faces_of_the_template_shape_land_on_the_template(scale, angle, x, y, size):
+    place = similarity(scale, angle, (x, y))
+    points = 100 * TEMPLATE @ place[:, :2].T + place[:, 2]
+    landed = Alignment.from_points(points, size).apply(points)
+    assert np.allclose(landed, TEMPLATE * size - 0.5, atol=1e-5 * size)
+
+
+@given(points=any_points, scale=scales, angle=angles, x=coordinates, y=coordinates)
+def test_moving_the_photograph_does_not_move_the_crop(points, scale, angle, x, y):
+    assume(spread(points) > 10)
+    move = similarity(scale, angle, (x, y))
+    moved = points @ move[:, :2].T + move[:, 2]
+    a, b = Alignment.from_points(points, 128), Alignment.from_points(moved, 128)
+    assert np.allclose(a.apply(points), b.apply(moved), atol=1e-4)
+
+
+@given(points=any_points, turn=angles, grow=scales)
+def test_no_similarity_fits_better(points, turn, grow):
+    """Least squares: any other turn or scale about the same means is at most as good."""
+    assume(spread(points) > 1)
+    target = TEMPLATE * 100
+    best = fit_similarity(points, target)
+    change = similarity(grow, turn, (0, 0))[:, :2]
+    linear = change @ best[:, :2]
+    other = np.column_stack([linear, target.mean(0) - linear @ points.mean(0)])
+
+    def error(matrix):
+        return ((points @ matrix[:, :2].T + matrix[:, 2] - target) ** 2).sum()
+
+    assert error(best) <= error(other) * (1 + 1e-9) + 1e-9
+
+
+@given(points=any_points, size=sizes, other=sizes)
+def test_scaled_is_the_same_part_of_the_photograph(points, size, other):
+    assume(spread(points) > 1)
+    scaled = Alignment.from_points(points, size).scaled(other)
+    assert scaled.size == other
+    assert np.allclose(scaled.matrix, Alignment.from_points(points, other).matrix, atol=1e-9)
+
+
+def test_json_round_trip():
+    alignment = Alignment.from_points(TEMPLATE * 77 + 3, 128)
+    again = Alignment.from_json(json.loads(json.dumps(alignment.to_json())))
+    assert again.size == 128
+    assert np.array_equal(again.matrix, alignment.matrix)
+
+
+@pytest.mark.parametrize("points", [np.full((5, 2), 7.0), np.full((5, 2), np.nan)])
+def test_coinciding_points_are_an_error(points):
+    with pytest.raises(FaceError, match="cannot be aligned"):
+        Alignment.from_points(points, 64)
+
+
+def test_crop_of_a_face(portraits, faces):
+    """Eyes level and at their place, forehead and chin inside: on every portrait."""
+    for image, face in zip(portraits, faces, strict=True):
+        alignment = Alignment.from_face(face, 128)
+        crop = alignment.crop(image)
+        assert (crop.shape, crop.dtype) == ((128, 128, 3), np.uint8)
+        assert crop.flags.c_contiguous
+        eyes = alignment.apply(face.five_points)[:2]
+        assert abs(eyes[1, 1] - eyes[0, 1]) < 0.03 * 128
+        assert np.abs(eyes - (TEMPLATE[:2] * 128 - 0.5)).max() < 0.04 * 128
+        oval = alignment.apply(face.oval)
+        assert oval.min() > 0
+        assert oval.max() < 128
+
+
+@settings(deadline=None, max_examples=15)
+@given(angle=st.floats(-math.pi, math.pi), scale=st.floats(0.4, 2))
+def test_crop_follows_the_photograph(angle, scale):
+    """A turned and scaled photograph gives the same crop, up to resampling."""
+
+    def picture(x, y):
+        return np.stack([np.sin(x / 25), np.sin(y / 25), np.cos((x - y) / 40)], -1) * 100 + 128
+
+    y, x = np.mgrid[0:300, 0:300].astype(float)
+    move = similarity(scale, angle, (0, 0))
+    move[:, 2] = 150 - move[:, :2] @ (150, 150)
+    back = np.linalg.inv(move[:, :2])
+    points = TEMPLATE * 60 + 120
+    source = (np.stack([x, y], -1) - move[:, 2]) @ back.T
+    still = np.rint(picture(x, y)).astype(np.uint8)
+    moved = np.rint(picture(source[..., 0], source[..., 1])).astype(np.uint8)
+    a = Alignment.from_points(points, 48).crop(still)
+    b = Alignment.from_points(points @ move[:, :2].T + move[:, 2], 48).crop(moved)
+    assert np.abs(a.astype(int) - b).mean() < 2

@@ -1,0 +1,46 @@
+"""The files that ship with the package, and what is said of them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+from facecycle_cli import weights
+
+
+def test_shipped_networks_are_the_ones_of_the_notice():
+    notice = (weights.path("face_mesh_468.onnx").parent / "NOTICE.md").read_text("utf-8")
+    told = re.findall(r"^ +([0-9a-f]{64})  (\S+)$", notice, re.MULTILINE)
+    assert len(told) == 2
+    for digest, name in told:
+        assert hashlib.sha256(weights.path(name).read_bytes()).hexdigest() == digest
+
+
+def test_every_third_party_network_has_its_licence():
+    folder = weights.path("face_mesh_468.onnx").parent
+    notice = (folder / "NOTICE.md").read_text("utf-8")
+    assert all(f"`{file.name}`" in notice for file in folder.glob("*.onnx"))
+    licences = re.findall(r"\((LICENSE-[\w-]+\.txt)\)", notice)
+    assert len(licences) == 2
+    assert all((folder / name).read_text("utf-8").strip() for name in licences)
+
+
+@pytest.mark.parametrize("name", ["missing.onnx", "../cli.py", "NOTICE.md", ""])
+def test_what_does_not_ship_is_an_error_that_lists_what_does(name):
+    with pytest.raises(FileNotFoundError, match=r"face_mesh_468\.onnx"):
+        weights.path(name)
+
+
+def test_nothing_heavy_is_imported():
+    """Neither for the path of a file nor for geometry; networks open with the first face."""
+    code = (
+        "import sys, facecycle_cli.weights as w; w.path('face_mesh_468.onnx');"
+        "assert not {'numpy', 'cv2', 'torch', 'onnxruntime'} & set(sys.modules);"
+        "import facecycle_cli.faces as f; f.load_backend();"
+        "assert not {'torch', 'onnxruntime', 'face_alignment'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

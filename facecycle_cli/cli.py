@@ -2,6 +2,7 @@
 
 import typer
 
+from facecycle_cli.commands.checkpoint import checkpoint
 from facecycle_cli.commands.evaluate import evaluate
 from facecycle_cli.commands.frontalize import frontalize
 from facecycle_cli.commands.neutralize import neutralize
@@ -20,3 +21,4 @@ app.command()(frontalize)
 app.command()(neutralize)
 app.command()(verify)
 app.add_typer(evaluate)
+app.add_typer(checkpoint)

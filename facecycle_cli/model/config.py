@@ -16,6 +16,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "trunk": ("vgg19", "learned"),
     "upsampling": ("transposed", "bilinear"),
     "padding": ("zeros", "border"),
+    "residual": (False, True),
 }
 _WIDTHS = {
     "encoder_widths": 4,
@@ -126,14 +127,16 @@ class ModelConfig:
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
         """Rebuild from :meth:`to_dict`'s output.
 
+        What a file does not say, because it is older than the key, is as in the paper.
+
         Raises:
-            ValueError: a key is missing or unknown, or a value is out of range.
+            ValueError: a key is unknown, there is no ``preset``, or a value is out of range.
         """
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ValueError(f"unknown model configuration key: {', '.join(unknown)}")
-        if missing := sorted(known - set(values)):
-            raise ValueError(f"missing model configuration key: {', '.join(missing)}")
+        if "preset" not in values:
+            raise ValueError("missing model configuration key: preset")
         arguments: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in values.items()

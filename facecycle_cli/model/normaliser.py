@@ -34,6 +34,10 @@ class Normaliser(nn.Module):
     def forward(self, features: TrunkFeatures, code: Tensor, *, restore: bool) -> Tensor:
         """``code``: (N, code_size); ``restore``: MLP_re instead of MLP_de -> (N, 3, S, S)."""
         norm = self.re if restore else self.de
-        x = self.blocks(norm(features.quarter, code))
+        return self.draw(norm(features.quarter, code))
+
+    def draw(self, normalised: Tensor) -> Tensor:
+        """Features after AdaIN, (N, C3, S/4, S/4) -> image (N, 3, S, S), normalised RGB."""
+        x = self.blocks(normalised)
         x = F.relu(self.conv2(F.relu(self.up2(x))))
         return self.to_rgb(F.relu(self.up1(x)))

@@ -1,0 +1,86 @@
+"""How large the networks are, and what they compute for one face."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from .facecycle import FaceCycle
+
+
+@dataclass(frozen=True)
+class NetworkSummary:
+    """One network.
+
+    Attributes:
+        name: of the attribute of :class:`FaceCycle`.
+        symbol: the paper's name; the trunk, which D_exp and D_id share, has none.
+        parameters: number of weights and biases.
+        multiply_adds: of one forward pass for one face. Convolutions and matrix products count;
+            sampling, normalisation and activations, which multiply once per value, do not.
+    """
+
+    name: str
+    symbol: str
+    parameters: int
+    multiply_adds: int
+
+
+class _MultiplyAdds(TorchFunctionMode):
+    """Counts the multiply-adds of what runs in this thread."""
+
+    total = 0
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func is F.conv2d:  # weight: (out, in, k, k)
+            self.total += result.numel() * args[1][0].numel()
+        elif func is F.conv_transpose2d:  # weight: (in, out, k, k)
+            self.total += args[0].numel() * args[1][0].numel()
+        elif func in (F.linear, torch.bmm):
+            self.total += result.numel() * args[0].shape[-1]
+        return result
+
+
+@torch.no_grad()
+def summarise(model: FaceCycle) -> list[NetworkSummary]:
+    """Sizes of all networks, in the order in which a face passes through them."""
+    side = model.config.image_size
+    x = torch.zeros(1, 3, side, side, device=model.device)
+    code = torch.zeros(1, model.config.code_size, device=model.device)
+    flow = torch.zeros(1, 2, side // 4, side // 4, device=model.device)
+    features, noise = model.features(x), model.noise()
+    passes: dict[str, tuple[str, Callable[[], Any]]] = {
+        "trunk": ("", lambda: model.features(x)),
+        "expression_encoder": ("E_exp", lambda: model.encode_expression(x)),
+        "flow_decoder": ("D_flow", lambda: model.decode_flow(code)),
+        "generator": ("D_exp", lambda: model.generator(features, flow, noise)),
+        "identity_encoder": ("E_id", lambda: model.encode_identity(x)),
+        "normaliser": ("D_id", lambda: model.normaliser(features, code, restore=False)),
+    }
+    return [
+        NetworkSummary(name, symbol, _parameters(model, name), _multiply_adds(run))
+        for name, (symbol, run) in passes.items()
+    ]
+
+
+def _parameters(model: FaceCycle, name: str) -> int:
+    return sum(parameter.numel() for parameter in model.get_submodule(name).parameters())
+
+
+def _multiply_adds(run: Callable[[], Tensor]) -> int:
+    with _MultiplyAdds() as counter:
+        run()
+    return counter.total

@@ -26,7 +26,9 @@ as the crops of VoxCeleb do that the method was published with.
 TEMPLATE.setflags(write=False)
 
 
-def fit_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+def fit_similarity(
+    source: np.ndarray, target: np.ndarray, weights: np.ndarray | None = None
+) -> np.ndarray:
     """The similarity (turn, scale, shift; never a reflection) that best maps `source` on `target`.
 
     Least squares in closed form: Umeyama, "Least-squares estimation of transformation parameters
@@ -34,6 +36,7 @@ def fit_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
     Args:
         source, target: (N, 2), N >= 2.
+        weights: (N,), how much each point counts; None: all the same.
 
     Returns:
         (2, 3) float64.
@@ -43,16 +46,18 @@ def fit_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """
     source = np.asarray(source, np.float64)
     target = np.asarray(target, np.float64)
-    mean_source, mean_target = source.mean(0), target.mean(0)
+    share = np.full(len(source), 1 / len(source)) if weights is None else weights / weights.sum()
+    mean_source, mean_target = share @ source, share @ target
     a, b = source - mean_source, target - mean_target
-    spread = float((a**2).sum())
+    b_share = share[:, None] * b
+    spread = float(share @ (a**2).sum(1))
     if not np.isfinite(source).all() or spread <= 1e-12 * (1 + float((mean_source**2).sum())):
         raise FaceError("the face's points coincide; it cannot be aligned")
     # In two dimensions a turn with scale is one complex number, and least squares gives it
     # directly: the same result as Umeyama's singular value decomposition, without its reflection
     # case.
-    cosine = float((a * b).sum()) / spread
-    sine = float((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum()) / spread
+    cosine = float((a * b_share).sum()) / spread
+    sine = float((a[:, 0] * b_share[:, 1] - a[:, 1] * b_share[:, 0]).sum()) / spread
     linear = np.array([[cosine, -sine], [sine, cosine]])
     return np.column_stack([linear, mean_target - linear @ mean_source])
 

@@ -1,0 +1,30 @@
+"""Videos and photographs to aligned face crops with an index: what ``facecycle preprocess`` does.
+
+`settings` says how, `sources` finds what there is in a tree, `extract` makes the crops of one
+source, `work` runs that in a worker, `pool` (or `ray_pool`) runs the workers, `store` and `shards`
+put the crops in place, `index` keeps the books, and `runner` puts these together.
+"""
+
+from facecycle_cli.pipelines.preprocess.errors import OutputError, PreprocessError
+from facecycle_cli.pipelines.preprocess.index import read_crops, read_index
+from facecycle_cli.pipelines.preprocess.runner import (
+    TIMEOUT,
+    Events,
+    Tally,
+    default_workers,
+    preprocess,
+)
+from facecycle_cli.pipelines.preprocess.settings import Settings
+
+__all__ = [
+    "TIMEOUT",
+    "Events",
+    "OutputError",
+    "PreprocessError",
+    "Settings",
+    "Tally",
+    "default_workers",
+    "preprocess",
+    "read_crops",
+    "read_index",
+]

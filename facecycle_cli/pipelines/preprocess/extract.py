@@ -1,0 +1,368 @@
+"""One source to crops: the work that is done for each of a million clips."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from facecycle_cli.faces import Alignment, Face, FaceBackend
+from facecycle_cli.faces.steady import steady_alignments
+from facecycle_cli.faces.tracking import FaceTracker, TrackedFrame
+from facecycle_cli.media import MediaError, VideoInfo, encode_image, probe, read_frames, read_image
+from facecycle_cli.media.files import IMAGE_SUFFIXES
+from facecycle_cli.pipelines.preprocess.index import to_line
+from facecycle_cli.pipelines.preprocess.settings import Settings
+from facecycle_cli.pipelines.preprocess.sources import Source
+
+__all__ = ["Extract", "Sink", "extract"]
+
+Beat = Callable[[int], None]
+
+_OVERVIEW = 640  # longest side in pixels at which a video is looked at first
+_FINDABLE = 20.0  # height in pixels of a face that the detector finds reliably
+_SEGMENT = 256  # frames aligned together, and so held as pictures of faces
+_PATIENCE = 5  # frames for which a face may be hidden without ending its track
+_SMOOTHING = 0.2  # seconds
+_EARLY = 8  # faces after which is decided whether the video must be decoded larger
+_ENLARGED = 1.1  # crops may be larger than their faces in the decoded frames by as much
+_MARGIN = 0.3  # of the crop's side, kept around it until the alignment is final
+
+
+class Sink(Protocol):
+    """Takes the encoded crops of one source."""
+
+    def add(self, name: str, data: bytes, line: str) -> None:
+        """``name``: path below the source's target, "" if the target is the picture; ``line``: its
+        line of the index.
+        """
+        ...
+
+    def clear(self) -> None:
+        """Forget what was added: the source is begun anew."""
+        ...
+
+
+@dataclass
+class Extract:
+    """What came of a source: its lines for the index, the crops' and its own (see `index`)."""
+
+    status: str
+    reason: str | None = None
+    lines: list[str] = field(default_factory=list)
+    frames: int = 0
+    tracks: int = 0
+
+
+def extract(
+    source: Source, settings: Settings, backend: FaceBackend, sink: Sink, beat: Beat
+) -> Extract:
+    """Find the faces of ``source`` and give their crops to ``sink``.
+
+    Args:
+        beat: called with how many frames were seen since it was called last: a sign of life.
+
+    Raises:
+        MediaError: the source is damaged or not what its suffix says.
+        OSError: it cannot be opened or read.
+    """
+    crops = _Crops(source, settings, sink)
+    if source.kind == "photo":
+        result = _photo(source, settings, backend, crops)
+        beat(1)
+    elif source.kind == "frames":
+        result = _frames(source, settings, backend, crops, beat)
+    else:
+        result = _video(source, settings, backend, crops, beat)
+    result.lines = [line for _, line in sorted(crops.lines)]
+    result.tracks = len(crops.tracks)
+    if not result.lines:
+        result.status = "no-face"
+        result.reason = f"no face of {settings.min_face} pixels or more" + (
+            "" if result.frames == 1 else f" in {result.frames} frames"
+        )
+    return result
+
+
+@dataclass(slots=True)
+class _Sample:
+    """A face of one frame until its track is aligned."""
+
+    frame: int
+    face: Face
+    region: np.ndarray  # the part of the frame around it
+    corner: np.ndarray  # (x, y) of the region in the frame
+
+
+class _Crops:
+    """Aligns tracks, cuts out the crops, encodes and describes them."""
+
+    def __init__(self, source: Source, settings: Settings, sink: Sink) -> None:
+        self._source = source
+        self._size = settings.size
+        self._sink = sink
+        self.restart(np.ones(2), None, 0.0)
+
+    def restart(self, enlarge: np.ndarray, fps: float | None, smoothing: float) -> None:
+        """Begin (again). ``enlarge``: (x, y) from decoded pixels to the source's own."""
+        self._enlarge = enlarge
+        self._fps = fps
+        self._smoothing = smoothing
+        self.lines: list[tuple[str, str]] = []
+        self.tracks: set[int] = set()
+        self._sink.clear()
+
+    def add_track(self, track: int, samples: list[_Sample], names: list[str] | None = None) -> None:
+        """Crops of one track, or of the next part of it."""
+        points = np.stack([sample.face.five_points for sample in samples])
+        frames = np.array([sample.frame for sample in samples])
+        alignments = steady_alignments(points, frames, self._size, smoothing=self._smoothing)
+        self.tracks.add(track)
+        folder = f"{track + 1:04d}/" if self._source.numbered else ""
+        for sample, alignment in zip(samples, alignments, strict=True):
+            shifted = alignment.matrix.copy()
+            shifted[:, 2] += shifted[:, :2] @ sample.corner
+            crop = Alignment(shifted, self._size).crop(sample.region)
+            name = names[sample.frame] if names else f"{sample.frame:06d}"
+            self._write(f"{folder}{name}.jpg", crop, alignment, sample.face, sample.frame)
+
+    def add_photo(self, image: np.ndarray, faces: list[Face]) -> None:
+        """Crops of the faces of a photograph, each a track of its own."""
+        for track, face in enumerate(faces):
+            alignment = Alignment.from_face(face, self._size)
+            stem = self._source.target.rpartition("/")[2]
+            name = f"{track + 1:04d}/{stem}.jpg" if self._source.numbered else ""
+            self._write(name, alignment.crop(image), alignment, face, 0)
+            self.tracks.add(track)
+
+    def _write(
+        self, name: str, crop: np.ndarray, alignment: Alignment, face: Face, frame: int
+    ) -> None:
+        target = self._source.target
+        path = f"{target}/{name}" if name else f"{target}.jpg"
+        identity, *video, clip, _ = path.split("/")
+        # Pixel centres are at integers: own + 0.5 = (decoded + 0.5) * enlarge.
+        matrix = alignment.matrix.copy()
+        matrix[:, :2] /= self._enlarge
+        matrix[:, 2] += matrix[:, :2] @ (0.5 - 0.5 * self._enlarge)
+        points = (face.five_points + 0.5) * self._enlarge - 0.5
+        pose = face.pose
+        record: dict[str, Any] = {
+            "path": path,
+            "source": self._source.id,
+            "identity": identity,
+            "video": "/".join(video),
+            "clip": clip,
+            "frame": frame,
+            "time": None if self._fps is None else round(frame / self._fps, 4),
+            "alignment": np.round(matrix, 6).tolist(),
+            "points": np.round(points.astype(np.float64), 2).tolist(),
+            "yaw": round(pose.yaw, 2),
+            "pitch": round(pose.pitch, 2),
+            "roll": round(pose.roll, 2),
+            "sharpness": round(_sharpness(crop), 2),
+            "score": round(float(face.score), 4),
+        }
+        line = to_line(record)
+        data = encode_image(crop, format="jpg", provenance=None)
+        self._sink.add(name, data, line)
+        self.lines.append((path, line))
+
+
+def _sharpness(crop: np.ndarray) -> float:
+    """Variance of the Laplacian (Pech-Pacheco et al., "Diatom autofocusing in brightfield
+    microscopy", 2000).
+    """
+    luma = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
+    return float(cv2.Laplacian(luma, cv2.CV_32F).var())
+
+
+def _photo(source: Source, settings: Settings, backend: FaceBackend, crops: _Crops) -> Extract:
+    image = read_image(source.path)
+    faces = backend.detect([image], min_face=settings.min_face)[0]
+    crops.add_photo(image, faces if settings.faces == "all" else faces[:1])
+    return Extract("done", frames=1)
+
+
+class _Detecting:
+    """A backend without `follow`: between frames that were cut out one by one nothing can be
+    followed.
+    """
+
+    name = "detecting"
+
+    def __init__(self, backend: FaceBackend) -> None:
+        self.detect = backend.detect
+
+
+def _frames(
+    source: Source, settings: Settings, backend: FaceBackend, crops: _Crops, beat: Beat
+) -> Extract:
+    """A folder of pictures of one video. Those that cannot be read are left out."""
+    files = _frame_files(Path(source.path))[: settings.max_frames]
+    damaged: list[str] = []
+    kept: list[str] = []
+
+    def images() -> Iterator[np.ndarray]:
+        for path in files:
+            beat(1)
+            try:
+                yield read_image(path)
+            except MediaError as error:
+                damaged.append(f"{path.name}: {error}")
+            else:
+                stem = path.stem.replace(".", "_")
+                kept.append(path.name.replace(".", "_") if stem in kept[-9:] else stem)
+
+    tracker = FaceTracker(
+        _Detecting(backend), everyone=settings.faces == "all", min_face=settings.min_face
+    )
+    count = _track(tracker.track(images()), crops, lambda _: None, names=kept)
+    if files and not count:
+        raise MediaError(f"none of its {len(files)} pictures can be read ({damaged[0]})")
+    reason = f"{len(damaged)} of {len(files)} pictures left out ({damaged[0]})" if damaged else None
+    return Extract("done", reason, frames=count)
+
+
+def _frame_files(folder: Path) -> list[Path]:
+    """The pictures of a folder in the order of their numbers."""
+
+    def order(path: Path) -> tuple[int, str]:
+        digits = "".join(c for c in path.stem if c in "0123456789")
+        return int(digits or 0), path.name
+
+    files = (f for f in folder.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES)
+    return sorted((f for f in files if not f.name.startswith(".")), key=order)
+
+
+class _TooSmall(Exception):
+    """The video must be decoded larger than it was."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__(scale)
+        self.scale = scale
+
+
+def _video(
+    source: Source, settings: Settings, backend: FaceBackend, crops: _Crops, beat: Beat
+) -> Extract:
+    info = probe(source.path)
+    overview = min(1.0, _OVERVIEW / max(info.width, info.height))
+    thorough = min(1.0, max(overview, _FINDABLE / settings.min_face))
+    scale = thorough if settings.faces == "all" else overview
+    while True:
+        try:
+            result = _video_at(scale, info, source, settings, backend, crops, beat)
+        except _TooSmall as small:
+            scale = small.scale
+            continue
+        if crops.lines or scale >= thorough:
+            return result
+        scale = thorough
+
+
+def _video_at(
+    scale: float,
+    info: VideoInfo,
+    source: Source,
+    settings: Settings,
+    backend: FaceBackend,
+    crops: _Crops,
+    beat: Beat,
+) -> Extract:
+    """The whole video, decoded at ``scale`` times its size. Raises `_TooSmall`."""
+    width, height = (max(1, round(side * scale)) for side in (info.width, info.height))
+    fps = min(settings.fps, float(info.fps))
+    enlarge = np.array([info.width / width, info.height / height])
+    crops.restart(enlarge, fps, _SMOOTHING * fps)
+
+    def check(faces: list[Face]) -> None:
+        matrices = [Alignment.from_face(face, settings.size).matrix for face in faces]
+        enlarged = float(np.median([np.hypot(m[0, 0], m[1, 0]) for m in matrices]))
+        if scale < 1 and enlarged > _ENLARGED:
+            raise _TooSmall(min(1.0, scale * enlarged))
+
+    reader = read_frames(
+        source.path,
+        fps=fps,
+        max_frames=settings.max_frames,
+        size=(width, height),
+        threads=1,
+        info=info,
+    )
+    with reader:
+        tracker = FaceTracker(
+            backend,
+            everyone=settings.faces == "all",
+            min_face=max(1, round(settings.min_face * scale)),
+            patience=_PATIENCE,
+        )
+        images = _beating((frame.image for frame in reader), beat)
+        count = _track(tracker.track(images), crops, check)
+    return Extract("done", reader.warning, frames=count)
+
+
+def _beating(images: Iterable[np.ndarray], beat: Beat) -> Iterator[np.ndarray]:
+    for image in images:
+        beat(1)
+        yield image
+
+
+def _track(
+    tracked: Iterable[tuple[np.ndarray, TrackedFrame]],
+    crops: _Crops,
+    check: Callable[[list[Face]], None],
+    names: list[str] | None = None,
+) -> int:
+    """Collect the faces of every track and crop them when a part is complete. Returns the number of
+    frames.
+    """
+    open_tracks: dict[int, list[_Sample]] = {}
+    shot = count = 0
+    for image, found in tracked:
+        over = [
+            track
+            for track, samples in open_tracks.items()
+            if found.shot != shot or samples[-1].frame < count - _PATIENCE - 1
+        ]
+        for track in over:
+            _close(track, open_tracks.pop(track), crops, check, names)
+        shot = found.shot
+        for track, face in found.faces.items():
+            samples = open_tracks.setdefault(track, [])
+            samples.append(_sample(image, face, count))
+            if len(samples) == _EARLY and track not in crops.tracks:
+                check([sample.face for sample in samples])
+            if len(samples) == _SEGMENT:
+                _close(track, open_tracks.pop(track), crops, check, names)
+        count += 1
+    for track, samples in open_tracks.items():
+        _close(track, samples, crops, check, names)
+    return count
+
+
+def _close(
+    track: int,
+    samples: list[_Sample],
+    crops: _Crops,
+    check: Callable[[list[Face]], None],
+    names: list[str] | None,
+) -> None:
+    check([sample.face for sample in samples])
+    crops.add_track(track, samples, names)
+
+
+def _sample(image: np.ndarray, face: Face, frame: int) -> _Sample:
+    """Keep the part of the picture that any alignment of this face may need, not all of it."""
+    side = 1.0 + 2 * _MARGIN
+    square = Alignment.from_face(face, 64)
+    corners = np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]]) * (32 * side) + 31.5
+    corners = square.apply_inverse(corners)
+    height, width = image.shape[:2]
+    x0, y0 = np.clip(np.floor(corners.min(0)), 0, (width - 1, height - 1)).astype(int)
+    x1, y1 = np.clip(np.ceil(corners.max(0)) + 1, (x0 + 1, y0 + 1), (width, height)).astype(int)
+    return _Sample(frame, face, image[y0:y1, x0:x1].copy(), np.array([x0, y0], np.float64))

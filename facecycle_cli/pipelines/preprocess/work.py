@@ -1,0 +1,151 @@
+"""What a worker does with a source, whoever runs the worker: a process here, or Ray anywhere."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import IO
+
+from facecycle_cli.faces import FaceBackend, load_backend
+from facecycle_cli.media import MediaError
+from facecycle_cli.pipelines.preprocess.errors import PreprocessError
+from facecycle_cli.pipelines.preprocess.extract import Extract, extract
+from facecycle_cli.pipelines.preprocess.index import to_line
+from facecycle_cli.pipelines.preprocess.settings import Settings
+from facecycle_cli.pipelines.preprocess.sources import Source
+from facecycle_cli.pipelines.preprocess.store import open_sink
+
+__all__ = ["Result", "Task", "failed", "prepare", "work_on"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker needs to know about its run."""
+
+    settings: Settings
+    staging: Path
+    timeout: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one source.
+
+    Attributes:
+        source: which one.
+        status, reason: as in the index.
+        staged: its crops, to be moved to their place; None if there are none.
+        lines: its lines for the index.
+        crops, frames: how many.
+    """
+
+    source: Source
+    status: str
+    reason: str | None
+    staged: Path | None
+    lines: list[str]
+    crops: int
+    frames: int
+
+
+@lru_cache(maxsize=1)
+def _backend(name: str) -> FaceBackend:
+    """Opened once in each process, for one core: there is a process for each of them."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    if name == "face-alignment":
+        import torch
+
+        torch.set_num_threads(1)
+    return load_backend(name, threads=1)
+
+
+def prepare(settings: Settings) -> None:
+    """Load the backend. Raises FaceError if it is not installed."""
+    _backend(settings.aligner)
+
+
+def work_on(source: Source, task: Task, beat: Callable[[int], None]) -> Result:
+    """Make the crops of ``source`` in the staging folder.
+
+    Whatever is wrong with the source is its result. If there is no sign of life for
+    ``task.timeout`` seconds, the process ends at once, with exit code 1: decoders that hang do so
+    deep inside libraries where nothing else reaches them.
+
+    Raises:
+        PreprocessError: the output cannot be written, or a package is missing.
+    """
+    staged = task.staging / secrets.token_hex(8)
+    if source.is_file_target:
+        staged = staged.with_suffix(".jpg")
+    sink = open_sink(source, task.settings, staged)
+
+    def alive(frames: int) -> None:
+        _watch(task.timeout)
+        beat(frames)
+
+    _watch(task.timeout)
+    try:
+        if not os.path.isdir(source.path) and not os.path.isfile(source.path):
+            os.stat(source.path)  # the system's words for what is missing
+            raise MediaError("not a regular file")
+        found = extract(source, task.settings, _backend(task.settings.aligner), sink, alive)
+        sink.close()
+    except PreprocessError:
+        raise
+    except MediaError as error:
+        sink.clear()
+        return failed(source, str(error), status="unreadable")
+    except OSError as error:
+        sink.clear()
+        return failed(source, error.strerror or str(error))
+    except MemoryError:
+        sink.clear()
+        return failed(source, "not enough memory")
+    except Exception as error:
+        sink.clear()
+        return failed(source, f"{type(error).__name__}: {error}")
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+    return _result(source, found, staged if found.lines else None)
+
+
+@lru_cache(maxsize=1)
+def _nowhere() -> IO[str]:
+    return open(os.devnull, "w")  # open as long as the watchdog may write to it
+
+
+def _watch(timeout: float) -> None:
+    faulthandler.dump_traceback_later(timeout, exit=True, file=_nowhere())
+
+
+def failed(source: Source, reason: str, *, status: str = "failed") -> Result:
+    """The result of a source without any."""
+    return _result(source, Extract(status, " ".join(reason.split())), None)
+
+
+def _result(source: Source, found: Extract, staged: Path | None) -> Result:
+    record = {
+        "source": source.id,
+        "status": found.status,
+        "reason": found.reason,
+        "target": source.target,
+        "crops": len(found.lines),
+        "frames": found.frames,
+        "tracks": found.tracks,
+    }
+    return Result(
+        source,
+        found.status,
+        found.reason,
+        staged,
+        [*found.lines, to_line(record)],
+        len(found.lines),
+        found.frames,
+    )

@@ -1,4 +1,4 @@
-"""The part that frontalize and neutralize share: options, faces out of a picture, result in place."""
+"""What frontalize and neutralize share: options, faces out of a picture, the result in place."""
 
 from __future__ import annotations
 

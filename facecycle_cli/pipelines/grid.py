@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import torch
 
 from facecycle_cli.model import FaceCycle
 
 from . import motion
-from .portraits import move_crops, shrink
 from .neutralize import mean_faces
+from .portraits import move_crops
 
 
 def step_grid(model: FaceCycle, crops: np.ndarray, results: np.ndarray | None = None) -> np.ndarray:

@@ -1,0 +1,208 @@
+"""frontalize and neutralize as a user runs them."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facecycle_cli.media import read_image, read_provenance
+
+COMMANDS = ("frontalize", "neutralize")
+
+
+@pytest.fixture
+def face(examples: Path, tmp_path: Path) -> Path:
+    """A small photograph in an empty folder."""
+    path = tmp_path / "face.jpg"
+    with Image.open(examples / "faces" / "person1_smiling.jpg") as image:
+        image.resize((240, 240 * image.height // image.width)).save(path, quality=95)
+    return path
+
+
+@pytest.mark.parametrize(("command", "tag"), [("frontalize", "frontal"), ("neutralize", "neutral")])
+def test_writes_beside_the_input(run_cli, face, command, tag):
+    done = run_cli(command, face.name, cwd=face.parent)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.decode() == f"face_{tag}.png\n"
+    result = face.with_name(f"face_{tag}.png")
+    assert read_image(result).shape == (256, 256, 3)
+    note = read_provenance(result)
+    assert note["operation"] == command
+    assert len(note["checkpoint_sha256"]) == 64
+
+
+def test_pipeline(run_cli, face):
+    done = run_cli("neutralize", "-", "-o", "-", stdin=face.read_bytes())
+    assert done.returncode == 0
+    with Image.open(io.BytesIO(done.stdout)) as image:
+        assert (image.format, image.size) == ("PNG", (256, 256))
+
+
+def test_json_is_one_object_per_input(run_cli, face):
+    (face.parent / "broken.jpg").write_bytes(face.read_bytes()[:2000])
+    done = run_cli("frontalize", ".", "-o", "out/", "--json", "-q", cwd=face.parent)
+    assert done.returncode == 1
+    broken, good = map(json.loads, done.stdout.decode().splitlines())
+    assert broken["status"] == "failed"
+    assert good["status"] == "done"
+    assert good["output"] == "out/face_frontal.png"
+    assert abs(good["faces"][0]["yaw"]) < 20
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_grid(run_cli, face, command):
+    done = run_cli(command, face, "--grid", "--size", "96", "-o", "grid.png", cwd=face.parent)
+    assert done.returncode == 0
+    assert read_image(face.with_name("grid.png")).shape == (96, 480, 3)
+
+
+def test_paste_back_keeps_the_picture_size(run_cli, face):
+    done = run_cli("neutralize", face, "--paste-back", "-o", "back.jpg", cwd=face.parent)
+    assert done.returncode == 0
+    assert read_image(face.with_name("back.jpg")).shape == read_image(face).shape
+
+
+def test_all_faces_are_numbered(run_cli, face):
+    picture = read_image(face)
+    Image.fromarray(np.concatenate((picture, picture[:, ::-1]), axis=1)).save(
+        face.with_name("two.png")
+    )
+    done = run_cli("frontalize", "two.png", "--faces", "all", "--size", "64", cwd=face.parent)
+    assert done.stdout.decode().split() == ["two_frontal_1.png", "two_frontal_2.png"]
+
+
+def test_mean_face_has_its_own_name(run_cli, face):
+    done = run_cli("neutralize", "--mean", face.name, cwd=face.parent)
+    assert done.stdout.decode() == "face_mean.png\n"
+
+
+def _modes(picture: Image.Image) -> dict[str, bytes]:
+    sixteen = np.asarray(picture.convert("L")).astype(np.uint16) * 257
+    transparent = picture.convert("RGBA")
+    transparent.putalpha(255)
+    variants = {
+        "cmyk.jpg": picture.convert("CMYK"),
+        "grey.png": picture.convert("L"),
+        "rgba.png": transparent,
+        "palette.png": picture.quantize(128),
+        "sixteen.png": Image.fromarray(sixteen),
+    }
+    encoded = {}
+    for name, image in variants.items():
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG" if name.endswith("jpg") else "PNG")
+        encoded[name] = buffer.getvalue()
+    return encoded
+
+
+def test_every_kind_of_picture_works_and_every_kind_of_rubbish_is_one_line(run_cli, face):
+    folder = face.parent
+    with Image.open(face) as image:
+        good = _modes(image.convert("RGB"))
+    for name, data in good.items():
+        (folder / name).write_bytes(data)
+    bad = {
+        "cut.jpg": face.read_bytes()[: face.stat().st_size // 2],
+        "empty.jpg": b"",
+        "text.jpg": b"this is no picture",
+    }
+    for name, data in bad.items():
+        (folder / name).write_bytes(data)
+    Image.new("RGB", (1, 1)).save(folder / "dot.png")
+    Image.new("RGB", (200, 200), "green").save(folder / "lawn.png")
+
+    names = [*bad, *good, "dot.png", "lawn.png", "missing.png"]
+    done = run_cli("neutralize", *names, "-o", "out/", cwd=folder)
+    assert done.returncode == 1
+    assert sorted(done.stdout.decode().split()) == sorted(
+        f"out/{Path(name).stem}_neutral.png" for name in good
+    )
+    *failures, summary = done.stderr.decode().splitlines()
+    assert [line.split(": ")[1] for line in failures] == [
+        *bad, "dot.png", "lawn.png", "missing.png"
+    ]  # fmt: skip
+    assert summary == "facecycle: 5 done, 6 failed"
+    assert b"Traceback" not in done.stderr
+    assert sorted(p.name for p in (folder / "out").iterdir()) == sorted(
+        f"{Path(name).stem}_neutral.png" for name in good
+    )
+
+
+def test_a_huge_photograph(run_cli, face):
+    with Image.open(face) as image:
+        huge = Image.new("RGB", (12_000, 9_000), "grey")
+        huge.paste(image.resize((2400, 2400 * image.height // image.width)), (4000, 3000))
+        huge.save(face.with_name("huge.jpg"), quality=60)
+    done = run_cli("frontalize", "huge.jpg", "-o", "out.png", cwd=face.parent)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_folder_without_pictures(run_cli, tmp_path):
+    (tmp_path / "notes.txt").write_text("no picture")
+    done = run_cli("frontalize", ".", cwd=tmp_path)
+    assert done.returncode == 1
+    assert len(done.stderr.decode().splitlines()) == 1
+
+
+def test_existing_results_are_kept_unless_told(run_cli, face):
+    result = face.with_name("out.png")
+    result.write_bytes(b"mine")
+    skipped = run_cli("frontalize", face, "-o", result)
+    assert (skipped.returncode, result.read_bytes()) == (0, b"mine")
+    assert b"--overwrite" in skipped.stderr
+    assert run_cli("frontalize", face, "-o", result, "--overwrite").returncode == 0
+    assert read_image(result).shape == (256, 256, 3)
+
+
+def test_a_folder_that_cannot_be_written(run_cli, face):
+    face.with_name("occupied").write_text("a file, not a folder")
+    done = run_cli("frontalize", face, "-o", "occupied/x.png", cwd=face.parent)
+    assert done.returncode == 1
+    assert len(done.stderr.decode().splitlines()) == 1
+
+
+def test_broken_pipe_is_silent(face):
+    command = f"{sys.executable} -m facecycle_cli neutralize - < face.jpg | head -c 10 > /dev/null"
+    root = str(Path(__file__).resolve().parents[2])
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"],
+        cwd=face.parent,
+        env={**__import__("os").environ, "PYTHONPATH": root},
+        capture_output=True,
+        check=False,
+    )
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--checkpoint", "nowhere"], "nowhere"),
+        (["--aligner", "ruler"], "ruler"),
+        (["--size", "4"], "--size"),
+        (["--grid", "--paste-back"], "--grid"),
+        (["--device", "abacus"], "abacus"),
+    ],
+)
+def test_wrong_options_are_one_clear_line(run_cli, face, arguments, word):
+    done = run_cli("frontalize", face, *arguments)
+    assert done.returncode in (1, 2)
+    assert word in done.stderr.decode()
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_checkpoint_that_is_none(run_cli, face):
+    fake = face.with_name("model.safetensors")
+    shutil.copy(face, fake)
+    done = run_cli("frontalize", face, "-c", fake)
+    assert done.returncode == 1
+    (line,) = done.stderr.decode().splitlines()
+    assert "not a facecycle checkpoint" in line

@@ -1,0 +1,129 @@
+"""neutralize and frontalize on arrays, with the shipped weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from facecycle_cli.faces import NoFaceError
+from facecycle_cli.pipelines.frontalize import frontalize, frontalize_crops
+from facecycle_cli.pipelines.grid import flow_colours, step_grid
+from facecycle_cli.pipelines.neutralize import mean_faces, neutralize, neutralize_crops
+from facecycle_cli.pipelines.portraits import find_faces, move_faces, paste_portraits
+
+
+@pytest.fixture
+def together(model, backend):
+    """Keyword arguments that save loading the networks for every call."""
+    return {"model": model, "backend": backend}
+
+
+@pytest.mark.parametrize("call", [neutralize, frontalize])
+def test_one_face_is_one_crop(call, smiling, together):
+    crop = call(smiling, **together)
+    assert crop.shape == (256, 256, 3)
+    assert crop.dtype == np.uint8
+
+
+def test_all_faces_come_largest_first(couple, together, backend):
+    crops = neutralize(couple, faces="all", size=128, **together)
+    assert [crop.shape for crop in crops] == [(128, 128, 3)] * 2
+    assert np.array_equal(crops[0], neutralize(couple, size=128, **together))
+
+
+def test_same_input_same_bytes(smiling, together):
+    assert np.array_equal(frontalize(smiling, **together), frontalize(smiling, **together))
+
+
+def test_a_batch_gives_what_one_crop_gives(model, backend, couple):
+    (found,) = find_faces([couple], backend, "all")
+    from facecycle_cli.faces import Alignment
+
+    crops = np.stack([Alignment.from_face(face, 128).crop(couple) for face in found])
+    batch = neutralize_crops(model, crops).astype(int)
+    single = np.concatenate([neutralize_crops(model, crops[i : i + 1]) for i in range(2)])
+    assert np.abs(batch - single).max() <= 1
+
+
+def test_no_face_is_an_error(together):
+    with pytest.raises(NoFaceError, match="no face"):
+        neutralize(np.full((80, 100, 3), 127, np.uint8), **together)
+
+
+def test_paste_back_changes_the_face_and_nothing_else(smiling, model, backend):
+    from facecycle_cli.pipelines import motion
+
+    (found,) = find_faces([smiling], backend)
+    (portrait,) = move_faces(smiling, found, model, motion.neutral)
+    picture = paste_portraits(smiling, [portrait])
+    assert picture.shape == smiling.shape
+    changed = np.abs(picture.astype(int) - smiling).max(axis=2) > 0
+    assert changed.any()
+    rows, columns = changed.nonzero()
+    oval = portrait.face.oval
+    (x0, y0), (x1, y1) = oval.min(axis=0) - 3, oval.max(axis=0) + 3
+    assert x0 <= columns.min()
+    assert columns.max() <= x1
+    assert y0 <= rows.min()
+    assert rows.max() <= y1
+
+
+def test_a_neutral_face_is_symmetric(model, backend, smiling):
+    """Its halves are closer to each other than those of the photograph."""
+    from facecycle_cli.faces import Alignment
+
+    (found,) = find_faces([smiling], backend)
+    crop = Alignment.from_face(found[0], 64).crop(smiling)
+    turned = np.roll(crop, 5, axis=1)  # off centre: what a shift breaks, the flow has to mend
+
+    def asymmetry(picture):
+        middle = picture[12:56, 12:52].astype(float)
+        return np.abs(middle - middle[:, ::-1]).mean()
+
+    assert asymmetry(neutralize_crops(model, turned[None])[0]) < 0.8 * asymmetry(turned)
+
+
+def test_the_mean_face_is_the_same_for_everyone(model, backend, couple):
+    from facecycle_cli.faces import Alignment
+
+    (found,) = find_faces([couple], backend, "all")
+    crops = np.stack([Alignment.from_face(face, 64).crop(couple) for face in found])
+    means = mean_faces(model, crops).astype(float)
+    faces = crops.astype(float)
+    assert np.abs(means[0] - means[1]).mean() < 0.5 * np.abs(faces[0] - faces[1]).mean()
+
+
+def test_frontalize_can_remove_the_expression(model, backend, smiling, together):
+    removed = frontalize(smiling, expression="remove", **together)
+    assert np.array_equal(removed, neutralize(smiling, **together))
+    assert not np.array_equal(removed, frontalize(smiling, **together))
+
+
+def test_a_mirrored_face_is_frontalised_to_the_mirror_image(model, backend, smiling):
+    from facecycle_cli.faces import Alignment
+
+    (found,) = find_faces([smiling], backend)
+    crop = Alignment.from_face(found[0], 128).crop(smiling)[None]
+    plain = frontalize_crops(model, crop)[0].astype(float)
+    mirrored = frontalize_crops(model, np.ascontiguousarray(crop[:, :, ::-1]))[0, :, ::-1]
+    assert np.abs(plain - mirrored).mean() < 0.35 * np.abs(plain - plain[:, ::-1]).mean() + 6
+
+
+def test_grid_has_five_columns(model, smiling, backend):
+    (found,) = find_faces([smiling], backend)
+    from facecycle_cli.faces import Alignment
+
+    crops = Alignment.from_face(found[0], 96).crop(smiling)[None]
+    grid = step_grid(model, crops)
+    assert grid.shape == (96, 5 * 96, 3)
+    assert np.array_equal(grid[:, :96], crops[0])
+    assert np.array_equal(grid[:, 192:288], neutralize_crops(model, crops)[0])
+
+
+def test_colour_wheel():
+    still = flow_colours(np.zeros((2, 16, 16), np.float32), 32)
+    assert (still == 255).all()
+    right = np.zeros((2, 16, 16), np.float32)
+    right[0] = 1
+    assert (flow_colours(right, 32) == (255, 0, 0)).all()
+    assert (flow_colours(-right, 32) == (0, 255, 255)).all()

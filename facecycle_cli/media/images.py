@@ -9,7 +9,7 @@ import io
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeAlias
 
@@ -51,8 +51,8 @@ def read_image(source: Source) -> RGBImage:
     """
     with _opened(source) as image, _decoding():
         image.load()
-        upright = _upright(image)
-        return np.ascontiguousarray(_to_srgb(upright))
+        _turn_upright(image)
+        return np.array(_to_srgb(image))
 
 
 def is_still(path: str | os.PathLike[str]) -> bool:
@@ -111,11 +111,9 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # an unreadable EXIF block says nothing about the pixels
-        return image
+def _turn_upright(image: Image.Image) -> None:
+    with suppress(Exception):  # an unreadable EXIF block says nothing about the pixels
+        ImageOps.exif_transpose(image, in_place=True)
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:
@@ -130,7 +128,8 @@ def _to_srgb(image: Image.Image) -> Image.Image:
         return on_white
     if image.mode not in ("RGB", "L", "CMYK"):
         image = image.convert("L" if image.mode == "1" else "RGB")
-    return _convert_profile(image, image.info.get("icc_profile")).convert("RGB")
+    image = _convert_profile(image, image.info.get("icc_profile"))
+    return image if image.mode == "RGB" else image.convert("RGB")  # which would copy a large scan
 
 
 def _scaled_to_8_bits(image: Image.Image) -> RGBImage:

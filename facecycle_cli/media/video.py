@@ -221,7 +221,7 @@ def read_frames(
     # The fps filter comes first: frames that are dropped need not be scaled. Rounding up gives for
     # each time the frame that is on the screen then.
     filters = [f"fps={rate}:round=up"] if rate < info.fps else []
-    filters.append(f"scale={width}:{height}:flags=area+accurate_rnd,setsar=1")
+    filters.append(f"scale={width}:{height}:flags=area,setsar=1")
     arguments = [
         *_pair("-threads", threads),
         *_pair("-ss", start or None),

@@ -1,0 +1,87 @@
+"""The sizes that the paper's networks have, and that the small ones must not pass."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from facecycle_cli.model import FaceCycle, preset
+from facecycle_cli.model.summary import summarise
+
+
+@pytest.fixture(scope="module")
+def models():
+    return {name: FaceCycle(preset(name)).eval() for name in ("paper", "small")}
+
+
+@pytest.fixture(scope="module")
+def summaries(models):
+    return {
+        name: {network.name: network for network in summarise(model)}
+        for name, model in models.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("symbol", "names", "parameters"),
+    [
+        ("E_exp", ["expression_encoder"], 4_240_000),
+        ("E_id", ["identity_encoder"], 4_240_000),
+        ("D_flow", ["flow_decoder"], 2_996_544),
+        ("D_exp", ["trunk", "generator"], 13_409_475),
+        ("D_id", ["trunk", "normaliser"], 10_014_275),
+    ],
+)
+def test_paper_has_the_papers_parameters(summaries, symbol, names, parameters):
+    assert sum(summaries["paper"][name].parameters for name in names) == parameters
+    assert summaries["paper"][names[-1]].symbol == symbol
+
+
+def test_every_parameter_belongs_to_one_network(models, summaries):
+    for name, model in models.items():
+        total = sum(p.numel() for p in model.parameters())
+        assert sum(n.parameters for n in summaries[name].values()) == total
+
+
+def test_small_is_small(summaries):
+    assert sum(n.parameters for n in summaries["small"].values()) <= 6_000_000
+
+
+PASSES = {
+    "neutral face": lambda m, x, code: m.de_express(x, m.decode_flow(m.encode_expression(x)).flow),
+    "expression code": lambda m, x, code: m.encode_expression(x),
+    "identity code": lambda m, x, code: m.encode_identity(x),
+    "mean face": lambda m, x, code: m.de_identify(x, code),
+    "re-identified face": lambda m, x, code: m.re_identify(x, code),
+}
+NETWORKS = {
+    "neutral face": ["expression_encoder", "flow_decoder", "trunk", "generator"],
+    "expression code": ["expression_encoder"],
+    "identity code": ["identity_encoder"],
+    "mean face": ["trunk", "normaliser"],
+    "re-identified face": ["trunk", "normaliser"],
+}
+
+
+@torch.no_grad()
+def multiply_adds(model, what):
+    x, code = torch.zeros(1, 3, 64, 64), torch.zeros(1, 256)
+    with FlopCounterMode(display=False) as counter:
+        PASSES[what](model, x, code)
+    assert counter.get_total_flops() % 2 == 0
+    return counter.get_total_flops() // 2
+
+
+@pytest.mark.parametrize("what", PASSES)
+def test_torch_counts_the_same_and_small_has_a_tenth(models, summaries, what):
+    counts = {name: multiply_adds(model, what) for name, model in models.items()}
+    for name, count in counts.items():
+        assert count == sum(summaries[name][n].multiply_adds for n in NETWORKS[what])
+    if what != "expression code" and what != "identity code":
+        assert counts["small"] <= counts["paper"] / 10
+
+
+def test_small_needs_a_tenth_of_all_multiply_adds(summaries):
+    totals = {k: sum(n.multiply_adds for n in v.values()) for k, v in summaries.items()}
+    assert totals["small"] <= totals["paper"] / 10

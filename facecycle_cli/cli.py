@@ -6,7 +6,10 @@ from facecycle_cli.commands.checkpoint import checkpoint
 from facecycle_cli.commands.evaluate import evaluate
 from facecycle_cli.commands.frontalize import frontalize
 from facecycle_cli.commands.neutralize import neutralize
+from facecycle_cli.commands.preprocess import preprocess
 from facecycle_cli.commands.root import root
+from facecycle_cli.commands.train import train
+from facecycle_cli.commands.translate import translate
 from facecycle_cli.commands.verify import verify
 
 app = typer.Typer(
@@ -19,6 +22,9 @@ app = typer.Typer(
 app.callback()(root)
 app.command()(frontalize)
 app.command()(neutralize)
+app.command()(translate)
 app.command()(verify)
+app.command()(preprocess)
 app.add_typer(evaluate)
 app.add_typer(checkpoint)
+app.command()(train)

@@ -77,6 +77,11 @@ class Progress:
             if text is not None:
                 self._bar.update(self._task, text=one_line(text))
 
+    def expect(self, total: int) -> None:
+        """``total`` things are to be done: known only now."""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, total=total)
+
 
 @dataclass
 class Console:

@@ -32,33 +32,44 @@ class CutDetector:
     """
 
     def __init__(self) -> None:
-        self._last: tuple[np.ndarray, np.ndarray] | None = None
+        self._last: np.ndarray | None = None  # (64, 64, 3) uint8
 
     def __call__(self, image: np.ndarray) -> bool:
         """Whether ``image`` begins a new shot."""
-        last, self._last = self._last, _signature(image)
+        medium = cv2.resize(image, (2 * _SIDE, 2 * _SIDE), interpolation=cv2.INTER_AREA)
+        last, self._last = self._last, medium
         if last is None:
             return False
-        difference = _difference(last[0], self._last[0])
-        distance = 1 - float(np.minimum(last[1], self._last[1]).sum(-1).mean())
+        before, after = _tiny(last), _tiny(medium)
+        if np.abs(before - after).mean() <= _ANOTHER_SUBJECT[0]:
+            return False  # nearly always, and without looking any closer
+        difference = _difference(before, after)
         another = difference > _ANOTHER_PICTURE or (
-            difference > _ANOTHER_SUBJECT[0] and distance > _ANOTHER_SUBJECT[1]
+            difference > _ANOTHER_SUBJECT[0] and _distance(last, medium) > _ANOTHER_SUBJECT[1]
         )
-        return another and _same_background(last[0], self._last[0]) < _BACKGROUND
+        return another and _same_background(before, after) < _BACKGROUND
 
 
-def _signature(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A tiny blurred picture (32, 32, 3) float32, and (16, 24) colour histograms that sum to 1."""
-    medium = cv2.resize(image, (2 * _SIDE, 2 * _SIDE), interpolation=cv2.INTER_AREA)
+def _tiny(medium: np.ndarray) -> np.ndarray:
+    """(32, 32, 3) float32, blurred."""
     small = cv2.resize(medium, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-    tiny = cv2.GaussianBlur(small.astype(np.float32), (0, 0), 1)
+    return cv2.GaussianBlur(small.astype(np.float32), (0, 0), 1)
+
+
+def _distance(before: np.ndarray, after: np.ndarray) -> float:
+    """Between the colour histograms of the cells, 0..1."""
+    return 1 - float(np.minimum(_histograms(before), _histograms(after)).sum(-1).mean())
+
+
+def _histograms(medium: np.ndarray) -> np.ndarray:
+    """(16, 24): of each cell and channel; those of a cell sum to 1."""
     side = 2 * _SIDE // _CELLS
     levels = (medium.astype(np.int64) * _BINS >> 8) + _BINS * np.arange(3)
     cells = levels.reshape(_CELLS, side, _CELLS, side, 3).swapaxes(1, 2).reshape(_CELLS**2, -1)
     width = 3 * _BINS
     flat = cells + width * np.arange(_CELLS**2)[:, None]
     counts = np.bincount(flat.ravel(), minlength=_CELLS**2 * width)
-    return tiny, counts.reshape(_CELLS**2, width) / cells.shape[1]
+    return counts.reshape(_CELLS**2, width) / cells.shape[1]
 
 
 def _difference(before: np.ndarray, after: np.ndarray) -> float:

@@ -5,7 +5,12 @@ source, `work` runs that in a worker, `pool` (or `ray_pool`) runs the workers, `
 put the crops in place, `index` keeps the books, and `runner` puts these together.
 """
 
-from facecycle_cli.pipelines.preprocess.errors import OutputError, PreprocessError
+from facecycle_cli.pipelines.preprocess.errors import (
+    OutputError,
+    PreprocessError,
+    SettingsError,
+)
+from facecycle_cli.pipelines.preprocess.estimate import Estimate, estimate
 from facecycle_cli.pipelines.preprocess.index import read_crops, read_index
 from facecycle_cli.pipelines.preprocess.runner import (
     TIMEOUT,
@@ -18,12 +23,15 @@ from facecycle_cli.pipelines.preprocess.settings import Settings
 
 __all__ = [
     "TIMEOUT",
+    "Estimate",
     "Events",
     "OutputError",
     "PreprocessError",
     "Settings",
+    "SettingsError",
     "Tally",
     "default_workers",
+    "estimate",
     "preprocess",
     "read_crops",
     "read_index",

@@ -1,6 +1,6 @@
 """What ends a whole run of preprocess (a source that fails does not)."""
 
-__all__ = ["OutputError", "PreprocessError"]
+__all__ = ["OutputError", "PreprocessError", "SettingsError"]
 
 
 class PreprocessError(ValueError):
@@ -9,3 +9,7 @@ class PreprocessError(ValueError):
 
 class OutputError(PreprocessError):
     """The output folder cannot be written: the disk is full, or gone, or read-only."""
+
+
+class SettingsError(PreprocessError):
+    """The output folder was made with other settings, or is not ours at all."""

@@ -82,9 +82,7 @@ def extract(
     result.tracks = len(crops.tracks)
     if not result.lines:
         result.status = "no-face"
-        result.reason = f"no face of {settings.min_face} pixels or more" + (
-            "" if result.frames == 1 else f" in {result.frames} frames"
-        )
+        result.reason = f"no face of {settings.min_face} pixels or more"
     return result
 
 

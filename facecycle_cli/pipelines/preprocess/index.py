@@ -109,7 +109,7 @@ class Records:
 
     @classmethod
     def load(cls, folder: Path) -> Records:
-        """Read every journal of ``folder``; blocks that a killed run did not complete do not count."""
+        """Read every journal of ``folder``, but for blocks that a killed run left incomplete."""
         records = cls()
         for path in journals(folder):
             with contextlib.suppress(FileNotFoundError):  # merged meanwhile by another machine
@@ -194,7 +194,7 @@ class Journal:
         self._file.truncate(records.ends[self.path.name])
 
     def append(self, lines: Iterable[str]) -> None:
-        """Add lines that end one or more blocks. Raises OutputError and leaves the file as it was."""
+        """Add lines that end one or more blocks. Raises OutputError; the file is as it was."""
         block = "".join(lines).encode("ascii")
         size = os.fstat(self._file.fileno()).st_size
         try:

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
@@ -24,10 +24,13 @@ _LIFE_AFTER_TERM = 2.0  # seconds
 _TIMED_OUT = 1  # exit code of faulthandler's watchdog
 
 
+Work = Callable[[Source, Task, Callable[[int], None]], Result]
+
+
 class Pool(Protocol):
     """Runs sources somewhere."""
 
-    def run(self, sources: Iterable[Source]) -> Iterator[Result | int]:
+    def run(self, sources: Iterable[Source]) -> Generator[Result | int, None, None]:
         """Results as they come, in any order, and between them numbers of frames just seen.
 
         Raises:
@@ -57,16 +60,18 @@ class LocalPool:
     Args:
         task: what they all do.
         count: how many.
+        work: done for each source, in the process; a function that can be imported there.
     """
 
-    def __init__(self, task: Task, count: int) -> None:
+    def __init__(self, task: Task, count: int, work: Work = work_on) -> None:
         self._task = task
         self._count = count
+        self._work = work
         # Not forked: onnxruntime's threads would not come along, and children would hold each
         # other's pipes open, so that none noticed its parent's end.
         self._context = multiprocessing.get_context("spawn")
 
-    def run(self, sources: Iterable[Source]) -> Iterator[Result | int]:
+    def run(self, sources: Iterable[Source]) -> Generator[Result | int, None, None]:
         """See `Pool`."""
         portions = batches(sources)
         again: deque[list[Source]] = deque()  # what dead workers left
@@ -77,7 +82,7 @@ class LocalPool:
                     portion = again.popleft() if again else next(portions, None)
                     if portion is None:
                         break
-                    worker = _Worker(self._context, self._task)
+                    worker = _Worker(self._context, self._task, self._work)
                     worker.give(portion)
                     workers[worker.connection] = worker
                 if not workers:
@@ -129,9 +134,10 @@ class LocalPool:
 
 
 class _Worker:
-    def __init__(self, context: Any, task: Task) -> None:
+    def __init__(self, context: Any, task: Task, work: Work) -> None:
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, task, os.getpid()), daemon=True)
+        arguments = (theirs, task, work, os.getpid())
+        self.process = context.Process(target=_serve, args=arguments, daemon=True)
         self.process.start()
         theirs.close()
         self.portion: deque[Source] = deque()
@@ -160,7 +166,7 @@ def _end(workers: Sequence[_Worker]) -> None:
         worker.connection.close()
 
 
-def _serve(connection: Connection, task: Task, parent: int) -> None:
+def _serve(connection: Connection, task: Task, work: Work, parent: int) -> None:
     """The life of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -175,7 +181,7 @@ def _serve(connection: Connection, task: Task, parent: int) -> None:
         while (portion := connection.recv()) is not None:
             for source in portion:
                 try:
-                    result = work_on(source, task, connection.send)
+                    result = work(source, task, connection.send)
                 except PreprocessError as error:
                     connection.send(OutputError(str(error)))
                     return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any
 
 from facecycle_cli.pipelines.preprocess.errors import PreprocessError
@@ -46,7 +46,7 @@ class RayPool:
             line = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise PreprocessError(f"--ray {address}: {line}") from error
 
-    def run(self, sources: Iterable[Source]) -> Iterator[Result | int]:
+    def run(self, sources: Iterable[Source]) -> Generator[Result | int, None, None]:
         """See `facecycle_cli.pipelines.preprocess.pool.Pool`."""
         ray = self._ray
         # Retries are ours: of a portion whose worker died only the first source may be the cause.

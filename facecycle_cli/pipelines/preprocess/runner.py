@@ -6,7 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from facecycle_cli.pipelines.preprocess.sources import Problem, Source, find_sou
 from facecycle_cli.pipelines.preprocess.store import Store
 from facecycle_cli.pipelines.preprocess.work import Result, Task
 
-__all__ = ["TIMEOUT", "Events", "Tally", "default_workers", "preprocess"]
+__all__ = ["TIMEOUT", "Events", "Listing", "Tally", "default_workers", "preprocess"]
 
 TIMEOUT = 120.0
 """Seconds without a single frame after which a source is given up."""
@@ -55,6 +55,7 @@ class Tally:
     def count(self, result: Result) -> None:
         """Add a source that this run worked on."""
         self.crops += result.crops
+        self.frames += result.frames
         self.counts[result.status] = self.counts.get(result.status, 0) + 1
         if result.status != "done":
             key = result.status, result.reason or ""
@@ -121,7 +122,7 @@ def preprocess(
         journal = stack.enter_context(Journal(folder, share))
         records = Records.load(folder)
         journal.recover(records)
-        listing = _Listing(inputs, folder, settings, share, records, events)
+        listing = Listing(inputs, folder, settings, share, records, events)
         packer: Packer | None = None
         store = stack.enter_context(Store(folder, settings, share))
         if settings.format == "webdataset":
@@ -139,14 +140,14 @@ def preprocess(
         if todo:
             task = Task(settings, store.staging, timeout)
             pool = _pool(task, ray, min(workers or default_workers(), len(todo)))
-            for message in pool.run(source for source, _ in todo):
-                if isinstance(message, int):
-                    events.frames(message)
-                    continue
-                _keep(message, store, journal, packer)
-                tallies[message.source.id].frames += message.frames
-                tallies[message.source.id].count(message)
-                events.finished(message)
+            with closing(pool.run(source for source, _ in todo)) as messages:
+                for message in messages:
+                    if isinstance(message, int):
+                        events.frames(message)
+                        continue
+                    _keep(message, store, journal, packer)
+                    tallies[message.source.id].count(message)
+                    events.finished(message)
         if packer:
             packer.finish(journal)
         _merge_if_complete(folder, listing.ids)
@@ -156,8 +157,6 @@ def preprocess(
 def _prepare(folder: Path, settings: Settings) -> None:
     try:
         claim_folder(folder, settings)
-    except PreprocessError as error:
-        raise PreprocessError(f"{folder}: {error}") from error
     except OSError as error:
         raise PreprocessError(f"{error.filename or folder}: {error.strerror or error}") from error
 
@@ -179,7 +178,7 @@ def _keep(result: Result, store: Store, journal: Journal, packer: Packer | None)
         packer.add(result.source.id, result.crops, journal)
 
 
-class _Listing:
+class Listing:
     """All sources of the inputs, and which of them are this run's.
 
     Attributes:

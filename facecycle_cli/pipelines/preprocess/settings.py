@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from facecycle_cli.media import atomic_path
-from facecycle_cli.pipelines.preprocess.errors import PreprocessError
+from facecycle_cli.pipelines.preprocess.errors import SettingsError
 
-__all__ = ["CONFIG", "Settings", "claim_folder"]
+__all__ = ["CONFIG", "Settings", "check_folder", "claim_folder"]
 
 CONFIG = "config.json"
 _VERSION = 1  # of the folder's format
@@ -45,38 +45,46 @@ class Settings:
     shard_megabytes: int = 256
 
 
-def claim_folder(folder: Path, settings: Settings) -> None:
-    """Make ``folder`` the output of runs with these settings, or check that it is.
+def check_folder(folder: Path, settings: Settings) -> bool:
+    """Whether ``folder`` holds crops made with these settings; False if it is new or empty.
 
     Raises:
-        PreprocessError: it holds crops made otherwise, or files that are not ours.
-        OSError: it cannot be made or written.
+        SettingsError: it holds crops made otherwise, or files that are not ours.
     """
     path = folder / CONFIG
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         if folder.exists() and any(folder.iterdir()) and not path.exists():
-            raise PreprocessError(
-                f"not empty, and not made by preprocess (there is no {CONFIG} in it)"
+            raise SettingsError(
+                f"{folder}: not empty, and not made by preprocess (there is no {CONFIG} in it)"
             ) from None
-        # Several machines may do this at once; they write the same.
-        with atomic_path(path) as temporary:
-            text = json.dumps({"version": _VERSION, **asdict(settings)}, indent=2)
-            temporary.write_text(text + "\n", encoding="utf-8")
-        return
+        return False
     except ValueError as error:
-        raise PreprocessError(f"its {CONFIG} is damaged") from error
-    _check_same(found, settings)
-
-
-def _check_same(found: Any, settings: Settings) -> None:
+        raise SettingsError(f"{path}: damaged") from error
     if not isinstance(found, dict) or found.get("version") != _VERSION:
-        raise PreprocessError("made by another version of preprocess")
+        raise SettingsError(f"{folder}: made by another version of preprocess")
     for field in fields(settings):
         theirs, ours = found.get(field.name), getattr(settings, field.name)
         if theirs != ours:
             option = field.name.replace("_", "-")
-            raise PreprocessError(
-                f"made with {option} {theirs}, not {ours}; use the same settings or another folder"
+            raise SettingsError(
+                f"{folder}: made with {option} {theirs}, not {ours}; use the same settings or "
+                "another folder"
             )
+    return True
+
+
+def claim_folder(folder: Path, settings: Settings) -> None:
+    """Make ``folder`` the output of runs with these settings, or check that it is.
+
+    Raises:
+        SettingsError: as `check_folder`.
+        OSError: it cannot be made or written.
+    """
+    if check_folder(folder, settings):
+        return
+    # Several machines may do this at once; they write the same.
+    with atomic_path(folder / CONFIG) as temporary:
+        text = json.dumps({"version": _VERSION, **asdict(settings)}, indent=2)
+        temporary.write_text(text + "\n", encoding="utf-8")

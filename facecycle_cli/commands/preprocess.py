@@ -1,0 +1,401 @@
+"""facecycle preprocess: trees of videos and photographs to aligned face crops with an index."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import time
+from collections.abc import Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from facecycle_cli.commands.common import (
+    AsJson,
+    CommandError,
+    Console,
+    Faces,
+    FacesChoice,
+    Quiet,
+    Verbose,
+)
+
+if TYPE_CHECKING:
+    from facecycle_cli.commands.console import Progress
+    from facecycle_cli.pipelines.preprocess import Estimate, Events, Settings, Tally
+
+_COMMON_REASONS = 8  # shown in the summary; the index has them all
+
+
+class LayoutChoice(str, Enum):
+    """How the tree is read."""
+
+    auto = "auto"
+    voxceleb = "voxceleb"
+    videos = "videos"
+    images = "images"
+
+
+class AlignerChoice(str, Enum):
+    """What finds the faces."""
+
+    mesh = "mesh"
+    face_alignment = "face-alignment"
+
+
+class FormatChoice(str, Enum):
+    """What is written."""
+
+    folder = "folder"
+    webdataset = "webdataset"
+
+
+def _parse_share(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    number, count = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= number <= count:
+        raise typer.BadParameter(f"{text!r} is not I/N with I from 1 to N")
+    return number, count
+
+
+def preprocess(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...",
+            help="VoxCeleb trees, folders of videos or photographs, single files, globs.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Optional[str],  # noqa: UP045 (typer evaluates it, on every Python)
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Where the crops go. Default: <input name>_faces in the working folder.",
+            show_default=False,
+        ),
+    ] = None,
+    layout: Annotated[
+        LayoutChoice,
+        typer.Option(help="How to read the tree; auto recognises VoxCeleb and takes the rest."),
+    ] = LayoutChoice.auto,
+    fps: Annotated[float, typer.Option(min=0.01, help="Frames kept per second of video.")] = 5.0,
+    max_frames: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            min=1, help="Most frames of one video, from its beginning.", show_default="all"
+        ),
+    ] = None,
+    size: Annotated[
+        int, typer.Option(min=32, max=1024, help="Side of the crops, in pixels.")
+    ] = 128,
+    aligner: Annotated[
+        AlignerChoice, typer.Option(help="What finds the faces.")
+    ] = AlignerChoice.mesh,
+    min_face: Annotated[
+        int, typer.Option(min=8, help="Height of the smallest face, in pixels.")
+    ] = 32,
+    faces: Faces = FacesChoice.largest,
+    format_: Annotated[
+        FormatChoice, typer.Option("--format", help="A tree of pictures, or tar shards.")
+    ] = FormatChoice.folder,
+    shard_size: Annotated[
+        int, typer.Option(min=1, metavar="MB", help="Size of a tar shard, in megabytes.")
+    ] = 256,
+    share: Annotated[
+        str,
+        typer.Option(
+            "--shard", metavar="I/N", help="Take only the I-th of N shares of the sources."
+        ),
+    ] = "1/1",
+    workers: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Processes.", show_default="one for each core"),
+    ] = None,
+    ray: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="ADDRESS|auto", help="Work on this Ray cluster.", show_default=False),
+    ] = None,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            min=1, metavar="SECONDS", help="Give a source up after so long without a frame."
+        ),
+    ] = 120.0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Count the sources and estimate time and space.")
+    ] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Find and align the faces of videos and photographs, for training.
+
+    Writes DIR/<identity>/<video>/<clip>/000012.jpg and DIR/index.jsonl, with place, pose, sharpness
+    and score of every crop. The same command goes on where a run stopped, however it ended; several
+    machines may share one DIR with --shard.
+
+    facecycle preprocess vox2/                      writes vox2_faces/
+
+    facecycle preprocess interviews/ --fps 10 --faces all -o crops/
+
+    facecycle preprocess vox2/ --shard $SLURM_ARRAY_TASK_ID/64 --format webdataset
+    """
+    from facecycle_cli.pipelines.preprocess import PreprocessError, Settings, SettingsError
+
+    names = _expand(inputs)
+    folder = _output(output, names)
+    settings = Settings(
+        layout=layout.value,
+        fps=fps,
+        max_frames=max_frames,
+        size=size,
+        aligner=aligner.value,
+        min_face=min_face,
+        faces=faces.value,
+        format=format_.value,
+        shard_megabytes=shard_size,
+    )
+    console = Console(quiet=quiet, verbose=verbose, json=as_json)
+    job = _Job(names, folder, settings, _parse_share(share), workers, console)
+    try:
+        failed = job.estimate() if dry_run else job.run(ray, timeout)
+    except SettingsError as error:
+        console.failure("", error)
+        raise typer.Exit(2) from error
+    except PreprocessError as error:
+        raise CommandError(str(error)) from error
+    except KeyboardInterrupt:
+        console.note("interrupted; the same command goes on from here")
+        raise
+    if failed:
+        raise typer.Exit(1)
+
+
+def _expand(inputs: Sequence[str]) -> list[str]:
+    names: list[str] = []
+    for pattern in inputs:
+        if pattern == "-":
+            raise typer.BadParameter("standard input is no folder of sources", param_hint="INPUT")
+        matches = [] if os.path.lexists(pattern) else sorted(glob.glob(pattern, recursive=True))
+        names += matches or [pattern]
+    return names
+
+
+def _output(output: str | None, names: Sequence[str]) -> str:
+    if output is not None:
+        if os.path.exists(output) and not os.path.isdir(output):
+            raise typer.BadParameter(f"{output} is a file", param_hint="--output")
+        return output
+    if len(names) != 1:
+        raise typer.BadParameter("several inputs need a folder: -o DIR", param_hint="--output")
+    path = os.path.abspath(names[0])
+    name = os.path.basename(path)
+    return f"{name if os.path.isdir(path) else os.path.splitext(name)[0]}_faces"
+
+
+class _Job:
+    """The run and what is said about it."""
+
+    def __init__(
+        self,
+        names: list[str],
+        folder: str,
+        settings: Settings,
+        share: tuple[int, int],
+        workers: int | None,
+        console: Console,
+    ) -> None:
+        self._names = names
+        self._folder = folder
+        self._settings = settings
+        self._share = share
+        self._workers = workers
+        self._console = console
+
+    def run(self, ray: str | None, timeout: float) -> bool:
+        """Returns whether anything failed."""
+        from facecycle_cli.pipelines.preprocess import preprocess
+
+        started = time.perf_counter()
+        with self._console.progress("sources", 0) as progress:
+            tallies = preprocess(
+                self._names,
+                self._folder,
+                self._settings,
+                share=self._share,
+                workers=self._workers,
+                ray=ray,
+                timeout=timeout,
+                events=_listener(self._console, progress),
+            )
+        seconds = time.perf_counter() - started
+        for tally in tallies:
+            self._console.result(None, _fields(tally, self._folder, seconds))
+        if not self._console.json and not self._console.quiet:
+            self._console.result(_summary(tallies, self._folder, seconds), {})
+        return any(tally.has_failures for tally in tallies)
+
+    def estimate(self) -> bool:
+        """Returns whether an input cannot be used."""
+        from facecycle_cli.pipelines.preprocess import default_workers, estimate
+
+        with self._console.progress("samples", 0) as progress:
+            estimates = estimate(
+                self._names,
+                self._folder,
+                self._settings,
+                share=self._share,
+                workers=self._workers,
+                events=_listener(self._console, progress),
+            )
+        processes = self._workers or default_workers()
+        for entry in estimates:
+            fields = {
+                "input": entry.input,
+                "status": "failed" if entry.problem else "done",
+                "output": self._folder,
+                "dry_run": True,
+                "sources": entry.sources,
+                "known": entry.known,
+                "input_bytes": entry.input_bytes,
+                "crops": _rounded(entry.crops),
+                "hours": None if entry.seconds is None else round(entry.seconds / 3600, 4),
+                "output_bytes": _rounded(entry.output_bytes),
+                "workers": processes,
+                "reason": entry.problem,
+            }
+            self._console.result(_forecast(entry, self._folder, processes), fields)
+        return any(entry.problem for entry in estimates)
+
+
+def _listener(console: Console, progress: Progress) -> Events:
+    from facecycle_cli.pipelines.preprocess import Events
+    from facecycle_cli.pipelines.preprocess.sources import Problem
+    from facecycle_cli.pipelines.preprocess.work import Result
+
+    class Listener(Events):
+        """One live line, and a line for each failure."""
+
+        def __init__(self) -> None:
+            self._begun = time.perf_counter()
+            self._frames = self._failures = 0
+
+        def begin(self, sources: int) -> None:
+            self._begun = time.perf_counter()
+            progress.expect(sources)
+
+        def frames(self, count: int) -> None:
+            self._frames += count
+            progress.advance(0, self._text())
+
+        def finished(self, result: Result) -> None:
+            if result.status != "done":
+                self._failures += 1
+                reason = result.reason or result.status
+                console.failure(_shown(result.source.path), CommandError(reason))
+            elif result.reason:
+                console.note(f"{_shown(result.source.path)}: {result.reason}")
+            console.detail(f"{result.source.id}: {result.crops} crops of {result.frames} frames")
+            progress.advance(1, self._text())
+
+        def problem(self, problem: Problem) -> None:
+            self._failures += 1
+            console.failure(problem.name, CommandError(problem.reason))
+
+        def _text(self) -> str:
+            rate = self._frames / max(1e-3, time.perf_counter() - self._begun)
+            return f"{rate:.0f} frames/s, {self._failures} failed"
+
+    return Listener()
+
+
+def _shown(path: str) -> str:
+    """As the user would write it."""
+    relative = os.path.relpath(path)
+    return path if relative.startswith(os.pardir) else relative
+
+
+def _fields(tally: Tally, folder: str, seconds: float) -> dict[str, Any]:
+    counts = tally.counts
+    reasons = sorted(tally.reasons.items(), key=lambda item: -item[1])
+    return {
+        "input": tally.input,
+        "status": "failed" if tally.has_failures else "done",
+        "output": folder,
+        "sources": tally.sources,
+        "known": tally.known,
+        "done": counts.get("done", 0),
+        "no_face": counts.get("no-face", 0),
+        "unreadable": counts.get("unreadable", 0),
+        "failed": counts.get("failed", 0),
+        "crops": tally.crops,
+        "frames": tally.frames,
+        "seconds": round(seconds, 3),
+        "frames_per_second": round(tally.frames / seconds, 2),
+        "reason": tally.problem,
+        "reasons": [
+            {"status": status, "reason": reason, "sources": count}
+            for (status, reason), count in reasons
+        ],
+    }
+
+
+def _summary(tallies: Sequence[Tally], folder: str, seconds: float) -> str:
+    """The table at the end: all inputs together."""
+    counts: dict[str, int] = {}
+    reasons: dict[tuple[str, str], int] = {}
+    for tally in tallies:
+        for status, count in tally.counts.items():
+            counts[status] = counts.get(status, 0) + count
+        for key, count in tally.reasons.items():
+            reasons[key] = reasons.get(key, 0) + count
+    known = sum(tally.known for tally in tallies)
+    frames = sum(tally.frames for tally in tallies)
+    rows = [("sources", sum(tally.sources for tally in tallies), "")]
+    if known:
+        rows.append(("  finished earlier", known, ""))
+    rows.append(("  done", counts.get("done", 0), ""))
+    for status in ("no-face", "unreadable", "failed"):
+        if counts.get(status):
+            rows.append((f"  {status}", counts[status], ""))
+            of_status = sorted(((n, why) for (what, why), n in reasons.items() if what == status))
+            rows += [("", n, why) for n, why in of_status[: -_COMMON_REASONS - 1 : -1]]
+    rows.append(("crops", sum(tally.crops for tally in tallies), f"in {folder}"))
+    rows.append(("frames", frames, f"{frames / seconds:.1f} per second"))
+    return "\n".join(f"{label:<19}{number:>10,}  {text}".rstrip() for label, number, text in rows)
+
+
+def _forecast(entry: Estimate, folder: str, processes: int) -> str | None:
+    if entry.problem:
+        return None
+    known = f", {entry.known:,} of them finished" if entry.known else ""
+    text = f"{entry.input}: {entry.sources:,} sources ({_bytes(entry.input_bytes)} left{known})"
+    if entry.seconds is None or entry.crops is None or entry.output_bytes is None:
+        return text
+    return (
+        f"{text}\nabout {entry.crops:,.0f} crops, {_bytes(entry.output_bytes)} in {folder}, "
+        f"{_duration(entry.seconds)} with {processes} process{'' if processes == 1 else 'es'}"
+    )
+
+
+def _rounded(value: float | None) -> int | None:
+    return None if value is None else round(value)
+
+
+def _bytes(count: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}" if unit != "bytes" else f"{count:.0f} bytes"
+        count /= 1000
+    return f"{count:,.3g} TB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

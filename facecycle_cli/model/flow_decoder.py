@@ -55,5 +55,6 @@ class FlowDecoder(nn.Module):
     def forward(self, code: Tensor) -> tuple[Tensor, Tensor]:
         """``code``: (N, code_size) -> (flow, backflow), each (N, 2, S/4, S/4)."""
         x = self.start(self.expand(code[:, :, None, None]))
-        flow = torch.tanh(self.to_flow(self.out(self.middle(x))))
+        # In float32 also under autocast: half precision has no room for positions.
+        flow = torch.tanh(self.to_flow(self.out(self.middle(x))).float())
         return flow, backward_flow(flow)

@@ -1,0 +1,1 @@
+"""Training: from crops to a checkpoint. ``session.train`` is the way in."""

@@ -1,21 +1,24 @@
-"""Augmentation of whole batches on the device that trains: one warp and one colour matrix each."""
+"""Augmentation of whole batches on the device that trains: one warp and one colour matrix each.
+
+What varies is drawn for the pairs of all processes, and each process keeps what its own pairs need:
+how many processes there are changes nothing.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .errors import SettingsError
+
 
 @dataclass(frozen=True)
 class Augmentation:
     """Strength of each augmentation; the defaults are the paper's.
-
-    Geometry is drawn for every picture, colour once for both pictures of a pair: one view is
-    rebuilt from the other, so their colours have to agree.
 
     Attributes:
         scale: scale and aspect ratio are drawn from 1 - scale to 1 + scale.
@@ -24,7 +27,11 @@ class Augmentation:
         colour: brightness, contrast and saturation vary by this fraction.
         hue: hue varies by this fraction of a turn.
         colour_probability: how often colours vary at all.
-        grey: how often a pair becomes grey.
+        grey: how often pictures become grey.
+        flip: how often pictures are mirrored.
+        coupled: whether both views of a pair get the same colours and are mirrored together. One
+            view is rebuilt from the other, so that independent colours (the paper's) ask for what
+            cannot be known; and mirrored pairs then differ in their geometry.
     """
 
     scale: float = 0.05
@@ -34,35 +41,86 @@ class Augmentation:
     hue: float = 0.01
     colour_probability: float = 0.8
     grey: float = 0.0
+    flip: float = 0.5
+    coupled: bool = False
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            highest = 180.0 if field.name == "rotation" else 1.0
+            if not 0 <= value <= highest:
+                raise SettingsError(f"{field.name} must be from 0 to {highest:g}, not {value}")
+        if self.scale >= 1:
+            raise SettingsError(f"scale must be below 1, not {self.scale}")
 
 
-_LUMA = (0.299, 0.587, 0.114)
+@dataclass(frozen=True)
+class Draw:
+    """What happens to both views of P pairs.
+
+    Attributes:
+        theta: (2, P, 2, 3) affine matrices from output to input, in ``affine_grid``'s units.
+        matrix: (2, P, 3, 3) of RGB in [0, 1].
+        offset: (2, P, 3), added after it.
+    """
+
+    theta: Tensor
+    matrix: Tensor
+    offset: Tensor
 
 
-def augment_pairs(
-    first: Tensor, second: Tensor, size: int, settings: Augmentation, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """uint8 RGB (N, C, C, 3), twice -> float RGB in [0, 1], (N, 3, size, size), twice.
+def draw(
+    mirrored: Tensor,
+    settings: Augmentation,
+    generator: torch.Generator,
+    *,
+    pairs: int | None = None,
+    start: int = 0,
+) -> Draw:
+    """Draw for both views of pairs.
 
     Args:
-        first: one view of each pair; any square size.
-        second: the other view.
-        size: side of the output.
+        mirrored: (P,) bool, pairs whose second view is the first one's mirror image.
         settings: what may vary.
-        generator: the only source of randomness (on the CPU).
+        generator: the only source of randomness, on the CPU.
+        pairs: how many all processes have together; P by default.
+        start: which of them is the first one here.
     """
-    n = len(first)
-    matrix, offset = _colour(n, settings, generator)
-    both = torch.cat((first, second)).permute(0, 3, 1, 2).float() / 255
-    theta = _geometry(2 * n, settings, generator).to(both.device)
-    grid = F.affine_grid(theta, [2 * n, 3, size, size], align_corners=False)
-    both = F.grid_sample(
-        both, grid, mode="bilinear", padding_mode="border", align_corners=False
+    n = len(mirrored)
+    total = n if pairs is None else pairs
+    theta, matrix, offset, flips = (
+        t.unflatten(0, (2, total))[:, start : start + n]
+        for t in (
+            _geometry(2 * total, settings, generator),
+            *_colour(2 * total, settings, generator),
+            torch.rand(2 * total, generator=generator) < settings.flip,
+        )
     )
-    matrix = matrix.repeat(2, 1, 1).to(both.device)
-    offset = offset.repeat(2, 1).to(both.device)
-    both = torch.baddbmm(offset.unsqueeze(-1), matrix, both.flatten(2)).view_as(both)
-    return tuple(both.clamp(0, 1).chunk(2))  # type: ignore[return-value]
+    if settings.coupled:
+        same_look = torch.ones(n, dtype=torch.bool)
+    else:
+        # The paper mirrors the augmented first view.
+        same_look = mirrored
+        theta[1] = torch.where(mirrored.view(n, 1, 1), theta[0], theta[1])
+    matrix[1] = torch.where(same_look.view(n, 1, 1), matrix[0], matrix[1])
+    offset[1] = torch.where(same_look.view(n, 1), offset[0], offset[1])
+    flips[1] = torch.where(same_look, flips[0], flips[1]) ^ mirrored
+    # To mirror the output is to look up its x on the other side.
+    theta[..., 0] = torch.where(flips.unsqueeze(-1), -theta[..., 0], theta[..., 0])
+    return Draw(theta, matrix, offset)
+
+
+def apply(views: Tensor, drawn: Draw, size: int) -> Tensor:
+    """Pictures (2, P, C, C, 3), uint8 RGB -> (2 * P, 3, size, size), float RGB in [0, 1]."""
+    n = 2 * views.shape[1]
+    device = views.device
+    images = views.flatten(0, 1).permute(0, 3, 1, 2).float() / 255
+    theta = drawn.theta.flatten(0, 1).to(device, non_blocking=True)
+    grid = F.affine_grid(theta, [n, 3, size, size], align_corners=False)
+    images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    matrix = drawn.matrix.flatten(0, 1).to(device, non_blocking=True)
+    offset = drawn.offset.flatten(0, 1).unsqueeze(-1).to(device, non_blocking=True)
+    return torch.baddbmm(offset, matrix, images.flatten(2)).view_as(images).clamp(0, 1)
 
 
 def _uniform(n: int, spread: float, generator: torch.Generator) -> Tensor:
@@ -70,13 +128,14 @@ def _uniform(n: int, spread: float, generator: torch.Generator) -> Tensor:
 
 
 def _geometry(n: int, settings: Augmentation, generator: torch.Generator) -> Tensor:
-    """Affine matrices (n, 2, 3) from output to input, in ``affine_grid``'s units."""
+    """Affine matrices (n, 2, 3)."""
     angle = _uniform(n, math.radians(settings.rotation), generator)
     scale = 1 + _uniform(n, settings.scale, generator)
     ratio = (1 + _uniform(n, settings.scale, generator)).sqrt()
     shift = _uniform(2 * n, 2 * settings.shift, generator).view(n, 2)
     cos, sin = angle.cos() * scale, angle.sin() * scale
-    rows = torch.stack((cos * ratio, -sin / ratio, shift[:, 0], sin * ratio, cos / ratio, shift[:, 1]))
+    x, y = shift.T
+    rows = torch.stack((cos * ratio, -sin / ratio, x, sin * ratio, cos / ratio, y))
     return rows.T.reshape(n, 2, 3)
 
 
@@ -88,17 +147,15 @@ def _colour(n: int, settings: Augmentation, generator: torch.Generator) -> tuple
     )
     hue = active * _uniform(n, 2 * math.pi * settings.hue, generator)
     grey = torch.rand(n, generator=generator) < settings.grey
-    saturation = torch.where(grey, torch.zeros(()), saturation)
+    saturation = torch.where(grey, 0.0, saturation)
 
-    luma = torch.tensor(_LUMA).expand(3, 3)
-    eye = torch.eye(3)
+    luma = torch.tensor((0.299, 0.587, 0.114)).expand(3, 3)
     mix = saturation.view(n, 1, 1)
-    saturate = mix * eye + (1 - mix) * luma
-    rotate = _hue_rotation(hue)
+    saturate = mix * torch.eye(3) + (1 - mix) * luma
     gain = (brightness * contrast).view(n, 1, 1)
     # Contrast turns around mid-grey, so that one matrix and one offset do for all of it.
-    offset = (0.5 * (1 - contrast)).view(n, 1).expand(n, 3)
-    return gain * (saturate @ rotate), offset
+    offset = (0.5 * (1 - contrast)).view(n, 1).expand(n, 3).contiguous()
+    return gain * (saturate @ _hue_rotation(hue)), offset
 
 
 def _hue_rotation(angle: Tensor) -> Tensor:

@@ -1,230 +1,312 @@
-"""The training loop: batches in, a checkpoint out, resumable at every step."""
+"""One stage of one run: from its first or its last saved step to its last."""
 
 from __future__ import annotations
 
-import json
+import math
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from facecycle_cli.media.files import atomic_path
-from facecycle_cli.media.images import write_image
-from facecycle_cli.model import FaceCycle, save_checkpoint
+from facecycle_cli.model import FaceCycle
 
-from .augment import augment_pairs
-from .config import TrainConfig
-from .data import CropCache, PairSampler, pair_batch
+from .augment import apply, draw
+from .average import WeightAverage
+from .batches import Batch, Batches, Share
+from .config import RunConfig
+from .errors import NonFiniteLoss
+from .frames import FrameStore
+from .judge import Judge
 from .perceptual import PerceptualLoss
-from .samples import sample_grid
+from .precision import autocast, gradient_scaler, half_type
+from .processes import Processes
+from .report import Progress
+from .run import RunFolder
+from .sampler import PairSampler
+from .schedule import learning_rate
 from .stages import STAGES
+from .state import Position, load_learning, load_weights, save_state
 
-RESUME_VERSION = 1
-
-
-class NonFiniteLoss(RuntimeError):
-    """The losses left the real numbers; the last good state is kept."""
+AGREE_EVERY = 10
+"""Steps between two moments at which several processes ask each other whether to stop or save."""
 
 
-class Trainer:
-    """One stage of one run, from its first or its last saved step to its last.
+class StageTrainer:
+    """Trains one stage.
 
     Args:
-        model: all networks; the stage decides which of them learn.
-        config: the run.
-        cache: the crops.
-        sampler: the pairs.
-        run: folder for everything that is written.
-        metadata: goes into the checkpoint beside what the trainer knows.
-        perceptual: VGG-19 loss or None.
+        model: all networks, on the device that trains; the stage decides which of them learn.
+        name: of the stage.
+        config: the run's.
+        store: reads crops.
+        sampler: draws pairs.
+        run: where everything is written.
+        processes: that share every step.
+        perceptual: the loss on VGG-19, or None.
+        workers: threads that read ahead.
+        metadata: goes into the checkpoint.
     """
 
     def __init__(
         self,
         model: FaceCycle,
-        config: TrainConfig,
-        cache: CropCache,
+        name: str,
+        config: RunConfig,
+        store: FrameStore,
         sampler: PairSampler,
-        run: Path,
+        run: RunFolder,
         *,
-        metadata: dict[str, Any],
+        processes: Processes | None = None,
         perceptual: PerceptualLoss | None = None,
+        workers: int = 0,
+        metadata: dict[str, Any] | None = None,
     ) -> None:
-        self.model = model.train()
+        self.model = model
+        self.name = name
         self.config = config
-        self.cache = cache
+        self.settings = config.of(name)
+        self.store = store
         self.sampler = sampler
         self.run = run
-        self.metadata = metadata
-        self.step = 0
-        self.stage = STAGES[config.stage](model, config.weights, perceptual)  # type: ignore[index]
+        self.processes = processes or Processes()
+        self.workers = workers
+        self.metadata = metadata or {}
+
+        self.device = model.device
+        self.half = half_type(config.amp, self.device)
+        self.stage = STAGES[name](model, self.settings.weights, perceptual)  # type: ignore[index]
         self.parameters = self.stage.parameters_to_train()
-        self.names = [n for n, p in model.named_parameters() if p.requires_grad]
+        self.module: nn.Module | Callable[..., dict[str, Tensor]] = self.stage
+        if self.processes.size > 1:
+            self.module = DistributedDataParallel(self.stage, broadcast_buffers=False)
+        if config.compile:
+            self.module = torch.compile(self.module)
         self.optimiser = torch.optim.Adam(
-            self.parameters, lr=config.lr, betas=(config.beta1, config.beta2)
+            self.parameters.values(),
+            lr=self.settings.lr,
+            betas=(self.settings.beta1, self.settings.beta2),
         )
-        self.average = [p.detach().clone() for p in self.parameters]
-        self.fixed = self._fixed_faces()
+        self.scaler = gradient_scaler(self.device, self.half)
+        self.average = WeightAverage(self.parameters, self.settings.ema)
+        self.position = Position(name)
+        self.share = Share.of(self.settings.pairs, self.processes.rank, self.processes.size)
+        self.epoch_steps = math.ceil(len(sampler) / self.settings.pairs)
+        self.steps = self.settings.epochs * self.epoch_steps or self.settings.steps
+        self._sums: Tensor | None = None
+        self._terms: tuple[str, ...] = ()
+        self._since = 0
+        self._speed = Speedometer()
+
+    @property
+    def step(self) -> int:
+        """Steps that are done."""
+        return self.position.step
+
+    def resume(self, position: Position) -> None:
+        """Go on from what the run's folder holds."""
+        self.position = position
+        load_weights(self.run.path, self.model)
+        load_learning(self.run.path, self.average, self.optimiser)
+        if position.scaler:
+            self.scaler.load_state_dict(position.scaler)
+        if position.sums:
+            sums = dict(position.sums)
+            self._since = int(sums.pop("steps"))
+            self._terms = tuple(sums)
+            self._sums = torch.tensor(list(sums.values()), device=self.device)
 
     # -- one step ---------------------------------------------------------------------------------
 
-    def batch(self, step: int) -> tuple[Tensor, torch.Generator]:
-        """The step's faces (2N, 3, S, S), and the generator that its noise comes from."""
-        config = self.config
-        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-        views = pair_batch(self.cache, self.sampler, step, config.batch_size // 2)
-        first, second = augment_pairs(*views, config.image_size, config.augmentation, generator)
-        x = torch.cat((first, second)).to(self.model.device)
-        return (x - self.model.input_mean) / self.model.input_std, generator
+    def inputs(self, batch: Batch) -> tuple[Tensor, Tensor, list[tuple[Tensor, Tensor]]]:
+        """What a step computes with: x (2P, 3, S, S) of this process and two noises for it.
 
-    def train_step(self) -> dict[str, float]:
-        """Learn from the next batch.
+        Everything random is drawn for the pairs of all processes, from the seed and the step.
+        """
+        seed = self.config.seed * 1_000_003 + batch.step
+        drawn = draw(
+            batch.mirrored,
+            self.settings.augmentation,
+            torch.Generator().manual_seed(seed),
+            pairs=self.share.pairs,
+            start=self.share.start,
+        )
+        views = batch.views.to(self.device, non_blocking=True)
+        rgb = apply(views, drawn, self.config.image_size)
+        x = (rgb - self.model.input_mean) / self.model.input_std
+        generator = torch.Generator(self.device).manual_seed(seed)
+        noises = [
+            tuple(self._own(t) for t in self.model.random_noise(2 * self.share.pairs, generator))
+            for _ in range(2)
+        ]
+        return x, *noises  # type: ignore[return-value]
+
+    def _own(self, rows: Tensor) -> Tensor:
+        """The rows of this process's pairs among those of all (first views, then second views)."""
+        if self.processes.size == 1:
+            return rows
+        part = rows.unflatten(0, (2, self.share.pairs))[:, self.share.start : self.share.stop]
+        return part.flatten(0, 1)
+
+    def train_step(self, batch: Batch) -> None:
+        """Learn from a batch."""
+        rate = learning_rate(
+            self.settings, self.name, batch.step, steps=self.steps, epoch_steps=self.epoch_steps
+        )
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        x, noise, noise_back = self.inputs(batch)
+        with autocast(self.device, self.half):
+            losses = self.module(x, noise, noise_back, processes=self.processes.size)
+        self.optimiser.zero_grad(set_to_none=True)
+        self.scaler.scale(losses["loss"]).backward()
+        self.scaler.unscale_(self.optimiser)
+        limit = self.settings.clip or math.inf
+        norm = nn.utils.clip_grad_norm_(self.parameters.values(), limit)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        self.position.step = batch.step + 1
+        self.average.update(self.step)
+        self._count(losses, norm)
+
+    def _count(self, losses: dict[str, Tensor], norm: Tensor) -> None:
+        # On the device: asking for the numbers at every step would make a GPU wait.
+        terms = {name: value.detach().float() for name, value in losses.items()}
+        if not self.scaler.is_enabled():  # with scaling, an infinite gradient is part of the game
+            terms["gradient"] = norm.detach().float()
+        values = torch.stack(list(terms.values()))
+        self._sums = values if self._sums is None else self._sums + values
+        self._terms = tuple(terms)
+        self._since += 1
+
+    def losses(self) -> dict[str, float]:
+        """Averages since the last line of the log, over all processes.
 
         Raises:
-            NonFiniteLoss: before anything is changed.
+            NonFiniteLoss: they are not finite.
         """
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.config.learning_rate(self.step)
-        x, generator = self.batch(self.step)
-        noise = [self.model.random_noise(len(x), generator) for _ in range(2)]
-        losses = self.stage(x, *noise)
-        if not torch.isfinite(losses["loss"]):
-            raise NonFiniteLoss(f"the loss is {losses['loss'].item()} at step {self.step}")
-        self.optimiser.zero_grad(set_to_none=True)
-        losses["loss"].backward()
-        if self.config.clip:
-            norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
-            if not torch.isfinite(norm):
-                raise NonFiniteLoss(f"the gradient is not finite at step {self.step}")
-        self.optimiser.step()
-        self.step += 1
-        self._average()
-        return {name: value.item() for name, value in losses.items()}
+        assert self._sums is not None
+        mean = self.processes.sum(self._sums.clone()) / (self._since * self.processes.size)
+        found = dict(zip(self._terms, mean.tolist(), strict=True))
+        bad = [name for name, value in found.items() if not math.isfinite(value)]
+        if bad:
+            raise NonFiniteLoss(
+                f"stopped: the {self.name} stage's {bad[0]} is {found[bad[0]]} at step {self.step}"
+                "; what was saved before is kept (a lower lr or a clip may help)"
+            )
+        return found
 
-    @torch.no_grad()
-    def _average(self) -> None:
-        # The early average follows quickly: a fixed decay would remember the random start.
-        decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
-        torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - decay)
+    # -- many steps -------------------------------------------------------------------------------
 
-    # -- what is written --------------------------------------------------------------------------
+    def fit(self, *, stop: Callable[[], bool] = lambda: False) -> bool:
+        """Train to the last step; True if it got there, False if ``stop`` asked to stop first.
 
-    def fit(
-        self,
-        *,
-        on_step: Callable[[int, dict[str, float]], None] | None = None,
-        stop: Callable[[], bool] = lambda: False,
-    ) -> bool:
-        """Train to the last step; True if it got there, False if ``stop`` asked to stop first."""
+        Raises:
+            NonFiniteLoss: the saved state is that of an earlier step. TrainingError: something
+                cannot be written.
+        """
+        judge = Judge(self.model, self.store, self.sampler) if self.processes.is_first else None
+        if self.step == 0:
+            self.save()  # what the stage starts from
+        batches = Batches(
+            self.store,
+            self.sampler,
+            self.share,
+            first=self.step,
+            last=self.steps,
+            workers=self.workers,
+            pin=self.device.type == "cuda",
+        )
         saved = time.monotonic()
-        while self.step < self.config.steps:
-            losses = self.train_step()
-            if on_step is not None:
-                on_step(self.step, losses)
-            if self.step % self.config.sample_every == 0 or self.step == self.config.steps:
-                self.write_samples()
-            if time.monotonic() - saved > self.config.save_every:
+        self._speed.start(self.step)
+        for batch in batches:
+            self.train_step(batch)
+            done = self.step == self.steps
+            log = done or self.step % self.config.log_every == 0
+            look = done or self.step % self.config.sample_every == 0
+            stopping, saving = self._agree(
+                stop() and not done, time.monotonic() - saved >= self.config.save_every
+            )
+            if log or look or stopping or saving or self.device.type == "cpu":
+                self._report(log)
+            if look and judge is not None:
+                self._look(judge)
+            if stopping or saving or done:
                 self.save()
                 saved = time.monotonic()
-            if stop():
-                self.save()
+            if stopping:
+                if judge is not None and self.position.best is None:
+                    self._write_checkpoint()
                 return False
-        self.save()
         return True
 
+    def _agree(self, stopping: bool, saving: bool) -> tuple[bool, bool]:
+        """Whether to stop and to save, the same for all processes."""
+        if self.processes.size == 1:
+            return stopping, saving
+        if self.step % AGREE_EVERY and self.step != self.steps:
+            return False, False
+        votes = torch.tensor([stopping, saving and self.processes.is_first], device=self.device)
+        stop, save = self.processes.sum(votes.int()).tolist()
+        return stop > 0, save > 0
+
+    def _report(self, log: bool) -> None:
+        losses = self.losses()
+        speed = self._speed.measure(self.step) * self.settings.batch_size
+        if log:
+            rate = self.optimiser.param_groups[0]["lr"]
+            self.run.log(self.name, self.step, {**losses, "lr": rate, "faces_per_second": speed})
+            self._sums, self._since = None, 0
+        self.run.reporter.progress(Progress(self.name, self.step, self.steps, speed, losses, log))
+
+    def _look(self, judge: Judge) -> None:
+        """At the held-out faces, with the weights that would be used."""
+        with self.average.in_place():
+            loss = judge.loss(self.stage)
+            self.run.sample(self.name, self.step, judge.grid())
+        best = self.position.best
+        if loss is not None:
+            self.run.log(self.name, self.step, {"held_out_loss": loss})
+        if loss is None or best is None or loss < best:
+            self.position.best = math.inf if loss is None else loss
+            self._write_checkpoint()
+
+    def _write_checkpoint(self) -> None:
+        metadata = {**self.metadata, "stage": self.name, "steps": self.step}
+        if self.position.best is not None and math.isfinite(self.position.best):
+            metadata["metrics"] = {"held_out_loss": round(self.position.best, 6)}
+        with self.average.in_place():
+            self.run.write_checkpoint(self.model, metadata)
+
     def save(self) -> None:
-        """Write ``last/`` (to resume) and ``checkpoint.safetensors`` (to use), each atomically."""
-        folder = self.run / "last"
-        folder.mkdir(parents=True, exist_ok=True)
-        state = {f"model.{n}": t.detach() for n, t in self.model.state_dict().items()}
-        for i, name in enumerate(self.names):
-            state[f"average.{name}"] = self.average[i]
-            for key, value in self.optimiser.state.get(self.parameters[i], {}).items():
-                state[f"adam.{key}.{name}"] = value
-        position = {"resume_version": RESUME_VERSION, "step": self.step, "stage": self.config.stage}
-        with atomic_path(folder / "state.safetensors") as temporary:
-            plain = {n: t.detach().cpu().clone().contiguous() for n, t in state.items()}
-            save_file(plain, temporary, metadata={"facecycle": json.dumps(position)})
-        with self.averaged():
-            save_checkpoint(
-                self.run / "checkpoint.safetensors",
-                self.model,
-                {**self.metadata, "stage": self.config.stage, "steps": self.step},
-            )
-
-    def resume(self) -> None:
-        """Go on from ``last/``.
-
-        Raises:
-            ValueError: nothing to resume, or another stage or model.
-        """
-        from safetensors import safe_open
-
-        path = self.run / "last" / "state.safetensors"
-        if not path.is_file():
-            raise ValueError(f"nothing to resume in {self.run}")
-        with safe_open(path, framework="pt") as file:
-            position = json.loads((file.metadata() or {}).get("facecycle", "{}"))
-        if position.get("stage") != self.config.stage:
-            raise ValueError(f"{self.run} holds the {position.get('stage')} stage")
-        state = load_file(path)
-        prefix = "model."
-        self.model.load_state_dict(
-            {n[len(prefix) :]: t for n, t in state.items() if n.startswith(prefix)}
-        )
-        for i, (name, parameter) in enumerate(zip(self.names, self.parameters, strict=True)):
-            self.average[i].copy_(state[f"average.{name}"])
-            moments = {
-                key: state[f"adam.{key}.{name}"]
-                for key in ("step", "exp_avg", "exp_avg_sq")
-                if f"adam.{key}.{name}" in state
-            }
-            if moments:
-                self.optimiser.state[parameter] = moments
-        self.step = position["step"]
-
-    def averaged(self) -> _Averaged:
-        """A context in which the model has its averaged weights."""
-        return _Averaged(self.parameters, self.average if self.config.ema else None)
-
-    def write_samples(self) -> None:
-        """Write ``samples/NNNNNN.png``."""
-        folder = self.run / "samples"
-        folder.mkdir(parents=True, exist_ok=True)
-        with self.averaged():
-            grid = sample_grid(self.model, self.fixed)
-        write_image(grid, folder / f"{self.step:06d}.png", provenance=None)
-
-    def _fixed_faces(self) -> Tensor:
-        """Up to eight faces, evenly spread over the data, for the sample grids."""
-        usable = self.cache.usable.nonzero()[0]
-        chosen = usable[torch.linspace(0, len(usable) - 1, min(8, len(usable))).long().numpy()]
-        pixels = self.cache.pixels[chosen].permute(0, 3, 1, 2).float()
-        size = self.config.image_size
-        faces = torch.nn.functional.interpolate(
-            pixels, (size, size), mode="bilinear", antialias=True, align_corners=False
-        )
-        return self.model.to_input(faces.round().clamp(0, 255).byte().permute(0, 2, 3, 1))
+        """Write what a resume needs."""
+        sums: dict[str, float] = {}
+        if self._sums is not None:
+            mean = self.processes.sum(self._sums.clone()) / self.processes.size
+            sums = dict(zip(self._terms, mean.tolist(), strict=True))
+            sums["steps"] = self._since
+        if not self.processes.is_first:
+            return
+        self.position.sums = sums
+        self.position.scaler = self.scaler.state_dict()
+        save_state(self.run.path, self.position, self.model, self.average, self.optimiser)
 
 
-class _Averaged:
-    """Swap averaged weights in, and the trained ones back."""
+class Speedometer:
+    """Steps per second, over the last few measurements."""
 
-    def __init__(self, parameters: list[torch.nn.Parameter], average: list[Tensor] | None) -> None:
-        self.parameters = parameters
-        self.average = average
+    def __init__(self, remember: int = 20) -> None:
+        self._marks: list[tuple[float, int]] = []
+        self._remember = remember
 
-    def _swap(self) -> None:
-        if self.average is not None:
-            for parameter, average in zip(self.parameters, self.average, strict=True):
-                parameter.data, average.data = average.data, parameter.data
+    def start(self, step: int) -> None:
+        """Begin here."""
+        self._marks = [(time.monotonic(), step)]
 
-    def __enter__(self) -> None:
-        self._swap()
-
-    def __exit__(self, *exc: object) -> None:
-        self._swap()
+    def measure(self, step: int) -> float:
+        """The speed up to ``step``."""
+        self._marks = [*self._marks[-self._remember :], (time.monotonic(), step)]
+        (t0, s0), (t1, s1) = self._marks[0], self._marks[-1]
+        return (s1 - s0) / max(t1 - t0, 1e-9)

@@ -55,33 +55,55 @@ class SsimTarget(NamedTuple):
             return cls(image, mean, square - mean * mean)
 
 
-def ssim(image: Tensor, target: SsimTarget) -> Tensor:
-    """Mean structural similarity, 1 for equal images.
+def ssim_map(image: Tensor, target: SsimTarget) -> Tensor:
+    """Structural similarity around every pixel, (N, 3, H, W), 1 for equal images.
 
     Wang et al. 2004: 11x11 Gaussian window of sigma 1.5, K = (0.01, 0.03), data range 1 as the
     authors' code has it on normalised images.
     """
-    mean, square, product = _blur(
-        torch.cat((image, image * image, image * target.image))
-    ).chunk(3)
+    blurred = _blur(torch.cat((image, image * image, image * target.image)))
+    mean, square, product = blurred.chunk(3)
     mean_product = mean * target.mean
     mean_squares = mean * mean + target.mean * target.mean
     variance = square - mean * mean
     covariance = product - mean_product
     luminance = (2 * mean_product + _C1) / (mean_squares + _C1)
     structure = (2 * covariance + _C2) / (variance + target.variance + _C2)
-    return (luminance * structure).mean()
+    return luminance * structure
 
 
-def ssim_loss(image: Tensor, target: SsimTarget) -> Tensor:
-    """``1 - SSIM``."""
-    return 1 - ssim(image, target)
+def ssim_loss(image: Tensor, target: SsimTarget, importance: Tensor | None = None) -> Tensor:
+    """``1 -`` the mean structural similarity; ``importance`` as :func:`pixel_loss` has it."""
+    similarity = ssim_map(image, target)
+    return 1 - (similarity if importance is None else similarity * importance).mean()
+
+
+def pixel_loss(image: Tensor, target: Tensor, importance: Tensor | None = None) -> Tensor:
+    """Mean absolute difference; ``importance`` (H, W) of mean 1 says which pixels count more."""
+    if importance is None:
+        return F.l1_loss(image, target)
+    return ((image - target).abs() * importance).mean()
+
+
+@lru_cache(maxsize=8)
+def face_region(side: int, device: torch.device) -> Tensor:
+    """Importance (side, side) of mean 1 that is nearly all inside the face of an aligned crop.
+
+    A soft ellipse from the forehead to the chin. Not in the paper: hair and background take half of
+    a crop, and a short training spends itself on them.
+    """
+    line = (torch.arange(side, device=device) + 0.5) / side
+    across, down = (line - 0.5) / 0.36, (line - 0.56) / 0.46
+    distance = (across.square() + down.square()[:, None]).sqrt()
+    inside = torch.sigmoid((1 - distance) / 0.06)
+    return inside / inside.mean()
 
 
 def gram(features: Tensor) -> Tensor:
-    """Gram matrix (N, C, C) of features (N, C, H, W), averaged over positions."""
-    flat = features.flatten(2)
-    return torch.bmm(flat, flat.transpose(1, 2)) / flat.shape[-1]
+    """Gram matrix (N, C, C) of features (N, C, H, W), averaged over positions; in float32."""
+    with torch.autocast(features.device.type, enabled=False):
+        flat = features.float().flatten(2)
+        return torch.bmm(flat, flat.transpose(1, 2)) / flat.shape[-1]
 
 
 def symmetry_loss(image: Tensor) -> Tensor:
@@ -113,3 +135,20 @@ def smoothness_loss(flow: Tensor) -> Tensor:
 def folding_loss(flow: Tensor, least: float = 0.25) -> Tensor:
     """Hinge on the Jacobian determinant: cells may shrink to ``least`` of their area, not fold."""
     return F.relu(least - jacobian_determinant(flow)).mean()
+
+
+def gauge_loss(mean_flow: Tensor) -> Tensor:
+    """How far a batch's mean flow (2, H, W) shifts, scales or shears: squared affine coefficients.
+
+    Not in the paper. Nothing else says where in the picture the neutral face lies and how large it
+    is: every pair of one shape and its inverse satisfies the cycle, and a short training widens
+    faces. The mean flow is freed of its affine part only, so that the mean expression can still be
+    taken out.
+    """
+    _, height, width = mean_flow.shape
+    x = torch.linspace(-1, 1, width, dtype=mean_flow.dtype, device=mean_flow.device)
+    y = torch.linspace(-1, 1, height, dtype=mean_flow.dtype, device=mean_flow.device)
+    x, y = x.expand(height, width), y[:, None].expand(height, width)
+    basis = torch.stack((torch.ones_like(x), x, y)).flatten(1)
+    coefficients = mean_flow.flatten(1) @ (basis / basis.square().sum(dim=1, keepdim=True)).T
+    return coefficients.square().sum()

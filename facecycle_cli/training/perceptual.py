@@ -2,49 +2,33 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facecycle_cli.model.trunk import VGG19_URL
-
 from .losses import gram
 
-_BLOCKS = ((0, 2), (5, 7), (10, 12, 14, 16), (19,))
-"""VGG-19's convolutions up to relu4_1, by number, between the poolings."""
-_CHANNELS = {0: (3, 64), 2: (64, 64), 5: (64, 128), 7: (128, 128), 10: (128, 256),
-             12: (256, 256), 14: (256, 256), 16: (256, 256), 19: (256, 512)}  # fmt: skip
-_TAPS = (5, 10, 19)
+BLOCKS = ((0, 2), (5, 7), (10, 12, 14, 16), (19,))
+"""VGG-19's convolutions up to relu4_1, by torchvision's numbers, between the poolings."""
+CHANNELS = {0: (3, 64), 2: (64, 64), 5: (64, 128), 7: (128, 128), 10: (128, 256),
+            12: (256, 256), 14: (256, 256), 16: (256, 256), 19: (256, 512)}  # fmt: skip
+TAPS = (5, 10, 19)
 """relu2_1, relu3_1, relu4_1."""
-
-
-def vgg19_file(path: str | os.PathLike[str] | None = None) -> Path:
-    """Where VGG-19's published weights are: ``path``, or torch.hub's cache (not downloaded here)."""
-    if path is not None:
-        return Path(path)
-    return Path(torch.hub.get_dir(), "checkpoints", VGG19_URL.rsplit("/", 1)[-1])
-
-
-def load_vgg19(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Torchvision's VGG-19 state dict from a file, without unpickling code."""
-    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 class PerceptualLoss(nn.Module):
     """Mean squared difference of Gram matrices, summed over three layers (method, section 3.3).
 
     Args:
-        state: torchvision's VGG-19 state dict.
+        state: torchvision's VGG-19 state dict (see :mod:`.vgg19`).
     """
 
     def __init__(self, state: Mapping[str, Tensor]) -> None:
         super().__init__()
         self.convs = nn.ModuleDict()
-        for number, (inputs, outputs) in _CHANNELS.items():
+        for number, (inputs, outputs) in CHANNELS.items():
             conv = nn.Conv2d(inputs, outputs, 3, 1, 1)
             weight, bias = state[f"features.{number}.weight"], state[f"features.{number}.bias"]
             conv.load_state_dict({"weight": weight, "bias": bias})
@@ -54,21 +38,26 @@ class PerceptualLoss(nn.Module):
     def grams(self, x: Tensor) -> list[Tensor]:
         """Gram matrices at the three taps."""
         found = []
-        for i, block in enumerate(_BLOCKS):
+        for i, block in enumerate(BLOCKS):
             if i:
                 x = F.max_pool2d(x, 2)
             for number in block:
                 x = F.relu(self.convs[str(number)](x))
-                if number in _TAPS:
+                if number in TAPS:
                     found.append(gram(x))
         return found
 
     def forward(self, images: Sequence[Tensor], target: Tensor) -> Tensor:
-        """Every image of ``images`` (N, 3, H, W) against the same ``target``: computed once."""
+        """Every image of ``images`` (N, 3, H, W) against the same ``target``: computed once.
+
+        The average over the images, as if they were one batch.
+        """
         with torch.no_grad():
             wanted = self.grams(target)
         found = self.grams(torch.cat(tuple(images)))
-        losses = (
-            F.mse_loss(f, w.repeat(len(images), 1, 1)) for f, w in zip(found, wanted, strict=True)
-        )
-        return torch.stack(tuple(losses)).sum()
+        n = len(images)
+        losses = [
+            F.mse_loss(f.unflatten(0, (n, -1)), w.expand(n, *w.shape))
+            for f, w in zip(found, wanted, strict=True)
+        ]
+        return torch.stack(losses).sum()

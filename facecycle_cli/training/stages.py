@@ -1,27 +1,32 @@
 """The two stages of training: which networks learn, and from which losses.
 
 A stage is a module whose ``forward`` turns a batch of pairs into its weighted losses, so that data
-parallelism can wrap it whole.
+parallelism can wrap it whole. Under autocast the networks run in half precision; flows, warps and
+losses stay in float32.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.model.flow import warp
 from facecycle_cli.model.generator import Noise
 
+from .errors import SettingsError
 from .losses import (
     SsimTarget,
+    face_region,
     folding_loss,
+    gauge_loss,
     margin_loss,
+    pixel_loss,
     smoothness_loss,
     ssim_loss,
     symmetry_loss,
@@ -33,7 +38,11 @@ StageName = Literal["expression", "identity"]
 
 @dataclass(frozen=True)
 class LossWeights:
-    """What each loss counts; the paper's, and two of ours that keep flows from tearing (0 for it)."""
+    """What each loss counts: the paper's, and (0 in the paper) what helps a short training.
+
+    ``focus`` is no loss: from 0 to 1, how much pixel and SSIM losses look at the face instead of
+    the whole crop.
+    """
 
     pixel: float = 1.0
     perceptual: float = 0.01
@@ -42,6 +51,15 @@ class LossWeights:
     margin: float = 1.0
     smoothness: float = 0.0
     folding: float = 0.0
+    gauge: float = 0.0
+    focus: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if not getattr(self, field.name) >= 0:
+                raise SettingsError(f"{field.name} must be at least 0")
+        if self.focus > 1:
+            raise SettingsError(f"focus must be from 0 to 1, not {self.focus}")
 
 
 def swap_views(x: Tensor) -> Tensor:
@@ -73,9 +91,18 @@ class Stage(nn.Module):
             module = model.get_submodule(name)
             module.requires_grad_(not (name == "trunk" and model.config.trunk == "vgg19"))
 
-    def parameters_to_train(self) -> list[nn.Parameter]:
-        """The parameters that learn, in a fixed order."""
-        return [p for p in self.model.parameters() if p.requires_grad]
+    def parameters_to_train(self) -> dict[str, nn.Parameter]:
+        """The parameters that learn, by their names in the model, in a fixed order."""
+        return {n: p for n, p in self.model.named_parameters() if p.requires_grad}
+
+    def _warp(self, image: Tensor, flow: Tensor) -> Tensor:
+        return warp(image, flow, padding=self.model.config.padding)
+
+    def _importance(self, x: Tensor) -> Tensor | None:
+        """Which pixels count more; None if all count the same."""
+        if not self.weights.focus:
+            return None
+        return 1 + self.weights.focus * (face_region(x.shape[-1], x.device) - 1)
 
     def _perceptual(self, images: Iterable[Tensor], target: Tensor) -> Tensor:
         if self.perceptual is None:
@@ -87,43 +114,58 @@ class Stage(nn.Module):
         return {"loss": torch.as_tensor(total), **terms}
 
 
+def full_precision(like: Tensor) -> AbstractContextManager[None]:
+    """A context without autocast, on the device of ``like``."""
+    return torch.autocast(like.device.type, enabled=False)
+
+
 class ExpressionStage(Stage):
     """The facial-motion cycle: E_exp, D_flow and D_exp learn (paper, section 3.1)."""
 
     trained = ("trunk", "expression_encoder", "flow_decoder", "generator")
 
-    def forward(self, x: Tensor, noise: Noise, noise_back: Noise) -> dict[str, Tensor]:
-        """``x``: (2N, 3, S, S), the first views and then the second -> losses by name."""
+    def forward(
+        self, x: Tensor, noise: Noise, noise_back: Noise, *, processes: int = 1
+    ) -> dict[str, Tensor]:
+        """Losses by name, ``loss`` being their weighted sum.
+
+        Args:
+            x: (2P, 3, S, S), the first views of the pairs and then the second.
+            noise: for de-expression.
+            noise_back: for re-expression.
+            processes: that share the batch; the losses are averages, so nothing depends on it.
+        """
         model = self.model
         flow, backflow = model.decode_flow(model.encode_expression(x))
-        features = model.features(x)
+        features = model.features(x)  # the trunk sees x once, for D_exp with and without a flow
 
-        neutral = model.move(features, flow, noise)
-        warped = warp(x, flow, padding=model.config.padding)
+        neutral = model.move(features, flow, noise).float()
+        same = model.generator(features, None, None).float()
         swapped = swap_views(neutral)
-        rebuilt = model.re_express(swapped, backflow, noise_back)
-        same = model.generator(features, None, None)
-        neutral_warped = warp(swapped, backflow, padding=model.config.padding)
-        double_warped = warp(swap_views(warped), backflow, padding=model.config.padding)
+        rebuilt = model.re_express(swapped, backflow, noise_back).float()
+        warped = self._warp(x, flow)
+        neutral_warped = self._warp(swapped, backflow)
+        double_warped = self._warp(swap_views(warped), backflow)
+        perceptual = self._perceptual((neutral, neutral_warped, double_warped, rebuilt), x)
 
-        target = SsimTarget.of(x)
-        return self._weigh(
-            {
-                "pixel": F.l1_loss(rebuilt, x)
-                + F.l1_loss(same, x)
-                + F.l1_loss(neutral_warped, x)
-                + 1.5 * F.l1_loss(double_warped, x),
-                "perceptual": self._perceptual(
-                    (neutral, neutral_warped, double_warped, rebuilt), x
-                ),
-                "ssim": ssim_loss(rebuilt, target)
-                + ssim_loss(same, target)
-                + 1.5 * ssim_loss(double_warped, target),
-                "symmetry": symmetry_loss(neutral) + 0.5 * symmetry_loss(warped),
-                "smoothness": smoothness_loss(flow),
-                "folding": folding_loss(flow) + folding_loss(backflow),
-            }
-        )
+        with full_precision(x):
+            target, importance = SsimTarget.of(x), self._importance(x)
+            return self._weigh(
+                {
+                    "pixel": pixel_loss(rebuilt, x, importance)
+                    + pixel_loss(same, x, importance)
+                    + pixel_loss(neutral_warped, x, importance)
+                    + 1.5 * pixel_loss(double_warped, x, importance),
+                    "perceptual": perceptual,
+                    "ssim": ssim_loss(rebuilt, target, importance)
+                    + ssim_loss(same, target, importance)
+                    + 1.5 * ssim_loss(double_warped, target, importance),
+                    "symmetry": symmetry_loss(neutral) + 0.5 * symmetry_loss(warped),
+                    "smoothness": smoothness_loss(flow),
+                    "folding": folding_loss(flow) + folding_loss(backflow),
+                    "gauge": gauge_loss(_mean(flow, processes)[0]),
+                }
+            )
 
 
 class IdentityStage(Stage):
@@ -131,34 +173,50 @@ class IdentityStage(Stage):
 
     trained = ("identity_encoder", "normaliser")
 
-    def forward(self, x: Tensor, noise: Noise, noise_back: Noise) -> dict[str, Tensor]:
-        """``x``: (2N, 3, S, S) -> losses by name. The mean face is the batch's average."""
+    def forward(
+        self, x: Tensor, noise: Noise, noise_back: Noise, *, processes: int = 1
+    ) -> dict[str, Tensor]:
+        """As :meth:`ExpressionStage.forward`. The mean face is the average over all processes."""
         model = self.model
         with torch.no_grad():
             flow, backflow = model.decode_flow(model.encode_expression(x))
-            neutral = model.de_express(x, flow, noise)
+            neutral = model.de_express(x, flow, noise).float()
 
         code = model.encode_identity(x)
-        mean = model.de_identify(neutral, code).mean(dim=0, keepdim=True)
+        mean = _mean(model.de_identify(neutral, code).float(), processes)
         # The mean face is one picture: its features are computed once, not for every face.
         features = model.features(mean)
         expanded = features._replace(quarter=features.quarter.expand(len(x), -1, -1, -1))
-        restored = model.normaliser(expanded, code, restore=True)
+        restored = model.normaliser(expanded, code, restore=True).float()
 
-        warped = warp(restored, backflow, padding=model.config.padding)
-        rebuilt = model.re_express(restored, backflow, noise_back)
-        target = SsimTarget.of(x)
-        return self._weigh(
-            {
-                "pixel": F.l1_loss(rebuilt, x)
-                + 0.8 * F.l1_loss(warped, x)
-                + F.l1_loss(restored, neutral),
-                "perceptual": self._perceptual((warped, rebuilt), x),
-                "ssim": ssim_loss(rebuilt, target) + 0.8 * ssim_loss(warped, target),
-                "symmetry": symmetry_loss(restored),
-                "margin": margin_loss(mean, neutral),
-            }
-        )
+        warped = self._warp(restored, backflow)
+        rebuilt = model.re_express(restored, backflow, noise_back).float()
+        perceptual = self._perceptual((warped, rebuilt), x)
+
+        with full_precision(x):
+            target, importance = SsimTarget.of(x), self._importance(x)
+            return self._weigh(
+                {
+                    "pixel": pixel_loss(rebuilt, x, importance)
+                    + 0.8 * pixel_loss(warped, x, importance)
+                    + pixel_loss(restored, neutral, importance),
+                    "perceptual": perceptual,
+                    "ssim": ssim_loss(rebuilt, target, importance)
+                    + 0.8 * ssim_loss(warped, target, importance),
+                    "symmetry": symmetry_loss(restored),
+                    "margin": margin_loss(mean, neutral),
+                }
+            )
+
+
+def _mean(x: Tensor, processes: int) -> Tensor:
+    """The average (1, ...) over the batches of all processes; gradients flow back to each."""
+    mean = x.mean(dim=0, keepdim=True)
+    if processes == 1:
+        return mean
+    from torch.distributed.nn.functional import all_reduce
+
+    return all_reduce(mean) / processes
 
 
 STAGES: dict[StageName, type[Stage]] = {"expression": ExpressionStage, "identity": IdentityStage}

@@ -1,0 +1,121 @@
+"""Batches of pairs, read and decoded by threads while the step before is still learning."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .frames import FrameStore
+from .sampler import Pair, PairSampler
+
+AHEAD = 3
+"""Steps that are prepared in advance."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which of a step's pairs belong to this process.
+
+    Attributes:
+        pairs: of a step, over all processes.
+        start: first one of this process.
+        stop: after its last one.
+    """
+
+    pairs: int
+    start: int
+    stop: int
+
+    @classmethod
+    def of(cls, pairs: int, rank: int, processes: int) -> Share:
+        """The equal part of process ``rank``."""
+        part = pairs // processes
+        return cls(pairs, rank * part, (rank + 1) * part)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one process needs for one step.
+
+    Attributes:
+        step: 0-based.
+        views: (2, P, side, side, 3) uint8 RGB, first and second view of its pairs.
+        mirrored: (P,) bool, pairs whose second view is still to be mirrored.
+    """
+
+    step: int
+    views: Tensor
+    mirrored: Tensor
+
+
+class Batches:
+    """Iterates over the batches of a process, from any step on.
+
+    Args:
+        store: reads single crops.
+        sampler: says which.
+        share: of this process.
+        first: step to begin with.
+        last: step to end before.
+        workers: threads; 0 reads when asked.
+        pin: whether pixels go to page-locked memory, from where a GPU fetches them by itself.
+    """
+
+    def __init__(
+        self,
+        store: FrameStore,
+        sampler: PairSampler,
+        share: Share,
+        *,
+        first: int,
+        last: int,
+        workers: int,
+        pin: bool = False,
+    ) -> None:
+        self.store = store
+        self.sampler = sampler
+        self.share = share
+        self.steps = range(first, last)
+        self.workers = workers
+        self.pin = pin
+
+    def __iter__(self) -> Iterator[Batch]:
+        if not self.workers:
+            for step in self.steps:
+                yield self._join(step, [self._read(pair) for pair in self._pairs(step)])
+            return
+        waiting: deque[tuple[int, list[Future]]] = deque()
+        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="crops")
+        try:
+            for step in self.steps:
+                waiting.append((step, [pool.submit(self._read, p) for p in self._pairs(step)]))
+                if len(waiting) > AHEAD:
+                    yield self._gather(waiting.popleft())
+            while waiting:
+                yield self._gather(waiting.popleft())
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _pairs(self, step: int) -> list[Pair]:
+        return self.sampler.pairs(step, self.share.pairs, self.share.start, self.share.stop)
+
+    def _read(self, pair: Pair) -> tuple[np.ndarray, np.ndarray, bool]:
+        return self.store.pair(pair, self.sampler)
+
+    def _gather(self, waiting: tuple[int, list[Future]]) -> Batch:
+        step, futures = waiting
+        return self._join(step, [future.result() for future in futures])
+
+    def _join(self, step: int, pairs: list[tuple[np.ndarray, np.ndarray, bool]]) -> Batch:
+        side = self.store.side
+        views = torch.empty((2, len(pairs), side, side, 3), dtype=torch.uint8, pin_memory=self.pin)
+        array = views.numpy()
+        for i, (first, second, _) in enumerate(pairs):
+            array[0, i], array[1, i] = first, second
+        return Batch(step, views, torch.tensor([mirrored for *_, mirrored in pairs]))

@@ -1,0 +1,241 @@
+"""From what the user names to the index of all crops: which pictures show one person?
+
+==========================================  ====================================================
+``DATA``                                    one person (a *group*) is
+==========================================  ====================================================
+folder with ``index.jsonl`` (preprocess)    every folder of crops that the index lists
+folder of ``.tar`` shards, or one shard     every folder in the names of the samples
+any other folder                            every folder below it that holds pictures; a picture
+                                            that lies in ``DATA`` itself is a person of its own,
+                                            and so is every picture of a folder in ``singles``
+==========================================  ====================================================
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tarfile
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from facecycle_cli.media.files import IMAGE_SUFFIXES
+
+from .crops import CropIndex, IndexBuilder
+from .errors import DataError
+
+INDEX = "index.jsonl"
+"""What preprocess writes beside its crops: a JSON object a line; those with ``path`` are crops."""
+
+_MANY = 1000
+"""Pictures in one folder that are hardly of one person."""
+
+
+@dataclass
+class Quality:
+    """Which crops are good enough.
+
+    Attributes:
+        min_sharpness: least ``sharpness`` of the index.
+        max_yaw: largest ``yaw`` to either side, degrees.
+        left_out: how many were not, so far.
+    """
+
+    min_sharpness: float = 0.0
+    max_yaw: float = 180.0
+    left_out: int = field(default=0, init=False)
+
+    @property
+    def matters(self) -> bool:
+        """Whether there is anything to check."""
+        return self.min_sharpness > 0 or self.max_yaw < 180
+
+    def accepts(self, record: dict[str, Any]) -> bool:
+        """Whether a crop with this line in the index is wanted; one without the numbers is not."""
+        sharpness, yaw = record.get("sharpness"), record.get("yaw")
+        good = (
+            (self.min_sharpness <= 0 or (sharpness is not None and sharpness >= self.min_sharpness))
+            and (self.max_yaw >= 180 or (yaw is not None and abs(yaw) <= self.max_yaw))
+        )  # fmt: skip
+        self.left_out += not good
+        return good
+
+
+def find_crops(
+    data: Sequence[str | os.PathLike[str]],
+    *,
+    singles: Sequence[str] = (),
+    quality: Quality | None = None,
+    note: Callable[[str], None] = lambda text: None,
+) -> CropIndex:
+    """List all crops. The same files give the same index, in whatever order they were written.
+
+    Args:
+        data: folders and shards.
+        singles: folders below them, by the end of their path, where every picture shows another
+            person.
+        quality: which crops to leave out.
+        note: is told what is odd.
+
+    Raises:
+        DataError: something that is not there, or nothing in it.
+    """
+    quality = quality or Quality()
+    paths = [Path(d) for d in data]
+    for path in paths:
+        if not path.exists():
+            raise DataError(f"{path}: no such folder")
+    builder = IndexBuilder([path if path.is_dir() else path.parent for path in paths])
+    for number, path in enumerate(paths):
+        before = quality.left_out
+        if not _add(builder, number, path, singles, quality, note):
+            dropped = quality.left_out - before
+            if dropped:
+                raise DataError(f"{path}: none of its {dropped} crops is sharp and frontal enough")
+            raise DataError(f"{path}: no pictures in this folder")
+    return builder.build()
+
+
+def _add(
+    builder: IndexBuilder,
+    root: int,
+    path: Path,
+    singles: Sequence[str],
+    quality: Quality,
+    note: Callable[[str], None],
+) -> bool:
+    """Add what is in ``path``; False if that is nothing."""
+    if path.is_file():
+        if path.suffix != ".tar":
+            raise DataError(f"{path}: neither a folder nor a .tar shard")
+        return _add_shards(builder, root, [path], quality)
+    if shards := sorted(path.glob("*.tar")):
+        return _add_shards(builder, root, shards, quality)
+    if (path / INDEX).is_file():
+        return _add_listed(builder, root, path, quality, note)
+    if quality.matters:
+        raise DataError(
+            f"{path}: has no {INDEX}, which min_sharpness and max_yaw need; "
+            "facecycle preprocess writes it"
+        )
+    return _add_walked(builder, root, path, singles, note)
+
+
+def _add_listed(
+    builder: IndexBuilder, root: int, path: Path, quality: Quality, note: Callable[[str], None]
+) -> bool:
+    groups: dict[str, str] = {}  # names joined by what is in no name: a million lists are too many
+    current, names = "", list[str]()
+    broken = 0
+
+    def put_away() -> None:
+        if names:
+            groups[current] = "/".join((*filter(None, [groups.get(current)]), *names))
+            names.clear()
+
+    with open(path / INDEX, "rb") as file:
+        for line in file:
+            if b'"path"' not in line:
+                continue
+            try:
+                record = json.loads(line)
+                folder, _, name = record["path"].rpartition("/")
+            except (ValueError, KeyError, TypeError, AttributeError):
+                broken += 1  # what a killed run left of a line
+                continue
+            if not quality.accepts(record):
+                continue
+            if folder != current:
+                put_away()
+                current = folder
+            names.append(name)
+    put_away()
+    if broken:
+        note(f"{path / INDEX}: {broken} lines cannot be read")
+    for folder in sorted(groups):
+        builder.add(root, folder, sorted(set(groups[folder].split("/"))))
+    return builder.has(root)
+
+
+def _add_shards(builder: IndexBuilder, root: int, shards: Sequence[Path], quality: Quality) -> bool:
+    groups: dict[str, array[int]] = {}
+    for number, shard in enumerate(shards):
+        try:
+            for key, offset, length in _samples(shard, quality):
+                # Without folders in the names every picture is a person of its own.
+                folder = key.rpartition("/")[0] or key
+                groups.setdefault(folder, array("q")).extend((number, offset, length))
+        except (tarfile.TarError, EOFError) as error:
+            raise DataError(f"{shard}: not a tar file that can be read ({error})") from None
+    for folder in sorted(groups):
+        numbers = iter(groups[folder])
+        spans = zip(numbers, numbers, numbers, strict=True)
+        builder.add_samples(root, ((shards[n].name, o, size) for n, o, size in spans))
+    return builder.has(root)
+
+
+def _samples(shard: Path, quality: Quality) -> Iterator[tuple[str, int, int]]:
+    """Name, offset and length of every picture in a shard that is good enough."""
+    with tarfile.open(shard, "r:") as tar:
+        spans: dict[str, tuple[int, int]] = {}
+        accepted: dict[str, bool] = {}
+        for member in tar:
+            tar.members.clear()  # type: ignore[attr-defined]  # or it would remember them all
+            key, dot, suffix = _split_key(member.name)
+            if not member.isfile() or not dot:
+                continue
+            if f".{suffix.lower()}" in IMAGE_SUFFIXES:
+                spans[key] = (member.offset_data, member.size)
+            elif suffix == "json" and quality.matters and (content := tar.extractfile(member)):
+                accepted[key] = quality.accepts(json.load(content))
+            if key in spans and (key in accepted or not quality.matters):
+                span = spans.pop(key)
+                if accepted.pop(key, True):
+                    yield key, *span
+        quality.left_out += len(spans)  # pictures without a word about them
+
+
+def _split_key(name: str) -> tuple[str, str, str]:
+    """A member's sample and suffix, as webdataset splits them: at the file name's first dot."""
+    path = PurePosixPath(name)
+    stem, dot, suffix = path.name.partition(".")
+    folder = str(path.parent)
+    return (stem if folder == "." else f"{folder}/{stem}"), dot, suffix
+
+
+def _add_walked(
+    builder: IndexBuilder,
+    root: int,
+    path: Path,
+    singles: Sequence[str],
+    note: Callable[[str], None],
+) -> bool:
+    for place, folders, names in os.walk(path, followlinks=False):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        pictures = sorted(
+            n for n in names if Path(n).suffix.lower() in IMAGE_SUFFIXES and n[0] != "."
+        )
+        folder = os.path.relpath(place, path)
+        if folder == "." or _is_single(Path(place), singles):
+            for name in pictures:
+                builder.add(root, "" if folder == "." else folder, [name])
+        else:
+            if len(pictures) > _MANY:
+                note(
+                    f"{place}: {len(pictures)} pictures are taken for one person; if they are "
+                    "not, name this folder itself as DATA"
+                )
+            builder.add(root, folder, pictures)
+    return builder.has(root)
+
+
+def _is_single(place: Path, singles: Sequence[str]) -> bool:
+    parts = place.absolute().parts
+    return any(
+        parts[i : i + len(wanted)] == wanted
+        for wanted in (Path(s).parts for s in singles)
+        for i in range(len(parts))
+    )

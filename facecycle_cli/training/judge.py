@@ -1,0 +1,86 @@
+"""Faces that are never learnt from: which weights are best, and what the networks make of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from facecycle_cli.model import FaceCycle
+
+from .errors import DataError
+from .frames import FrameStore
+from .sampler import Pair, PairSampler
+from .samples import sample_grid
+from .stages import Stage
+
+_COLUMNS = 8
+_AT_ONCE = 32
+"""Pairs per forward pass."""
+
+
+class Judge:
+    """A fixed set of pairs and faces, as they are: nothing augmented, nothing random.
+
+    Args:
+        model: gives the normalisation and the size.
+        store: reads the crops.
+        sampler: holds pairs out; where it holds none, there is no loss and faces for the grid come
+            from the data.
+    """
+
+    def __init__(self, model: FaceCycle, store: FrameStore, sampler: PairSampler) -> None:
+        self.model = model
+        pairs = sampler.held_out_pairs()
+        views = [
+            (first, np.ascontiguousarray(second[:, ::-1]) if mirrored else second)
+            for first, second, mirrored in _readable(store, sampler, pairs)
+        ]
+        self.first, self.second = (
+            self._input([view[k] for view in views]) if views else None for k in (0, 1)
+        )
+        if self.first is not None:
+            self.faces = self.first[:_COLUMNS]
+        else:
+            wanted = sampler.pairs(0, min(_COLUMNS, len(sampler)))
+            self.faces = self._input([v[0] for v in _readable(store, sampler, wanted)])
+
+    def _input(self, pictures: list[np.ndarray]) -> Tensor:
+        """Pictures (C, C, 3) of the store -> x (N, 3, S, S)."""
+        pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float()
+        size = self.model.config.image_size
+        if pixels.shape[-1] != size:
+            pixels = F.interpolate(
+                pixels, (size, size), mode="bilinear", antialias=True, align_corners=False
+            )
+        return self.model.to_input(pixels.round().clamp(0, 255).byte().permute(0, 2, 3, 1))
+
+    @torch.no_grad()
+    def loss(self, stage: Stage) -> float | None:
+        """The stage's weighted loss on the held-out pairs; None if there are none."""
+        if self.first is None or self.second is None:
+            return None
+        total, noise = 0.0, self.model.noise(0)
+        for i in range(0, len(self.first), _AT_ONCE):
+            part = torch.cat((self.first[i : i + _AT_ONCE], self.second[i : i + _AT_ONCE]))
+            total += stage(part, noise, noise)["loss"].item() * len(part)
+        return total / (2 * len(self.first))
+
+    def grid(self) -> np.ndarray:
+        """The sample grid of up to eight faces, (5 * S, N * S, 3) uint8 RGB."""
+        return sample_grid(self.model, self.faces)
+
+
+def _readable(
+    store: FrameStore, sampler: PairSampler, pairs: list[Pair]
+) -> list[tuple[np.ndarray, np.ndarray, bool]]:
+    found = []
+    for pair in pairs:
+        try:
+            found.append(store.pair(pair, sampler))
+        except DataError:
+            continue
+    if pairs and not found:
+        raise DataError("none of the pictures can be read")
+    return found

@@ -27,8 +27,8 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@ $(VENV)/.installed
 
 demo: $(VENV)/.installed
-	$(BIN)/facecycle frontalize examples -o $(DEMO)/frontal/ --overwrite
-	$(BIN)/facecycle neutralize examples -o $(DEMO)/neutral/ --overwrite
+	$(BIN)/facecycle frontalize examples/faces -o $(DEMO)/frontal/ --overwrite
+	$(BIN)/facecycle neutralize examples/faces -o $(DEMO)/neutral/ --overwrite
 	@echo
 	@echo 'Faces turned to the front: $(DEMO)/frontal/    neutral faces: $(DEMO)/neutral/'
 

@@ -1,0 +1,1 @@
+"""What the subcommands do, as functions over arrays and iterators of frames."""

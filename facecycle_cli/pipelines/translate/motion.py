@@ -1,0 +1,171 @@
+"""The source's frames as motions, and what these are relative to."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from facecycle_cli.model import FaceCycle
+
+from .placement import HeadPlace, mean_place
+from .smoothing import smoothed
+from .source import Observation
+
+__all__ = ["Performance", "Reference", "batches", "performances", "still_performance"]
+
+T = TypeVar("T")
+
+BATCH = 8
+"""Frames that go through the networks together."""
+
+_TOLERANCE = 0.02
+"""Grid units. Flows of a still face differ from frame to frame by about a quarter of it."""
+
+_NEUTRAL_SHARE = 4
+"""The reference is the mean of the most neutral quarter of a track's first frames."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The source at its most neutral.
+
+    Attributes:
+        backflow: (2, s, s) float32.
+        place: of the head in the picture.
+        yaw: degrees.
+    """
+
+    backflow: np.ndarray
+    place: HeadPlace
+    yaw: float
+
+
+@dataclass(frozen=True)
+class Performance:
+    """A frame of the source as a motion; frames without a face have none.
+
+    Attributes:
+        seen: the frame.
+        backflow: (2, s, s) float32, from a neutral face to the source's.
+        reference: of the source's track.
+    """
+
+    seen: Observation
+    backflow: np.ndarray | None = None
+    reference: Reference | None = None
+
+    @property
+    def track(self) -> int | None:
+        """Of the source's face; None without a face."""
+        return self.seen.track
+
+    @property
+    def place(self) -> HeadPlace:
+        """Of the head in the picture."""
+        assert self.seen.alignment is not None
+        return HeadPlace.of(self.seen.alignment)
+
+    @property
+    def yaw(self) -> float:
+        """Of the head, in degrees."""
+        assert self.seen.face is not None
+        return self.seen.face.pose.yaw
+
+
+def batches(items: Iterable[T], count: int = BATCH) -> Iterator[list[T]]:
+    """Lists of ``count`` items, the last one maybe shorter."""
+    source = iter(items)
+    while batch := list(itertools.islice(source, count)):
+        yield batch
+
+
+@torch.inference_mode()
+def encode_backflow(model: FaceCycle, crops: Sequence[np.ndarray]) -> np.ndarray:
+    """Crops (S, S, 3) uint8, N of them -> (N, 2, s, s) float32: E_exp and D_flow."""
+    code = model.encode_expression(model.to_input(np.stack(crops)))
+    return model.decode_flow(code).backflow.cpu().numpy()
+
+
+def encode(model: FaceCycle, observed: Iterable[list[Observation]]) -> Iterator[Performance]:
+    """Batches of frames -> their motions, one after the other."""
+    for batch in observed:
+        crops = [seen.crop for seen in batch if seen.crop is not None]
+        backflows = iter(encode_backflow(model, crops) if crops else ())
+        for seen in batch:
+            yield Performance(seen, None if seen.crop is None else next(backflows))
+
+
+def still_performance(model: FaceCycle, seen: Observation) -> Performance:
+    """The motion of a single picture with a face; it is its own reference."""
+    (motion,) = encode(model, [[seen]])
+    return replace(motion, reference=_reference([motion]))
+
+
+def performances(
+    model: FaceCycle, observed: Iterable[list[Observation]], *, width: float, settle: int
+) -> Iterator[Performance]:
+    """Batches of frames -> their motions, smoothed, each with its reference.
+
+    Args:
+        model: the networks.
+        observed: the source's frames.
+        width: of the smoothing, in frames; 0 for none.
+        settle: number of a track's first frames that its reference is chosen from.
+    """
+    motions = smoothed(
+        encode(model, observed),
+        width=width,
+        tolerance=lambda _: _TOLERANCE,
+        group=lambda motion: motion.track,
+        get=_backflow,
+        put=lambda motion, backflow: replace(motion, backflow=backflow),
+    )
+    return with_reference(motions, settle)
+
+
+def with_reference(motions: Iterable[Performance], settle: int) -> Iterator[Performance]:
+    """Give every motion its track's reference; at most ``settle`` of them are held back for it."""
+    reference: Reference | None = None
+    track: int | None = None
+    waiting: list[Performance] = []
+    for motion in motions:
+        if motion.track is not None and motion.track != track:
+            if waiting:
+                yield from _refer(waiting, _reference(waiting))
+            reference, track, waiting = None, motion.track, []
+        if reference is not None or track is None:
+            yield replace(motion, reference=reference)
+            continue
+        waiting.append(motion)
+        if len(waiting) >= settle:
+            reference = _reference(waiting)
+            yield from _refer(waiting, reference)
+            waiting = []
+    if waiting:
+        yield from _refer(waiting, _reference(waiting))
+
+
+def _refer(motions: Sequence[Performance], reference: Reference | None) -> Iterator[Performance]:
+    return (replace(motion, reference=reference) for motion in motions)
+
+
+def _reference(motions: Sequence[Performance]) -> Reference:
+    """Of motions of one track, at least one of which has a face."""
+    known = [m for m in motions if m.backflow is not None]
+    known.sort(key=lambda m: float(np.square(_backflow(m)).sum()))
+    known = known[: max(1, len(known) // _NEUTRAL_SHARE)]
+    return Reference(
+        np.mean([_backflow(m) for m in known], axis=0),
+        mean_place([m.place for m in known]),
+        float(np.mean([m.yaw for m in known])),
+    )
+
+
+def _backflow(motion: Performance) -> np.ndarray:
+    assert motion.backflow is not None
+    return motion.backflow

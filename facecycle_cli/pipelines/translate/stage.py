@@ -1,0 +1,171 @@
+"""The picture in which the target performs: warped and drawn at its own resolution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from facecycle_cli.faces import Alignment
+
+__all__ = ["Drawing", "Stage", "crop_stage", "picture_stage"]
+
+_CENTRE = (0.0, 0.05)
+_RADII = (0.68, 0.85)
+"""The ellipse of a head in its aligned crop, in grid units."""
+
+_HEAD, _REACH = 1.05, 1.9
+"""In radii of that ellipse: up to here all moves with the head, and beyond here nothing moves.
+What lies between is stretched: there is no seam, and nothing has to be uncovered."""
+
+_FACE, _HAIR = 0.9, 1.15
+"""In the same radii: up to here, and beyond here no more, colours change."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One frame, before it is drawn: where each part of the picture comes from.
+
+    Attributes:
+        displacement: (h, w, 2) float32, in pixels.
+        change: (h, w, 3) float32, in grey levels.
+    """
+
+    displacement: np.ndarray
+    change: np.ndarray
+
+
+class Stage:
+    """A picture, the part of it that moves, and a coarse grid of points over that part.
+
+    Args:
+        picture: (H, W, 3) uint8, all that may come to be seen.
+        frame: (left, top, width, height), the part that is shown.
+        to_crop: (2, 3), pixels of ``picture`` -> grid units of the target's crop.
+        cells: points of the coarse grid along a side of the crop.
+
+    Attributes:
+        points: (h, w, 2) float32: the coarse grid in grid units of the target's crop.
+    """
+
+    def __init__(
+        self,
+        picture: np.ndarray,
+        frame: tuple[int, int, int, int],
+        to_crop: np.ndarray,
+        *,
+        cells: int,
+    ) -> None:
+        self._picture = picture
+        left, top, width, height = frame
+        self._still = np.ascontiguousarray(picture[top : top + height, left : left + width])
+        linear = to_crop[:, :2]
+        self._to_pixels = np.linalg.inv(linear)
+        x0, y0, x1, y1 = _moving_part(frame, to_crop)
+        self._part = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
+        step = 2 / cells / np.sqrt(abs(np.linalg.det(linear)))
+        columns, rows = (max(2, round(n / step)) for n in (x1 - x0, y1 - y0))
+        # Cells as cv2.resize has them: pixel centres are at integers in both grids.
+        xs = x0 + (np.arange(columns) + 0.5) * (x1 - x0) / columns - 0.5
+        ys = y0 + (np.arange(rows) + 0.5) * (y1 - y0) / rows - 0.5
+        pixels = np.stack(np.meshgrid(xs, ys), axis=-1)
+        self.points = (pixels @ linear.T + to_crop[:, 2]).astype(np.float32)
+        self._xs = np.arange(x0, x1, dtype=np.float32)
+        self._ys = np.arange(y0, y1, dtype=np.float32)[:, None]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the frames."""
+        return self._still.shape[1], self._still.shape[0]
+
+    @property
+    def still(self) -> np.ndarray:
+        """The frame in which nothing has moved yet, (H, W, 3) uint8."""
+        return self._still
+
+    def prepare(self, displacement: np.ndarray, change: np.ndarray, inside: np.ndarray) -> Drawing:
+        """Let the motion end around the head.
+
+        Args:
+            displacement: (2, h, w) at ``points``, in grid units of the crop.
+            change: (3, h, w), in grey levels.
+            inside: (2, h, w), the points in the moved crop.
+        """
+        x, y = ((inside[i] - _CENTRE[i]) / _RADII[i] for i in range(2))
+        radius = np.hypot(x, y)
+        moving = _falling(radius, _HEAD, _REACH)[..., None]
+        changing = _falling(radius, _FACE, _HAIR)[..., None]
+        pixels = displacement.transpose(1, 2, 0) @ self._to_pixels.T.astype(np.float32)
+        return Drawing(pixels * moving, change.transpose(1, 2, 0) * changing)
+
+    def draw(self, drawing: Drawing) -> np.ndarray:
+        """The frame, (H, W, 3) uint8."""
+        size = (len(self._xs), len(self._ys))
+        flow = cv2.resize(drawing.displacement, size, interpolation=cv2.INTER_CUBIC)
+        change = cv2.resize(drawing.change, size, interpolation=cv2.INTER_CUBIC)
+        xs, ys = self._xs + flow[..., 0], self._ys + flow[..., 1]
+        warped = cv2.remap(self._picture, xs, ys, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        frame = self._still.copy()
+        frame[self._part] = cv2.add(warped, change, dtype=cv2.CV_8U)
+        return frame
+
+
+def crop_stage(image: np.ndarray, alignment: Alignment, size: int, *, cells: int) -> Stage:
+    """The stage that shows the aligned crop, ``size`` pixels wide; what enters it from beyond its
+    borders comes from the photograph.
+    """
+    margin = size // 4
+    placed = alignment.scaled(size)
+    wide = placed.matrix.copy()
+    wide[:, 2] += margin
+    picture = Alignment(wide, size + 2 * margin).crop(image)
+    to_crop = np.array([[1.0, 0, -margin], [0, 1.0, -margin]])
+    return Stage(
+        picture, (margin, margin, size, size), _grid_units(to_crop, placed, alignment), cells=cells
+    )
+
+
+def picture_stage(image: np.ndarray, alignment: Alignment, *, cells: int) -> Stage:
+    """The stage that shows the whole photograph."""
+    height, width = image.shape[:2]
+    return Stage(
+        image, (0, 0, width, height), _units(alignment.matrix, alignment.size), cells=cells
+    )
+
+
+def _grid_units(to_crop: np.ndarray, placed: Alignment, alignment: Alignment) -> np.ndarray:
+    """From pixels of a larger crop to grid units of the networks' crop."""
+    factor = alignment.size / placed.size
+    matrix = to_crop * factor
+    matrix[:, 2] += (factor - 1) / 2
+    return _units(matrix, alignment.size)
+
+
+def _units(to_pixels: np.ndarray, side: int) -> np.ndarray:
+    """(2, 3) into pixels of a crop of that side -> (2, 3) into its grid units."""
+    matrix = to_pixels * (2 / (side - 1))
+    matrix[:, 2] -= 1
+    return matrix
+
+
+def _moving_part(
+    frame: tuple[int, int, int, int], to_crop: np.ndarray
+) -> tuple[int, int, int, int]:
+    """x0, y0, x1, y1 of the part of the frame that can move, in picture pixels."""
+    left, top, width, height = frame
+    inverse = np.linalg.inv(to_crop[:, :2])
+    # The reach of a head that has grown and moved as far as it may.
+    radii = 1.35 * _REACH * np.array(_RADII) + 0.35
+    centre = inverse @ (np.array(_CENTRE) - to_crop[:, 2])
+    reach = np.sqrt(((inverse * radii) ** 2).sum(1))
+    low = np.clip(np.floor(centre - reach), (left, top), (left + width - 2, top + height - 2))
+    high = np.clip(np.ceil(centre + reach), low + 2, (left + width, top + height))
+    (x0, y0), (x1, y1) = low.astype(int), high.astype(int)
+    return int(x0), int(y0), int(x1), int(y1)
+
+
+def _falling(radius: np.ndarray, full: float, none: float) -> np.ndarray:
+    """1 up to ``full``, 0 from ``none`` on, smooth in between."""
+    ramp = np.clip((none - radius) / (none - full), 0, 1)
+    return (ramp * ramp * (3 - 2 * ramp)).astype(np.float32)

@@ -114,9 +114,7 @@ class FaceTracker:
         last = len(images) - 1
         if last < 0:
             return []
-        if not self._follows:
-            return self._detect(images, range(last + 1))
-        keys = sorted({*range(0, last, _STRIDE), last})
+        keys = sorted({*range(0, last, _STRIDE if self._follows else 1), last})
         found: dict[int, list[Face]] = {} if known is None else {0: known}
         missing = [k for k in keys if k not in found]
         found.update(zip(missing, self._detect(images, missing), strict=True))

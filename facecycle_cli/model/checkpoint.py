@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as parse_weights
-from safetensors.torch import save_file
+from safetensors.torch import save as serialise
 from torch import Tensor
 
 from .config import ModelConfig
@@ -94,9 +94,9 @@ def save_checkpoint(
     """
     header = {**metadata, "format_version": FORMAT_VERSION, "config": model.config.to_dict()}
     state = {k: v.detach().cpu().to(dtype).contiguous() for k, v in model.state_dict().items()}
-    entry = {HEADER_KEY: json.dumps(header, sort_keys=True)}
+    data = serialise(state, {HEADER_KEY: json.dumps(header, sort_keys=True)})
     with replacing(path) as temporary:
-        save_file(state, temporary, metadata=entry)
+        temporary.write_bytes(data)
 
 
 def read_info(name_or_path: str | os.PathLike[str]) -> CheckpointInfo:

@@ -100,7 +100,7 @@ def test_a_flow_has_no_resolution_of_its_own(seed, side):
 def test_upsampling_keeps_affine_flows(flow):
     big, small = affine(*flow, side=25), affine(*flow, side=7)
     close(flows.upsample(small, (25, 25)), big)
-    # Bicubic interpolation repeats the border, and ripples: by a twentieth of what changes per cell.
+    # Bicubic interpolation repeats the border and ripples, by 1/20 of the change from cell to cell.
     inner = (slice(None), slice(None), slice(5, 20), slice(5, 20))
     found = flows.upsample(small, (25, 25), mode="bicubic")
     close(found[inner], big[inner], atol=(0.25 + 0.25) * (2 / 6) / 20)

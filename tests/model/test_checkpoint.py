@@ -1,0 +1,309 @@
+"""Checkpoints come back as they were; everything else is refused in one clear line."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from facecycle_cli.model import (
+    CheckpointError,
+    FaceCycle,
+    checkpoint,
+    load,
+    preset,
+    read_info,
+    save_checkpoint,
+)
+from facecycle_cli.model.checkpoint import FORMAT_VERSION, HEADER_KEY
+
+METADATA = {"stage": "identity", "steps": 1000, "metrics": {"lfw": 0.75}, "licence": "none"}
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return FaceCycle(preset("small"))
+
+
+@pytest.fixture(scope="module")
+def saved(model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("checkpoint") / "model.safetensors"
+    save_checkpoint(path, model, METADATA)
+    return path
+
+
+@pytest.fixture
+def rewrite(saved, tmp_path):
+    """The saved file with other metadata (a function of the old) or other weights."""
+
+    def write(change=lambda header: header, weights=lambda state: state):
+        info = read_info(saved)
+        header = {**info.metadata, "format_version": FORMAT_VERSION,
+                  "config": info.config.to_dict()}  # fmt: skip
+        header = change(header)
+        text = header if isinstance(header, str) else json.dumps(header)
+        path = tmp_path / "changed.safetensors"
+        save_file(weights(load_file(saved)), path, metadata={HEADER_KEY: text})
+        return path
+
+    return write
+
+
+def refused(path, *, reads_header=True):
+    """The one line that loading says; reading the header says the same."""
+    messages = []
+    for read in (load, read_info) if reads_header else (load,):
+        with pytest.raises(CheckpointError) as error:
+            read(path)
+        messages.append(str(error.value))
+    assert len(set(messages)) == 1
+    assert messages[0]
+    assert "\n" not in messages[0]
+    assert str(path) not in messages[0], "the command says the name"
+    return messages[0]
+
+
+# -- round trip ------------------------------------------------------------------------------------
+
+
+def test_round_trip(model, saved):
+    loaded = load(saved)
+    assert loaded.config == model.config
+    assert not loaded.training
+    assert not any(p.requires_grad for p in loaded.parameters())
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor), name
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(loaded.encode_expression(x), model.eval().encode_expression(x))
+    assert torch.equal(loaded.to_unit(x), model.to_unit(x))
+
+
+@pytest.mark.parametrize(("name", "size"), [("paper", 128), ("small", 64)])
+def test_configuration_survives(tmp_path, name, size):
+    save_checkpoint(tmp_path / "model", FaceCycle(preset(name, size)), {})
+    assert load(tmp_path / "model").config == preset(name, size)
+
+
+def test_what_a_checkpoint_says(saved):
+    info = read_info(saved)
+    assert info.metadata == METADATA
+    assert info.path == saved
+    assert info.sha256 == hashlib.sha256(saved.read_bytes()).hexdigest()
+    assert load(saved).checkpoint == info
+
+
+def test_half_precision_file_loads_as_float32(model, saved, tmp_path):
+    save_checkpoint(tmp_path / "half", model, {}, dtype=torch.float16)
+    assert (tmp_path / "half").stat().st_size < 0.55 * saved.stat().st_size
+    loaded = load(tmp_path / "half")
+    assert {p.dtype for p in loaded.parameters()} == {torch.float32}
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(loaded.state_dict()[name], tensor, atol=1e-3, rtol=1e-3)
+
+
+def test_metadata_cannot_contradict_the_weights(model, tmp_path):
+    save_checkpoint(tmp_path / "a", model, {"config": {"preset": "paper"}, "format_version": 99})
+    assert load(tmp_path / "a").config == model.config
+
+
+def test_same_model_same_bytes(model, saved, tmp_path):
+    save_checkpoint(tmp_path / "again", model, METADATA)
+    assert (tmp_path / "again").read_bytes() == saved.read_bytes()
+
+
+def test_weights_do_not_change_with_the_file(saved, tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(saved.read_bytes())
+    loaded = load(path)
+    before = loaded.identity_encoder.code[2].weight.clone()
+    path.write_bytes(b"\0" * path.stat().st_size)
+    assert torch.equal(loaded.identity_encoder.code[2].weight, before)
+
+
+def test_loading_imports_no_compiler(saved):
+    """Weights are not initialised to be replaced: torch would import its decompositions for it."""
+    code = (
+        "import sys, torch\n"
+        "from facecycle_cli.model import load\n"
+        "before = set(sys.modules)\n"
+        f"load({str(saved)!r})\n"
+        "print(*(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert len(done.stdout.split()) < 20, done.stdout
+    assert "torch._refs" not in done.stdout
+
+
+# -- names -----------------------------------------------------------------------------------------
+
+
+def test_embedded_checkpoint_by_name(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "_WEIGHTS", tmp_path)
+    with pytest.raises(CheckpointError, match="lacks the embedded checkpoint small"):
+        load()
+    save_checkpoint(tmp_path / "small.safetensors", model, {})
+    assert load().checkpoint.path == tmp_path / "small.safetensors"
+    assert load("small").config == model.config
+
+
+@pytest.mark.parametrize("name", ["large", "nowhere/small.safetensors", ""])
+def test_unknown_name(name):
+    assert repr(name) in refused_name(name)
+
+
+def test_folder_is_no_checkpoint(tmp_path):
+    assert "neither a file" in refused_name(tmp_path)
+
+
+def refused_name(name):
+    with pytest.raises(CheckpointError) as error:
+        load(name)
+    return str(error.value)
+
+
+# -- files that are refused ------------------------------------------------------------------------
+
+
+def test_empty_file(tmp_path):
+    (tmp_path / "a").touch()
+    assert refused(tmp_path / "a") == "not a facecycle checkpoint: the file is empty"
+
+
+@pytest.mark.parametrize("share", [0.0001, 0.01, 0.5, 0.9999])
+def test_truncated(saved, tmp_path, share):
+    content = saved.read_bytes()
+    (tmp_path / "a").write_bytes(content[: int(len(content) * share)])
+    assert "truncated" in refused(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\x89PNG\r\n\x1a\n" * 9, b"short", b"{}" * 50, (2).to_bytes(8, "little") + b"[]",
+     (10**8).to_bytes(8, "little") + b"{", b"\xff" * 64,
+     (20000).to_bytes(8, "little") + b"[" * 20000],
+)  # fmt: skip
+def test_foreign_file(tmp_path, content):
+    (tmp_path / "a").write_bytes(content)
+    assert refused(tmp_path / "a").startswith("not a facecycle checkpoint")
+
+
+def test_pickle_is_refused_with_advice(tmp_path):
+    torch.save({"codegeneration": {}}, tmp_path / "finalmodel.tar")
+    assert "facecycle checkpoint convert" in refused(tmp_path / "finalmodel.tar")
+
+
+@pytest.mark.parametrize("metadata", [None, {"format": "pt"}])
+def test_foreign_safetensors(tmp_path, metadata):
+    save_file({"weight": torch.zeros(3)}, tmp_path / "a", metadata=metadata)
+    message = "a safetensors file, but not a facecycle checkpoint (no metadata)"
+    assert refused(tmp_path / "a") == message
+
+
+def test_newer_format(rewrite):
+    path = rewrite(lambda header: {**header, "format_version": FORMAT_VERSION + 1})
+    assert "upgrade facecycle" in refused(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda header: "no JSON",
+        lambda header: "[1, 2]",
+        lambda header: "[" * 20000,
+        lambda header: {k: v for k, v in header.items() if k != "format_version"},
+        lambda header: {**header, "format_version": "new"},
+        lambda header: {k: v for k, v in header.items() if k != "config"},
+        lambda header: {**header, "config": None},
+        lambda header: {**header, "config": [1, 2]},
+        lambda header: {**header, "config": {**header["config"], "colour": 1}},
+        lambda header: {**header, "config": {**header["config"], "generator_blocks": 10**9}},
+        lambda header: {**header, "config": {**header["config"], "image_size": "64"}},
+    ],
+)
+def test_damaged_metadata(rewrite, change):
+    assert refused(rewrite(change)).startswith("damaged checkpoint metadata: ")
+
+
+NAME = "normaliser.de.beta.bias"
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (lambda state: {k: t for k, t in state.items() if k != NAME}, f"{NAME} is missing"),
+        (lambda state: {**state, "extra": torch.zeros(1)}, "extra is unknown"),
+        (lambda state: {**state, NAME: torch.zeros(7)}, f"{NAME} is (7,), not (64,)"),
+    ],
+)
+def test_weights_that_do_not_fit(rewrite, weights, message):
+    path = rewrite(weights=weights)
+    found = refused(path, reads_header=False)
+    assert found == f"weights do not fit the configuration: {message}"
+    assert read_info(path).config == preset("small")
+
+
+def test_another_configuration_than_the_weights(rewrite):
+    path = rewrite(lambda header: {**header, "config": preset("paper").to_dict()})
+    assert "weights do not fit the configuration" in refused(path, reads_header=False)
+
+
+def test_unreadable_file(saved, monkeypatch):
+    def deny(*args, **kwargs):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(checkpoint.Path, "open", deny)
+    assert refused(saved) == "cannot read the checkpoint: Permission denied"
+
+
+# -- a failing save leaves what was there ----------------------------------------------------------
+
+
+@pytest.fixture
+def precious(tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"precious")
+    return path
+
+
+def assert_untouched(precious):
+    assert precious.read_bytes() == b"precious"
+    assert list(precious.parent.iterdir()) == [precious], "nothing else is left behind"
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])
+def test_save_that_breaks_off_leaves_the_old_file(model, precious, monkeypatch, error):
+    def half_of_it(path, data):
+        with path.open("wb") as file:
+            file.write(data[: len(data) // 2])
+        raise error
+
+    monkeypatch.setattr(checkpoint.Path, "write_bytes", half_of_it)
+    with pytest.raises(type(error)):
+        save_checkpoint(precious, model, METADATA)
+    assert_untouched(precious)
+
+
+def test_metadata_that_is_no_json_leaves_the_old_file(model, precious):
+    with pytest.raises(TypeError):
+        save_checkpoint(precious, model, {"data": object()})
+    assert_untouched(precious)
+
+
+def test_save_replaces_the_old_file(model, precious):
+    save_checkpoint(precious, model, METADATA)
+    assert load(precious).config == model.config
+    assert list(precious.parent.iterdir()) == [precious]
+
+
+def test_saved_file_can_be_read_by_others(model, tmp_path):
+    save_checkpoint(tmp_path / "a", model, {})
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "plain").stat().st_mode

@@ -25,7 +25,8 @@ class FaceBackend(Protocol):
 
         Args:
             images: RGB uint8 (H, W, 3) arrays; their sizes may differ.
-            min_face: height in pixels below which a face is not reported.
+            min_face: height in pixels of the smallest face that matters; the height of a small face
+                is an estimate, so that one measuring 20 % less may still be reported.
         """
         ...
 

@@ -117,7 +117,7 @@ def test_crop_of_a_face(portraits, faces):
         assert oval.max() < 128
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(angle=st.floats(-math.pi, math.pi), scale=st.floats(0.4, 2))
 def test_crop_follows_the_photograph(angle, scale):
     """A turned and scaled photograph gives the same crop, up to resampling."""

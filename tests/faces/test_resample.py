@@ -39,7 +39,7 @@ def test_whole_pixel_shift_is_exact_and_repeats_the_border():
     assert np.array_equal(out[35:, 7:], np.repeat(image[-1:, :43], 5, axis=0))
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(
     scale=st.floats(0.3, 3),
     angle=st.floats(-math.pi, math.pi),

@@ -112,52 +112,29 @@ class FaceDetector:
     def _look_again(
         self, images: Sequence[np.ndarray], candidates: list[list[Detection]]
     ) -> list[list[Detection]]:
-        """Replace doubtful detections by what turned and enlarged views of them show."""
-        doubtful = [
-            (index, detection)
-            for index, detections in enumerate(candidates)
-            for detection in [d for d in detections if d.score < _CERTAIN][:_MOST_LOOKS]
-        ]
-        looks = [
-            Look(
-                index,
-                (float(d.centre[0]), float(d.centre[1])),
-                max(1.0, d.side) * _LOOK_SIDE / _LOOK_FACE,
-                angle,
-                _LOOK_SIDE,
-                _LOOK_SIDE,
-            )
-            for index, d in doubtful
-            for angle in _LOOK_ANGLES
-        ]
+        """Replace doubtful detections by the best that turned, enlarged views of them show."""
+        found: list[list[Detection]] = []
+        looks: list[Look] = []
+        for index, detections in enumerate(candidates):
+            doubtful = [d for d in detections if d.score < _CERTAIN]
+            taken = [d for d in detections if d.score >= _CERTAIN] + doubtful[_MOST_LOOKS:]
+            found.append([d for d in taken if d.score >= self.min_score])
+            looks += [
+                _look(index, d, angle) for d in doubtful[:_MOST_LOOKS] for angle in _LOOK_ANGLES
+            ]
         seen = self._see(images, looks)
-        replaced = {id(d): d for _, d in doubtful}
-        for k, (_, first) in enumerate(doubtful):
-            part = slice(k * len(_LOOK_ANGLES), (k + 1) * len(_LOOK_ANGLES))
-            best = max(
-                (
-                    (detection.score, view, detection)
-                    for view, detections in zip(looks[part], seen[part], strict=True)
-                    for detection in detections
-                    if _fills_look(detection)
-                ),
-                key=lambda triple: triple[0],
-                default=None,
-            )
-            # Not confirmed from any side: keep it for its place, but let it fall below every score.
-            replaced[id(first)] = (
-                best[2].in_picture(best[1]) if best else Detection(first.box, 0.0, first.points)
-            )
-        return [
-            _suppress(
-                [
-                    d
-                    for d in (replaced.get(id(d), d) for d in detections)
-                    if d.score >= self.min_score
-                ]
-            )
-            for detections in candidates
-        ]
+        turns = len(_LOOK_ANGLES)
+        for start in range(0, len(looks), turns):
+            part = slice(start, start + turns)
+            confirmed = [
+                detection.in_picture(look)
+                for look, detections in zip(looks[part], seen[part], strict=True)
+                for detection in detections
+                if detection.score >= self.min_score and _fills_look(detection)
+            ]
+            if confirmed:
+                found[looks[start].index].append(max(confirmed, key=lambda d: d.score))
+        return [_suppress(detections) for detections in found]
 
     def _see(self, images: Sequence[np.ndarray], views: Sequence[View]) -> list[list[Detection]]:
         """What the network finds in each view, in the view's pixels, not suppressed yet."""
@@ -195,6 +172,12 @@ class FaceDetector:
             for k, n in enumerate(image):
                 found[n].append(Detection(boxes[k], float(score[n, anchor[k]]), points[k]))
         return found
+
+
+def _look(index: int, detection: Detection, angle: float) -> Look:
+    x, y = (float(v) for v in detection.centre)
+    side = max(1.0, detection.side) * _LOOK_SIDE / _LOOK_FACE
+    return Look(index, (x, y), side, angle, _LOOK_SIDE, _LOOK_SIDE)
 
 
 def _fills_look(detection: Detection) -> bool:

@@ -236,7 +236,8 @@ def draw_pairs(folder: str | os.PathLike[str], count: int, seed: int) -> list[Pa
     if len(people) < 2:
         raise DataError("drawing pairs needs at least two folders of one person's pictures each")
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(people))
+    # People of several pictures are dealt first, so that every fold gets its part of them.
+    order = sorted(rng.permutation(len(people)), key=lambda i: len(people[i]) < 2)
     folds = min(_FOLDS, len(people) // 2)
     dealt = [[people[i] for i in order[fold::folds]] for fold in range(folds)]
     quotas = [len(part) for part in np.array_split(np.arange(count // 2), folds)]

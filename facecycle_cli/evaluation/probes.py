@@ -20,7 +20,9 @@ __all__ = ["Classifier", "Standardiser", "cross_validated_regression", "fit_clas
 STRENGTHS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
 """L2 penalties that are tried, strongest first: each fit starts from the one before."""
 
-_ITERATIONS = 300
+_ITERATIONS = 200
+_PATIENCE = 3
+_NEGLIGIBLE = 1e-6  # variance of a principal axis, relative to the largest
 _ALPHAS = np.logspace(-1, 5, 13)
 
 
@@ -77,13 +79,11 @@ def fit_classifier(
 ) -> Classifier:
     """Multinomial logistic regression with an L2 penalty chosen on the validation split.
 
-    L-BFGS in torch: on 8,000 faces it reaches scikit-learn's accuracy in a fraction of its time,
-    mostly because every penalty starts from the solution of the next stronger one.
-
     Args:
         train, labels: (N, D) features and N class names to fit.
         validation, validation_labels: to choose the penalty by accuracy.
-        strengths: penalties to try, strongest first.
+        strengths: penalties to try, strongest first; once three in a row have not been better than
+            the best before them, weaker ones are not tried.
 
     Raises:
         DataError: a single class, or nothing to fit or to choose with.
@@ -94,47 +94,73 @@ def fit_classifier(
     if not len(validation):
         raise DataError("there are no validation pictures to choose the regularisation with")
     standardise = Standardiser.of(train)
-    x = torch.from_numpy(standardise(train))
     y = torch.tensor([classes.index(label) for label in labels])
-    held_out = torch.from_numpy(standardise(validation))
-    weights = torch.zeros(x.shape[1], len(classes))
-    bias = torch.zeros(len(classes))
-    accuracies: dict[str, float] = {}
-    best: tuple[float, float, np.ndarray, np.ndarray] | None = None
+    solver = _Solver(torch.from_numpy(standardise(train)), y, len(classes))
+    held_out = standardise(validation)
+    tried: list[tuple[float, float, np.ndarray, np.ndarray]] = []
     for strength in strengths:
-        weights, bias = _fit(x, y, weights, bias, strength)
-        chosen = (held_out @ weights + bias).argmax(dim=1).tolist()
+        weights, bias = solver.solve(strength)
+        chosen = (held_out @ weights + bias).argmax(axis=1)
         hits = [classes[i] == label for i, label in zip(chosen, validation_labels, strict=True)]
-        accuracy = float(np.mean(hits))
-        accuracies[f"{strength:g}"] = accuracy
-        if best is None or accuracy > best[0]:
-            best = (accuracy, strength, weights.numpy().copy(), bias.numpy().copy())
-    assert best is not None
+        tried.append((float(np.mean(hits)), strength, weights, bias))
+        best = max(tried, key=lambda t: t[0])  # of equally good ones the strongest
+        if tried.index(best) < len(tried) - _PATIENCE:
+            break
+    accuracies = {f"{strength:g}": accuracy for accuracy, strength, *_ in tried}
     return Classifier(classes, standardise, best[2], best[3], best[1], accuracies)
 
 
-def _fit(
-    x: torch.Tensor, y: torch.Tensor, weights: torch.Tensor, bias: torch.Tensor, strength: float
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Minimise mean cross-entropy + strength / 2 * |weights|^2, from the given start."""
-    w, b = weights.clone().requires_grad_(), bias.clone().requires_grad_()
-    optimiser = torch.optim.LBFGS(
-        [w, b],
-        max_iter=_ITERATIONS,
-        history_size=10,
-        tolerance_grad=1e-5,
-        tolerance_change=1e-8,
-        line_search_fn="strong_wolfe",
-    )
+class _Solver:
+    """Minimises mean cross-entropy + strength / 2 * |weights|^2 by L-BFGS in torch.
 
-    def closure() -> torch.Tensor:
-        optimiser.zero_grad()
-        loss = torch.nn.functional.cross_entropy(x @ w + b, y) + strength / 2 * w.square().sum()
-        loss.backward()
-        return loss
+    Neighbouring pixels of a feature map say nearly the same, which makes the problem so ill
+    conditioned that plain L-BFGS takes hundreds of steps. The features are therefore turned to
+    their principal axes, where the Hessian is nearly diagonal, and scaled by its diagonal; the
+    solution is the same, and is found in a tenth of the steps. Each penalty starts from the
+    solution of the one before.
 
-    optimiser.step(closure)
-    return w.detach(), b.detach()
+    Args:
+        x: (N, D) standardised features.
+        y: (N,) class numbers.
+        classes: how many classes there are.
+    """
+
+    def __init__(self, x: torch.Tensor, y: torch.Tensor, classes: int) -> None:
+        variances, axes = torch.linalg.eigh(x.T @ x / len(x))
+        kept = variances > _NEGLIGIBLE * variances[-1]
+        self._variances, self._axes = variances[kept], axes[:, kept]
+        self._x, self._y = x @ self._axes, y
+        self._weights = torch.zeros(int(kept.sum()), classes)
+        self._bias = torch.zeros(classes)
+
+    def solve(self, strength: float) -> tuple[np.ndarray, np.ndarray]:
+        """Weights (D, C) and bias (C,)."""
+        classes = len(self._bias)
+        # The Hessian's diagonal where all classes are equally likely.
+        scale = (self._variances / classes + strength).rsqrt().unsqueeze(1)
+        x = self._x * scale.T
+        penalty = strength / 2 * scale.square()
+        w = (self._weights / scale).requires_grad_()
+        b = self._bias.clone().requires_grad_()
+        optimiser = torch.optim.LBFGS(
+            [w, b],
+            max_iter=_ITERATIONS,
+            history_size=20,
+            tolerance_grad=1e-6,
+            tolerance_change=1e-7,
+            line_search_fn="strong_wolfe",
+        )
+
+        def closure() -> torch.Tensor:
+            optimiser.zero_grad()
+            loss = torch.nn.functional.cross_entropy(x @ w + b, self._y)
+            loss = loss + (penalty * w.square()).sum()
+            loss.backward()
+            return loss
+
+        optimiser.step(closure)
+        self._weights, self._bias = w.detach() * scale, b.detach()
+        return (self._axes @ self._weights).numpy(), self._bias.numpy().copy()
 
 
 def cross_validated_regression(

@@ -2,29 +2,32 @@
 
 import typer
 
-from facecycle_cli.commands.checkpoint import checkpoint
-from facecycle_cli.commands.evaluate import evaluate
-from facecycle_cli.commands.frontalize import frontalize
-from facecycle_cli.commands.neutralize import neutralize
-from facecycle_cli.commands.preprocess import preprocess
+from facecycle_cli.commands.lazy import LazyGroup
 from facecycle_cli.commands.root import root
-from facecycle_cli.commands.train import train
-from facecycle_cli.commands.translate import translate
-from facecycle_cli.commands.verify import verify
+
+
+class Commands(LazyGroup):
+    """Each command is the function (or the application) ``name`` in ``commands/name.py``."""
+
+    home = "facecycle_cli.commands"
+    summaries = {  # noqa: RUF012 (never changed)
+        "frontalize": "Turn the head to the front and keep the facial expression.",
+        "neutralize": "Remove head turn and expression: the frontal, neutral face.",
+        "translate": "Let the face in TGT perform the motion of SRC: head pose and expression.",
+        "verify": "Say whether two pictures show the same person.",
+        "preprocess": "Find and align the faces of videos and photographs, for training.",
+        "train": "Train the networks on crops of faces.",
+        "evaluate": "Measure the representations in the field's own protocols.",
+        "checkpoint": "Look into checkpoints, convert and export them.",
+    }
+
 
 app = typer.Typer(
     name="facecycle",
+    cls=Commands,
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help costs half the start-up time of the framed one
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 app.callback()(root)
-app.command()(frontalize)
-app.command()(neutralize)
-app.command()(translate)
-app.command()(verify)
-app.command()(preprocess)
-app.add_typer(evaluate)
-app.add_typer(checkpoint)
-app.command()(train)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import pkgutil
 import subprocess
 import sys
@@ -9,9 +10,12 @@ import time
 from importlib import import_module
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 import facecycle_cli
 from facecycle_cli import commands
+from facecycle_cli.cli import Commands, app
 from tests.conftest import run_process
 
 HEAVY = {"torch", "cv2", "onnxruntime", "numpy", "PIL", "rich"}
@@ -73,15 +77,47 @@ def test_wrong_usage_exits_2(run_cli, arguments):
 
 
 def test_every_command_module_is_registered():
-    """A module that holds something of its own name is a command."""
-    from facecycle_cli.cli import app
+    """A module that holds something of its own name is a command, but for ``root``."""
+    found = {module.name for module in pkgutil.iter_modules(commands.__path__)}
+    named = {n for n in found if hasattr(import_module(f"{commands.__name__}.{n}"), n)}
+    assert set(Commands.summaries) == named - {"root"}
 
-    registered = [command.callback for command in app.registered_commands]
-    registered += [group.typer_instance for group in app.registered_groups]
-    registered += [app.registered_callback.callback]
-    for module in pkgutil.iter_modules(commands.__path__):
-        command = getattr(import_module(f"{commands.__name__}.{module.name}"), module.name, None)
-        assert command is None or command in registered, module.name
+
+@pytest.mark.parametrize("name", list(Commands.summaries))
+def test_summary_is_how_the_command_describes_itself(name):
+    command = getattr(import_module(f"{commands.__name__}.{name}"), name)
+    text = command.info.help if isinstance(command, typer.Typer) else inspect.getdoc(command)
+    first = " ".join(text.split("\n\n")[0].split())
+    assert first.startswith(Commands.summaries[name].rstrip("."))
+
+
+@pytest.mark.parametrize("name", list(Commands.summaries))
+def test_help_of_every_command(name):
+    result = CliRunner().invoke(app, [name, "-h"], prog_name="facecycle")
+    assert result.exit_code == 0, result.output
+    assert f"Usage: facecycle {name} " in result.output
+    assert "\x1b" not in result.output
+    assert "╭" not in result.output
+
+
+def test_help_lists_every_command_without_building_one(run_cli):
+    listed = run_cli("--help").stdout.decode().partition("Commands:")[2]
+    assert [line.split()[0] for line in listed.splitlines() if line[:3].strip()] == list(
+        Commands.summaries
+    )
+    code = (
+        "import sys; sys.argv = ['facecycle', '--help']\n"
+        "from facecycle_cli.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit: print('MODULES', *sys.modules)"
+    )
+    modules = run_process([sys.executable, "-c", code]).stdout.decode().partition("MODULES ")[2]
+    loaded = {f"{commands.__name__}.{name}" for name in Commands.summaries}
+    assert not loaded & set(modules.split())
+
+
+def test_a_typing_error_gets_a_suggestion(run_cli):
+    assert b"frontalize" in run_cli("frontalise", "x.jpg").stderr
 
 
 def test_public_names_are_importable_and_unknown_ones_are_not():

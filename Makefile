@@ -29,8 +29,11 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 demo: $(VENV)/.installed
 	$(BIN)/facecycle frontalize examples/faces -o $(DEMO)/frontal/ --overwrite
 	$(BIN)/facecycle neutralize examples/faces -o $(DEMO)/neutral/ --overwrite
+	$(BIN)/facecycle translate examples/talker.mpg examples/faces/person1_neutral.jpg \
+		-o $(DEMO)/talking.mp4 --overwrite
 	@echo
 	@echo 'Faces turned to the front: $(DEMO)/frontal/    neutral faces: $(DEMO)/neutral/'
+	@echo 'A portrait that performs the clip examples/talker.mpg: $(DEMO)/talking.mp4'
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest

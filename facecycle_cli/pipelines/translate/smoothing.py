@@ -13,6 +13,9 @@ __all__ = ["smoothed"]
 
 T = TypeVar("T")
 
+_NARROWEST = 0.1
+"""Width in items below which even the nearest neighbour has no weight."""
+
 
 def smoothed(
     items: Iterable[T],
@@ -31,14 +34,14 @@ def smoothed(
 
     Args:
         items: any number; about four ``width`` of them are held.
-        width: standard deviation of the kernel in items; 0 passes everything on untouched.
+        width: standard deviation of the kernel in items; 0 passes all on untouched.
         tolerance: of an item: the root mean square difference to its value from which others count
             markedly less.
         group: only items of one group are averaged; what is None is passed on.
         get: an item's value.
         put: the item with another value.
     """
-    if width <= 0:
+    if width < _NARROWEST:
         yield from items
         return
     radius = math.ceil(2 * width)

@@ -49,7 +49,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from facecycle_cli.media import atomic_path
 from facecycle_cli.pipelines.preprocess.errors import OutputError, PreprocessError
 
 __all__ = ["FINISHED", "INDEX", "Journal", "Records", "merge", "read_crops", "read_index"]
@@ -191,7 +190,9 @@ class Journal:
 
     def recover(self, records: Records) -> None:
         """Cut off what a killed run wrote of its last block: it would join with our first one."""
-        self._file.truncate(records.ends[self.path.name])
+        end = records.ends[self.path.name]
+        if os.fstat(self._file.fileno()).st_size != end:
+            self._file.truncate(end)
 
     def append(self, lines: Iterable[str]) -> None:
         """Add lines that end one or more blocks. Raises OutputError; the file is as it was."""
@@ -232,8 +233,8 @@ def _lock(file: BinaryIO) -> bool:
     return True
 
 
-def merge(folder: Path, records: Records) -> None:
-    """Make one sorted index of all journals and remove the others.
+def merge(folder: Path, records: Records, staging: Path) -> None:
+    """Make one sorted index of all journals (in ``staging`` first) and remove the others.
 
     Several machines that finish together may do this at the same time: they write the same bytes.
 
@@ -242,7 +243,7 @@ def merge(folder: Path, records: Records) -> None:
     paths = journals(folder)
     with contextlib.ExitStack() as stack:
         files = {path.name: stack.enter_context(open(path, "rb")) for path in paths}
-        with atomic_path(folder / INDEX) as temporary, open(temporary, "wb") as target:
+        with open(staging / INDEX, "wb") as target:
             for source in sorted(records.sources):
                 block = records.sources[source]
                 if block.file not in files:
@@ -252,6 +253,7 @@ def merge(folder: Path, records: Records) -> None:
                 target.write(file.read(block.end - block.start))
             for name in sorted(records.shards):
                 target.write(records.shards[name])
+    os.replace(staging / INDEX, folder / INDEX)
     for path in paths:
         if path.name != INDEX:
             path.unlink(missing_ok=True)

@@ -10,13 +10,13 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from facecycle_cli.pipelines.preprocess.errors import PreprocessError
+from facecycle_cli.pipelines.preprocess.errors import OutputError, PreprocessError
 from facecycle_cli.pipelines.preprocess.index import Journal, Records, merge
 from facecycle_cli.pipelines.preprocess.pool import LocalPool, Pool
 from facecycle_cli.pipelines.preprocess.settings import Settings, claim_folder
 from facecycle_cli.pipelines.preprocess.shards import Packer
 from facecycle_cli.pipelines.preprocess.sources import Problem, Source, find_sources, in_shard
-from facecycle_cli.pipelines.preprocess.store import Store
+from facecycle_cli.pipelines.preprocess.store import Store, output_errors
 from facecycle_cli.pipelines.preprocess.work import Result, Task
 
 __all__ = ["TIMEOUT", "Events", "Listing", "Tally", "default_workers", "preprocess"]
@@ -150,7 +150,7 @@ def preprocess(
                     events.finished(message)
         if packer:
             packer.finish(journal)
-        _merge_if_complete(folder, listing.ids)
+        _merge_if_complete(folder, listing.ids, store.staging)
         return listing.tallies
 
 
@@ -223,15 +223,18 @@ def _digest(text: str) -> bytes:
     return hashlib.blake2b(os.fsencode(text), digest_size=8).digest()
 
 
-def _merge_if_complete(folder: Path, ids: set[str]) -> None:
+def _merge_if_complete(folder: Path, ids: set[str], staging: Path) -> None:
     """Sort the index once all sources of all shares are through."""
     while True:
         records = Records.load(folder)
         if records.are_merged or not ids <= records.sources.keys():
             return
         try:
-            merge(folder, records)
-        except FileNotFoundError:
+            with output_errors():
+                merge(folder, records, staging)
+        except OutputError as error:
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
             time.sleep(0.1)  # another machine was faster; see what it made
-            continue
-        return
+        else:
+            return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal
@@ -55,7 +56,9 @@ def check_folder(folder: Path, settings: Settings) -> bool:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        if folder.exists() and any(folder.iterdir()) and not path.exists():
+        # Hidden: a temporary name of a run that is just starting, or was killed then.
+        names = os.listdir(folder) if folder.exists() else []
+        if not path.exists() and any(not name.startswith(".") for name in names):
             raise SettingsError(
                 f"{folder}: not empty, and not made by preprocess (there is no {CONFIG} in it)"
             ) from None

@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from facecycle_cli.media import atomic_path
 from facecycle_cli.pipelines.preprocess.index import Journal, Records, to_line
 from facecycle_cli.pipelines.preprocess.store import Store, output_errors, tar_writer
 
@@ -76,14 +75,14 @@ class Packer:
 
     def _write(self, journal: Journal) -> None:
         name = f"{self._prefix}{self._next:06d}.tar"
-        path = self._store.folder / name
         pieces = [self._store.unpacked_path(source) for source, *_ in self._batch]
-        with output_errors(), atomic_path(path) as temporary, open(temporary, "wb") as file:
-            with tar_writer(file) as writer:
+        staged = self._store.staging / name
+        with output_errors():
+            with open(staged, "wb") as file, tar_writer(file) as writer:
                 for piece in pieces:
                     _copy_samples(piece, writer.write)
-            file.flush()
-            size = os.fstat(file.fileno()).st_size
+            size = staged.stat().st_size
+            os.replace(staged, self._store.folder / name)
         sources, crops, _ = zip(*self._batch, strict=True)
         record = {"shard": name, "crops": sum(crops), "bytes": size, "sources": list(sources)}
         journal.append([to_line(record)])

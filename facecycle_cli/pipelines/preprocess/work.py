@@ -20,7 +20,7 @@ from facecycle_cli.pipelines.preprocess.settings import Settings
 from facecycle_cli.pipelines.preprocess.sources import Source
 from facecycle_cli.pipelines.preprocess.store import open_sink
 
-__all__ = ["Result", "Task", "failed", "prepare", "work_on"]
+__all__ = ["Result", "Task", "failed", "finished", "prepare", "watch", "work_on"]
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,10 @@ def work_on(source: Source, task: Task, beat: Callable[[int], None]) -> Result:
     sink = open_sink(source, task.settings, staged)
 
     def alive(frames: int) -> None:
-        _watch(task.timeout)
+        watch(task.timeout)
         beat(frames)
 
-    _watch(task.timeout)
+    watch(task.timeout)
     try:
         if not os.path.isdir(source.path) and not os.path.isfile(source.path):
             os.stat(source.path)  # the system's words for what is missing
@@ -113,7 +113,7 @@ def work_on(source: Source, task: Task, beat: Callable[[int], None]) -> Result:
         return failed(source, f"{type(error).__name__}: {error}")
     finally:
         faulthandler.cancel_dump_traceback_later()
-    return _result(source, found, staged if found.lines else None)
+    return finished(source, found, staged if found.lines else None)
 
 
 @lru_cache(maxsize=1)
@@ -121,16 +121,18 @@ def _nowhere() -> IO[str]:
     return open(os.devnull, "w")  # open as long as the watchdog may write to it
 
 
-def _watch(timeout: float) -> None:
+def watch(timeout: float) -> None:
+    """End this process unless it is called again, or cancelled, within ``timeout`` seconds."""
     faulthandler.dump_traceback_later(timeout, exit=True, file=_nowhere())
 
 
 def failed(source: Source, reason: str, *, status: str = "failed") -> Result:
     """The result of a source without any."""
-    return _result(source, Extract(status, " ".join(reason.split())), None)
+    return finished(source, Extract(status, " ".join(reason.split())), None)
 
 
-def _result(source: Source, found: Extract, staged: Path | None) -> Result:
+def finished(source: Source, found: Extract, staged: Path | None) -> Result:
+    """The result of a source, with its own line behind those of its crops."""
     record = {
         "source": source.id,
         "status": found.status,

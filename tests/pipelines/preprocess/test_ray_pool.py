@@ -1,0 +1,43 @@
+"""The same run on a Ray cluster of two workers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from facecycle_cli.pipelines.preprocess import PreprocessError, Settings, preprocess
+from facecycle_cli.pipelines.preprocess.work import Task
+from tests.clips import FACES, digests, make_clip
+
+
+def test_says_what_is_missing_without_the_package(tmp_path, monkeypatch):
+    from facecycle_cli.pipelines.preprocess.ray_pool import RayPool
+
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(PreprocessError, match=r"install facecycle\[ray\]"):
+        RayPool(Task(Settings(), tmp_path, 60), "auto")
+
+
+@pytest.mark.slow
+def test_a_cluster_makes_what_one_machine_makes(tmp_path, clip, run_cli):
+    pytest.importorskip("ray", reason="needs ray (the extra ray)")
+    root = tmp_path / "in"
+    make_clip(root / "a" / "one.mp4", clip)
+    make_clip(root / "a" / "two.mp4", clip, start=0.3, seconds=0.6)
+    for face in FACES[:3]:
+        (root / face.name).write_bytes(face.read_bytes())
+    (root / "broken.mp4").write_bytes(b"no video")
+    preprocess([str(root)], tmp_path / "here", Settings(), workers=1)
+    code = (
+        "import ray, sys; ray.init(num_cpus=2, include_dashboard=False, logging_level='error');"
+        "from facecycle_cli.__main__ import main; main()"
+    )
+    command = [sys.executable, "-c", code, "preprocess", root, "-o", tmp_path / "there"]
+    done = subprocess.run(
+        [*map(str, command), "--ray", "auto"], capture_output=True, timeout=300, check=False
+    )
+    assert done.returncode == 1, done.stderr  # of the broken one
+    assert b"broken.mp4: not a readable video" in done.stderr
+    assert digests(tmp_path / "there") == digests(tmp_path / "here")

@@ -12,11 +12,15 @@ import tarfile
 from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
+from facecycle_cli.pipelines.preprocess.errors import PreprocessError
 from facecycle_cli.pipelines.preprocess.index import Journal, Records, to_line
-from facecycle_cli.pipelines.preprocess.store import Store, output_errors, tar_writer
+from facecycle_cli.pipelines.preprocess.store import Store, output_errors
 
 __all__ = ["Packer"]
+
+_REPEATABLE = {"encoder": False, "mtime": 0, "user": "facecycle", "group": "facecycle"}
 
 
 class Packer:
@@ -26,9 +30,18 @@ class Packer:
         store: where they are. order: all sources of the share, in order. records: what earlier runs
         did; sources that are finished there, but whose result is missing,
             are in ``lost`` and have to be done again.
+
+    Raises PreprocessError if the package webdataset is missing.
     """
 
     def __init__(self, store: Store, order: Iterable[str], records: Records) -> None:
+        try:
+            from webdataset.writer import TarWriter
+        except ImportError as error:
+            raise PreprocessError(
+                "--format webdataset needs the package webdataset; install facecycle[train]"
+            ) from error
+        self._writer: Callable[..., Any] = TarWriter
         self._store = store
         self._limit = store.settings.shard_megabytes * 1_000_000
         self._prefix = "crops-" if store.name == "1-of-1" else f"crops-{store.name}-"
@@ -78,7 +91,7 @@ class Packer:
         pieces = [self._store.unpacked_path(source) for source, *_ in self._batch]
         staged = self._store.staging / name
         with output_errors():
-            with open(staged, "wb") as file, tar_writer(file) as writer:
+            with open(staged, "wb") as file, self._writer(file, **_REPEATABLE) as writer:
                 for piece in pieces:
                     _copy_samples(piece, writer.write)
             size = staged.stat().st_size

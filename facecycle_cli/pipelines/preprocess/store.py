@@ -9,20 +9,21 @@ same bytes, and hidden files, which it removes.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 import secrets
 import shutil
+import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
 
-from facecycle_cli.pipelines.preprocess.errors import OutputError, PreprocessError
+from facecycle_cli.pipelines.preprocess.errors import OutputError
 from facecycle_cli.pipelines.preprocess.settings import Settings
 from facecycle_cli.pipelines.preprocess.sources import Source
 
-__all__ = ["FolderSink", "Store", "TarSink", "open_sink", "output_errors", "tar_writer"]
+__all__ = ["FolderSink", "Store", "TarSink", "open_sink", "output_errors"]
 
 _HIDDEN = ".partial"
 _PACKING = ".unpacked"  # results of sources until there are enough of them for a tar shard
@@ -133,22 +134,26 @@ class FolderSink:
 
 
 class TarSink:
-    """Crops as samples of a tar file: the picture and its line of the index."""
+    """Crops as samples of a tar file: the picture and its line of the index.
+
+    Written without webdataset, whose import costs each worker seconds: a shard is written by it.
+    """
 
     def __init__(self, path: Path, target: str) -> None:
         self.path = path
         self._target = target
-        self._file: IO[bytes] | None = None
-        self._writer: Any = None
+        self._tar: tarfile.TarFile | None = None
 
     def add(self, name: str, data: bytes, line: str) -> None:
         """See `extract.Sink`."""
         with output_errors():
-            if self._writer is None:
-                self._file = open(self.path, "wb")  # noqa: SIM115 (close)
-                self._writer = tar_writer(self._file)
+            if self._tar is None:
+                self._tar = tarfile.open(self.path, "w")  # noqa: SIM115 (close)
             key = f"{self._target}/{name}".removesuffix("/").removesuffix(".jpg")
-            self._writer.write({"__key__": key, "jpg": data, "json": line.encode("ascii")})
+            for suffix, content in (("jpg", data), ("json", line.encode("ascii"))):
+                member = tarfile.TarInfo(f"{key}.{suffix}")
+                member.size = len(content)
+                self._tar.addfile(member, io.BytesIO(content))
 
     def clear(self) -> None:
         """See `extract.Sink`."""
@@ -158,10 +163,9 @@ class TarSink:
     def close(self) -> None:
         """Complete the file."""
         with output_errors():
-            if self._writer is not None and self._file is not None:
-                self._writer.close()
-                self._file.close()
-            self._writer = self._file = None
+            if self._tar is not None:
+                self._tar.close()
+            self._tar = None
 
 
 def open_sink(source: Source, settings: Settings, path: Path) -> FolderSink | TarSink:
@@ -169,17 +173,3 @@ def open_sink(source: Source, settings: Settings, path: Path) -> FolderSink | Ta
     if settings.format == "webdataset":
         return TarSink(path, source.target)
     return FolderSink(path)
-
-
-def tar_writer(file: IO[bytes]) -> Any:
-    """A `webdataset.TarWriter`, made to write the same bytes for the same samples.
-
-    Raises PreprocessError if the package is missing.
-    """
-    try:
-        from webdataset.writer import TarWriter
-    except ImportError as error:
-        raise PreprocessError(
-            "--format webdataset needs the package webdataset; install facecycle[train]"
-        ) from error
-    return TarWriter(file, encoder=False, mtime=0, user="facecycle", group="facecycle")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import pytest
 from facecycle_cli.pipelines.preprocess import PreprocessError, Settings, preprocess
 from facecycle_cli.pipelines.preprocess.work import Task
 from tests.clips import FACES, digests, make_clip
+from tests.conftest import ROOT
 
 
 def test_says_what_is_missing_without_the_package(tmp_path, monkeypatch):
@@ -21,7 +23,7 @@ def test_says_what_is_missing_without_the_package(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_cluster_makes_what_one_machine_makes(tmp_path, clip, run_cli):
+def test_a_cluster_makes_what_one_machine_makes(tmp_path, clip):
     pytest.importorskip("ray", reason="needs ray (the extra ray)")
     root = tmp_path / "in"
     make_clip(root / "a" / "one.mp4", clip)
@@ -35,8 +37,13 @@ def test_a_cluster_makes_what_one_machine_makes(tmp_path, clip, run_cli):
         "from facecycle_cli.__main__ import main; main()"
     )
     command = [sys.executable, "-c", code, "preprocess", root, "-o", tmp_path / "there"]
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
-        [*map(str, command), "--ray", "auto"], capture_output=True, timeout=300, check=False
+        [*map(str, command), "--ray", "auto"],
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": path},
+        timeout=300,
+        check=False,
     )
     assert done.returncode == 1, done.stderr  # of the broken one
     assert b"broken.mp4: not a readable video" in done.stderr

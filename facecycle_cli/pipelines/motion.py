@@ -44,23 +44,27 @@ def frontal(model: FaceCycle, x: Tensor) -> Moved:
     """The head to the front, the expression kept.
 
     Mirroring a face changes the sign of its yaw and roll and of nothing else that is symmetric. So
-    the part of a face's motion that it shares with its mirror image is its expression (and pitch),
-    and re-expressing the neutral face with that part alone turns the head and keeps the smile.
+    the part of its flow that the mirror image reverses is the turn of the head, and what both share
+    is the expression (and pitch), which stays where it is.
     """
     flows = model.decode_flow(model.encode_expression(torch.cat((x, x.flip(-1)))))
-    flow, _ = flows.flow.chunk(2)
-    shared = symmetric_part(*flows.backflow.chunk(2))
-    return re_expressed(model, Moved(flow, model.de_express(x, flow)), shared)
+    flow = turning_part(*flows.flow.chunk(2))
+    return Moved(flow, model.de_express(x, flow))
 
 
-def symmetric_part(backflow: Tensor, backflow_of_mirrored: Tensor) -> Tensor:
-    """The motion that a face shares with its mirror image, (N, 2, h, w), itself symmetric.
+def turning_part(flow: Tensor, flow_of_mirrored: Tensor) -> Tensor:
+    """What turns a head to the front and leaves its expression alone, (N, 2, h, w).
 
-    A turned head is also narrower, whichever way it turns; that squeeze would survive the average.
-    No expression squeezes the whole face sideways, so the uniform horizontal scale is taken out.
+    To first order, de-expression followed by re-expression with the motion that a face shares with
+    its mirror image; in one step, because a mouth that is closed and opened again comes back worse.
+
+    A turned head is also narrower, whichever way it turns, and that squeeze is shared. No
+    expression squeezes the whole face sideways, so the uniform horizontal scale is part of the turn.
     """
-    mean = (backflow + backflow_of_mirrored) / 2
-    mean = (mean + mirror(mean)) / 2
-    x = identity_grid(mean.shape[-2], mean.shape[-1], like=mean)[:, :1]
-    scale = (mean[:, :1] * x).sum(dim=(2, 3), keepdim=True) / (x * x).sum()
-    return torch.cat((mean[:, :1] - scale * x, mean[:, 1:]), dim=1)
+    turn = (flow - mirror(flow) + mirror(flow_of_mirrored) - flow_of_mirrored) / 4
+    shared = (flow + flow_of_mirrored) / 2
+    x = identity_grid(flow.shape[-2], flow.shape[-1], like=flow)[:, :1]
+    scale = (shared[:, :1] * x).sum(dim=(2, 3), keepdim=True) / (x * x).expand_as(
+        shared[:, :1]
+    ).sum(dim=(2, 3), keepdim=True)
+    return torch.cat((turn[:, :1] + scale * x, turn[:, 1:]), dim=1)

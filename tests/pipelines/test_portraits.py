@@ -28,7 +28,8 @@ def test_one_face_is_one_crop(call, smiling, together):
 def test_all_faces_come_largest_first(couple, together, backend):
     crops = neutralize(couple, faces="all", size=128, **together)
     assert [crop.shape for crop in crops] == [(128, 128, 3)] * 2
-    assert np.array_equal(crops[0], neutralize(couple, size=128, **together))
+    alone = neutralize(couple, size=128, **together).astype(int)
+    assert np.abs(crops[0] - alone).max() <= 1  # sums of other lengths round differently
 
 
 def test_same_input_same_bytes(smiling, together):

@@ -144,19 +144,30 @@ def _lfw_pairs(rows: Sequence[tuple[int, list[str]]], root: Path) -> list[Pair]:
 
 
 class _LfwFiles:
-    """``name_0001`` in LFW's folders: one per person, or all pictures in one."""
+    """``name_0001`` in LFW's folders: one per person, or all pictures in one.
+
+    Folders are listed once each; asking for every file would take longer than comparing them.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._listed: dict[Path, frozenset[str]] = {}
 
     def __call__(self, name: str, number: str) -> str:
         stem = f"{name}_{int(number):04d}"
-        candidates = [
-            folder / f"{stem}{suffix}"
-            for suffix in _LFW_SUFFIXES
-            for folder in (self.root / name, self.root)
-        ]
-        return str(next((c for c in candidates if c.is_file()), candidates[0]))
+        for folder in (self.root / name, self.root):
+            for suffix in _LFW_SUFFIXES:
+                if f"{stem}{suffix}" in self._names(folder):
+                    return str(folder / f"{stem}{suffix}")
+        return str(self.root / name / f"{stem}.jpg")
+
+    def _names(self, folder: Path) -> frozenset[str]:
+        if folder not in self._listed:
+            try:
+                self._listed[folder] = frozenset(os.listdir(folder))
+            except OSError:
+                self._listed[folder] = frozenset()
+        return self._listed[folder]
 
 
 # -- CPLFW and CALFW ------------------------------------------------------------------------------

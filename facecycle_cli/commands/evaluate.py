@@ -23,18 +23,19 @@ from facecycle_cli.commands.common import (
     Verbose,
     about,
 )
+from facecycle_cli.commands.evaluate_tables import (
+    expression_table,
+    pose_table,
+    reconstruction_table,
+)
 from facecycle_cli.commands.measuring import (
     Aligned,
     Baseline,
     Report,
     baselines,
-    group_rows,
-    number,
-    percent,
     report_folder,
     say_problems,
     say_written,
-    table,
 )
 from facecycle_cli.commands.portraits import Aligner, open_backend, open_model
 
@@ -217,7 +218,7 @@ def expression(
         )
     failed = say_problems(result["problems"], console)
     result["features"] = features.value
-    complete = setting.publish(_expression_table(result), "expression", result)
+    complete = setting.publish(expression_table(result), "expression", result)
     if setting.folder is not None:
         from facecycle_cli.evaluation.reports import report_expression
 
@@ -289,7 +290,7 @@ def pose(
     failed = say_problems(result["problems"], console)
     truth, predicted = result.pop("truth"), result.pop("predicted")
     result["features"] = features.value
-    complete = setting.publish(_pose_table(result), "pose", result)
+    complete = setting.publish(pose_table(result), "pose", result)
     if setting.folder is not None:
         from facecycle_cli.evaluation.reports import report_pose
 
@@ -341,7 +342,7 @@ def reconstruction(
     result["problems"] = missing + result["problems"]
     failed = say_problems(result["problems"], console)
     values, shown = result.pop("values"), result.pop("shown")
-    complete = setting.publish(_reconstruction_table(result), "reconstruction", result)
+    complete = setting.publish(reconstruction_table(result), "reconstruction", result)
     if setting.folder is not None:
         from facecycle_cli.evaluation.reports import report_reconstruction
 
@@ -363,63 +364,3 @@ def _pictures(data: list[str], missing: list[tuple[str, Exception]]) -> Iterator
             missing.append((str(item), MediaError("standard input holds one picture, not a set")))
         else:
             yield Picture.file(item.path)
-
-
-# -- what is printed ------------------------------------------------------------------------------
-
-
-def _expression_table(result: Mapping[str, Any]) -> str:
-    columns, counts = result["results"], result["counts"]
-    rows = [["", *columns]]
-    rows.append(["accuracy", *(percent(r["accuracy"]) for r in columns.values())])
-    rows.append(["macro recall", *(percent(r["macro_recall"]) for r in columns.values())])
-    first = next(iter(columns.values()))
-    for name in first["recall"]:
-        cells = [percent(r["recall"][name], 1) for r in columns.values()]
-        rows.append([f"  {name} ({first['counts'][name]})", *cells])
-    rows.append(["L2 penalty", *(f"{r['penalty']:g}" for r in columns.values())])
-    head = (
-        f"{result['layout']}, {result['features']} features: {counts['train']} training, "
-        f"{counts['validation']} validation, {counts['test']} test pictures"
-        f" ({counts['whole_pictures']} of them taken whole, no face found); naming the most"
-        f" frequent class: {percent(result['chance'])}"
-    )
-    parts = [head, table(rows)]
-    for name, numbers in columns.items():
-        if groups := numbers.get("groups"):
-            shown = {"pictures": "pictures", "accuracy": "accuracy", "macro_recall": "macro recall"}
-            parts.append(f"{name}\n" + table(group_rows(groups, shown)))
-    return "\n".join(parts)
-
-
-def _pose_table(result: Mapping[str, Any]) -> str:
-    columns, counts = result["results"], result["counts"]
-    rows = [["MAE in degrees", *columns]]
-    for key in ("yaw", "pitch", "roll", "mean"):
-        rows.append([key, *(number(r[f"mae_{key}"], 2) for r in columns.values())])
-    head = (
-        f"{result['layout']}, {result['features']} features, {result['protocol']}: "
-        f"{counts['pictures']} pictures ({counts['skipped']} without a face, "
-        f"{counts['beyond_99_degrees']} beyond 99 degrees left out)"
-    )
-    parts = [head, table(rows)]
-    for name, numbers in columns.items():
-        if groups := numbers.get("groups"):
-            shown = {"pictures": "pictures", "mae_yaw": "yaw", "mae_pitch": "pitch",
-                     "mae_roll": "roll"}  # fmt: skip
-            parts.append(f"{name}\n" + table(group_rows(groups, shown)))
-    return "\n".join(parts)
-
-
-def _reconstruction_table(result: Mapping[str, Any]) -> str:
-    columns = result["results"]
-    metrics = next(iter(columns.values()))["metrics"]
-    rows = [["mean ± standard deviation", *columns]]
-    for name in metrics:
-        cells = (r["metrics"][name] for r in columns.values())
-        rows.append([name, *(f"{number(c['mean'])} ± {number(c['std'])}" for c in cells)])
-    for kind in ("input", "neutral", "mean_face"):
-        cells = (r["spread"][kind] for r in columns.values())
-        rows.append([f"spread over people, {kind}", *(number(c) for c in cells)])
-    counts = result["counts"]
-    return f"{counts['faces']} faces, {counts['skipped']} pictures without one\n{table(rows)}"

@@ -125,16 +125,18 @@ def verify(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Say whether two pictures show the same person. A research representation, far from current
-    face recognition: not fit for decisions about people.
+    """Say whether two pictures show the same person.
 
-    facecycle verify one.jpg two.jpg                      exit code 0 same, 1 different, 3 no answer
+    A research representation, far from current face recognition: not fit for decisions about
+    people. Exit code 0: same, 1: different, 3: could not compare.
 
-    facecycle verify --pairs lfw/pairs.txt --report out/   accuracy in LFW's ten folds, ROC, errors
+    facecycle verify one.jpg two.jpg                  similarity, threshold, verdict
 
-    facecycle verify --pairs people/ --draw 2000           the same, pairs drawn from folders
+    facecycle verify --pairs pairs.txt --report out/  LFW's protocol
 
-    facecycle verify --pairs people/ --against frontalize  is a frontal face still its person's?
+    facecycle verify --pairs people/                  pairs drawn from folders
+
+    facecycle verify --pairs people/ --against frontalize
     """
     console = Console(quiet=quiet, verbose=verbose, json=as_json)
     if threshold is not None and far is not None:

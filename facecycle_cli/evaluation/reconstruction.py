@@ -169,8 +169,8 @@ def evaluate_reconstruction(
         on_done: called for every picture.
 
     Returns:
-        ``counts``; ``problems`` as (name, reason) pairs; ``results`` per model: mean, standard
-        deviation and median of each of ``METRICS``, and the ``spread`` (standard deviation over
+        ``counts``; ``problems`` as (name, reason) pairs; ``results`` per model: the mean
+        of each of ``METRICS``, in ``metrics`` their standard deviation and median as well, and the ``spread`` (standard deviation over
         people, mean over pixels) of inputs, neutral and mean faces, which a perfect de-identifier
         brings to 0; ``values`` per model (N,) arrays; ``shown`` per model: pictures of some faces
         as :func:`face_metrics` returns them.
@@ -213,6 +213,7 @@ def evaluate_reconstruction(
         "problems": problems,
         "results": {
             name: {
+                **{metric: float(v.mean()) for metric, v in values[name].items()},
                 "metrics": {
                     metric: {
                         "mean": float(v.mean()),

@@ -92,7 +92,8 @@ def test_cplfw(tmp_path):
 def test_csv_with_header_in_any_order(tmp_path):
     text = 'same,group,path_b,path_a\n1,women,"b, c.jpg",a.jpg\n0,men,d.jpg,a.jpg\n,,e.jpg,a.jpg\n'
     pairs = parse_pairs(text, tmp_path)
-    assert pairs[0] == Pair(str(tmp_path / "a.jpg"), str(tmp_path / "b, c.jpg"), True, None, "women")
+    a, b = str(tmp_path / "a.jpg"), str(tmp_path / "b, c.jpg")
+    assert pairs[0] == Pair(a, b, same=True, fold=None, group="women")
     assert [p.same for p in pairs] == [True, False, None]
 
 

@@ -7,12 +7,12 @@ import pytest
 
 pytest.importorskip("sklearn")
 
-from sklearn.linear_model import LogisticRegression, Ridge  # noqa: E402
-from sklearn.metrics import confusion_matrix, recall_score  # noqa: E402
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import confusion_matrix, recall_score
 
-from facecycle_cli.evaluation.errors import DataError  # noqa: E402
-from facecycle_cli.evaluation.expression import classification_metrics  # noqa: E402
-from facecycle_cli.evaluation.probes import (  # noqa: E402
+from facecycle_cli.evaluation.errors import DataError
+from facecycle_cli.evaluation.expression import classification_metrics
+from facecycle_cli.evaluation.probes import (
     Standardiser,
     cross_validated_regression,
     fit_classifier,

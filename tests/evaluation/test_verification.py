@@ -10,10 +10,10 @@ from hypothesis.extra.numpy import arrays
 
 pytest.importorskip("sklearn")
 
-from sklearn.metrics import accuracy_score, roc_auc_score  # noqa: E402
+from sklearn.metrics import accuracy_score, roc_auc_score
 
-from facecycle_cli.evaluation import verification as v  # noqa: E402
-from facecycle_cli.evaluation.errors import EvaluationError  # noqa: E402
+from facecycle_cli.evaluation import verification as v
+from facecycle_cli.evaluation.errors import EvaluationError
 
 
 def noisy(count: int = 400, seed: int = 0, gap: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -215,7 +215,7 @@ class TestCalibration:
 
     def test_rates_that_the_pairs_cannot_show(self):
         scores, same = noisy(50)
-        with pytest.raises(EvaluationError, match="cannot show a false-accept rate of 0.001"):
+        with pytest.raises(EvaluationError, match=r"cannot show a false-accept rate of 0\.001"):
             v.calibrate(scores, same, measured_on="noise", far=0.001)
         numbers = v.verification_metrics(scores, same)
         assert numbers["tar_at_far"]["0.001"] is None

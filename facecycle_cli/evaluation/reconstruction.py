@@ -169,11 +169,11 @@ def evaluate_reconstruction(
         on_done: called for every picture.
 
     Returns:
-        ``counts``; ``problems`` as (name, reason) pairs; ``results`` per model: the mean
-        of each of ``METRICS``, in ``metrics`` their standard deviation and median as well, and the ``spread`` (standard deviation over
-        people, mean over pixels) of inputs, neutral and mean faces, which a perfect de-identifier
-        brings to 0; ``values`` per model (N,) arrays; ``shown`` per model: pictures of some faces
-        as :func:`face_metrics` returns them.
+        ``counts``; ``problems`` as (name, reason) pairs; ``results`` per model: the mean of each of
+        ``METRICS``, their standard deviation and median in ``metrics``, and the ``spread``
+        (standard deviation over people, mean over pixels) of inputs, neutral and mean faces, which
+        a perfect de-identifier brings to 0; ``values`` per model (N,) arrays; ``shown`` per model:
+        pictures of some faces as :func:`face_metrics` returns them.
 
     Raises:
         DataError: fewer than two faces.

@@ -11,6 +11,7 @@ import numpy as np
 
 from facecycle_cli.media import Provenance, write_image
 from facecycle_cli.model import FaceCycle
+from facecycle_cli.pipelines.portraits import shrink
 
 from .plots import plot_confusion, plot_histograms, plot_scatter
 from .pose_data import ANGLES
@@ -20,6 +21,7 @@ from .sheets import Cell, contact_sheet
 __all__ = ["report_expression", "report_pose", "report_reconstruction"]
 
 _STEPS = ("input", "neutral", "motion cycle", "mean face", "identity cycle", "both cycles")
+_SIDE = 128
 _PLOTTED = ("motion_cycle_l1", "both_cycles_l1", "identity_similarity", "stranger_similarity")
 
 
@@ -60,7 +62,10 @@ def report_reconstruction(
     for name, pictures in shown.items():
         info = models[name].checkpoint
         path = _path(folder, "faces", name, len(shown))
-        cells = [Cell([face[i]], [_STEPS[i]]) for face in pictures for i in range(len(_STEPS))]
+        enlarged = (shrink(face, _SIDE) for face in pictures)
+        cells = [
+            Cell([p], [step]) for face in enlarged for p, step in zip(face, _STEPS, strict=True)
+        ]
         sheet = contact_sheet(cells, columns=len(_STEPS))
         provenance = Provenance("evaluate reconstruction", info.sha256 if info else None)
         write_image(sheet, path, provenance=provenance)

@@ -59,7 +59,7 @@ def turning_part(flow: Tensor, flow_of_mirrored: Tensor) -> Tensor:
     its mirror image; in one step, because a mouth that is closed and opened again comes back worse.
 
     A turned head is also narrower, whichever way it turns, and that squeeze is shared. No
-    expression squeezes the whole face sideways, so the uniform horizontal scale is part of the turn.
+    expression squeezes the whole face sideways: the uniform horizontal scale is part of the turn.
     """
     turn = (flow - mirror(flow) + mirror(flow_of_mirrored) - flow_of_mirrored) / 4
     shared = (flow + flow_of_mirrored) / 2

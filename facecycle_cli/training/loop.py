@@ -151,7 +151,12 @@ class StageTrainer:
         return part.flatten(0, 1)
 
     def train_step(self, batch: Batch) -> None:
-        """Learn from a batch."""
+        """Learn from a batch.
+
+        Raises:
+            NonFiniteLoss: before anything is changed; a GPU's losses are looked at later, in
+                :meth:`losses`.
+        """
         rate = learning_rate(
             self.settings, self.name, batch.step, steps=self.steps, epoch_steps=self.epoch_steps
         )
@@ -160,6 +165,9 @@ class StageTrainer:
         x, noise, noise_back = self.inputs(batch)
         with autocast(self.device, self.half):
             losses = self.module(x, noise, noise_back, processes=self.processes.size)
+        if self.device.type == "cpu" and not torch.isfinite(losses["loss"]):
+            # Going backward through a warp by a flow that is no number reads wild memory on a CPU.
+            raise self._not_finite("loss", losses["loss"].item())
         self.optimiser.zero_grad(set_to_none=True)
         self.scaler.scale(losses["loss"]).backward()
         self.scaler.unscale_(self.optimiser)
@@ -190,13 +198,16 @@ class StageTrainer:
         assert self._sums is not None
         mean = self.processes.sum(self._sums.clone()) / (self._since * self.processes.size)
         found = dict(zip(self._terms, mean.tolist(), strict=True))
-        bad = [name for name, value in found.items() if not math.isfinite(value)]
-        if bad:
-            raise NonFiniteLoss(
-                f"stopped: the {self.name} stage's {bad[0]} is {found[bad[0]]} at step {self.step}"
-                "; what was saved before is kept (a lower lr or a clip may help)"
-            )
+        for name, value in found.items():
+            if not math.isfinite(value):
+                raise self._not_finite(name, value)
         return found
+
+    def _not_finite(self, name: str, value: float) -> NonFiniteLoss:
+        return NonFiniteLoss(
+            f"stopped: the {self.name} stage's {name} is {value} at step {self.step}; "
+            "what was saved before is kept (a lower lr or a clip may help)"
+        )
 
     # -- many steps -------------------------------------------------------------------------------
 

@@ -1,0 +1,120 @@
+"""Networks as small as can be, and folders of crops to train them on."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from facecycle_cli.model import FaceCycle, ModelConfig, save_checkpoint
+from facecycle_cli.training.perceptual import CHANNELS
+
+TINY = ModelConfig(
+    preset="small",
+    code_size=8,
+    encoder_widths=(4, 4, 4, 4),
+    encoder_features=4,
+    encoder_hidden=8,
+    flow_widths=(4, 4, 4),
+    trunk="learned",
+    trunk_widths=(4, 4, 8),
+    generator_width=8,
+    generator_blocks=1,
+    decoder_widths=(4, 4),
+    normaliser_width=8,
+    normaliser_blocks=1,
+    normaliser_decoder_widths=(4, 4),
+    noise_kernel=1,
+    upsampling="bilinear",
+    padding="border",
+)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # sums are then always added in the same order
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def tiny():
+    torch.manual_seed(0)
+    return FaceCycle(TINY)
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory) -> Path:
+    """What ``--init`` needs to make every run in these tests a quick one."""
+    path = tmp_path_factory.mktemp("tiny") / "tiny.safetensors"
+    torch.manual_seed(0)
+    save_checkpoint(path, FaceCycle(TINY), {"stage": "expression", "steps": 0})
+    return path
+
+
+@pytest.fixture(scope="session")
+def vgg_state():
+    """VGG-19's layers with random weights of a scale that keeps features alive."""
+    generator = torch.Generator().manual_seed(1)
+    state = {}
+    for number, (inputs, outputs) in CHANNELS.items():
+        scale = (2 / (9 * inputs)) ** 0.5
+        weight = torch.randn(outputs, inputs, 3, 3, generator=generator) * scale
+        state[f"features.{number}.weight"] = weight
+        state[f"features.{number}.bias"] = torch.full((outputs,), 0.01)
+    return state
+
+
+def face(seed: int, size: int = 80) -> np.ndarray:
+    """(size, size, 3) uint8: a smooth picture, another one for every seed."""
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(30, 220, (6, 6, 3), dtype=np.uint8))
+    return np.asarray(coarse.resize((size, size), Image.Resampling.BICUBIC))
+
+
+def jpeg(seed: int) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(face(seed)).save(stream, "jpeg", quality=90)
+    return stream.getvalue()
+
+
+def crop_line(path: str, **quality: float) -> str:
+    """A line of preprocess's index."""
+    return json.dumps({"path": path, "sharpness": 100.0, "yaw": 0.0, **quality}) + "\n"
+
+
+def write_clip(folder: Path, frames: int, seed: int) -> None:
+    folder.mkdir(parents=True)
+    for i in range(frames):
+        (folder / f"{i:06d}.jpg").write_bytes(jpeg(100 * seed + i))
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory) -> Path:
+    """Six clips of five frames, two of two: ``id0/v/00000/000000.jpg`` ..."""
+    root = tmp_path_factory.mktemp("crops")
+    for number in range(8):
+        write_clip(root / f"id{number}" / "v" / "00000", 5 if number < 6 else 2, number)
+    return root
+
+
+@pytest.fixture
+def write_shard():
+    """Writes samples ``{key: {suffix: bytes}}`` as webdataset does."""
+
+    def write(path: Path, samples: dict[str, dict[str, bytes]]) -> None:
+        with tarfile.open(path, "w") as tar:
+            for key, parts in samples.items():
+                for suffix, data in parts.items():
+                    member = tarfile.TarInfo(f"{key}.{suffix}")
+                    member.size = len(data)
+                    tar.addfile(member, io.BytesIO(data))
+
+    return write

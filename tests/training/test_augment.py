@@ -1,0 +1,110 @@
+"""What augmentation does to known pictures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from facecycle_cli.training.augment import Augmentation, apply, draw
+from facecycle_cli.training.errors import SettingsError
+from tests.training.conftest import face
+
+NOTHING = Augmentation(scale=0, colour=0, hue=0, colour_probability=0, flip=0)
+STRONG = Augmentation(scale=0.2, rotation=20, shift=0.1, colour=0.4, hue=0.1, grey=0.2)
+
+
+def views(pairs=3, size=64):
+    """(2, pairs, size, size, 3) uint8."""
+    pictures = [face(i, size) for i in range(2 * pairs)]
+    return torch.from_numpy(np.stack(pictures)).unflatten(0, (2, pairs))
+
+
+def augmented(pictures, settings, *, mirrored=(), seed=0, size=64, **share):
+    marks = torch.tensor([i in mirrored for i in range(pictures.shape[1])])
+    drawn = draw(marks, settings, torch.Generator().manual_seed(seed), **share)
+    return apply(pictures, drawn, size)
+
+
+def plain(pictures):
+    return pictures.flatten(0, 1).permute(0, 3, 1, 2).float() / 255
+
+
+def test_no_strength_changes_nothing():
+    pictures = views()
+    torch.testing.assert_close(augmented(pictures, NOTHING), plain(pictures), atol=1e-5, rtol=0)
+
+
+def test_a_function_of_the_generator_alone():
+    pictures = views()
+    first, again, other = (augmented(pictures, STRONG, seed=s) for s in (5, 5, 6))
+    assert torch.equal(first, again)
+    assert not torch.allclose(first, other, atol=0.01)
+
+
+def test_values_stay_between_black_and_white():
+    result = augmented(views(8), replace(STRONG, colour=1.0, colour_probability=1.0), size=48)
+    assert result.shape == (16, 3, 48, 48)
+    assert result.min() >= 0
+    assert result.max() <= 1
+    assert result.std() > 0.05
+
+
+def test_grey_is_grey():
+    result = augmented(views(), replace(STRONG, grey=1.0))
+    torch.testing.assert_close(result[:, 0], result[:, 1], atol=1e-5, rtol=0)
+    torch.testing.assert_close(result[:, 0], result[:, 2], atol=1e-5, rtol=0)
+
+
+def test_flip_mirrors():
+    pictures = views()
+    result = augmented(pictures, replace(NOTHING, flip=1.0))
+    torch.testing.assert_close(result, plain(pictures).flip(-1), atol=1e-5, rtol=0)
+
+
+def test_coupled_views_share_mirror_and_colours():
+    same = views()
+    same[1] = same[0]
+    settings = replace(STRONG, coupled=True, scale=0, rotation=0, shift=0)
+    first, second = augmented(same, settings).chunk(2)
+    torch.testing.assert_close(first, second, atol=1e-5, rtol=0)
+    free = replace(settings, coupled=False)
+    first, second = augmented(same, free).chunk(2)
+    assert not torch.allclose(first, second, atol=0.01)
+
+
+@pytest.mark.parametrize(
+    "settings", [STRONG, replace(STRONG, coupled=True, scale=0, rotation=0, shift=0)]
+)
+def test_a_mirrored_pair_is_a_picture_and_its_mirror_image(settings):
+    """The paper mirrors the augmented first view; coupled pairs differ in their geometry alone."""
+    pictures = views()
+    pictures[1] = pictures[0]
+    first, second = augmented(pictures, settings, mirrored=(0, 2)).chunk(2)
+    for pair in (0, 2):
+        torch.testing.assert_close(second[pair], first[pair].flip(-1), atol=1e-4, rtol=0)
+
+
+def test_shift_moves_by_its_fraction_of_the_side():
+    settings = replace(NOTHING, shift=0.25)
+    dot = torch.zeros(2, 200, 32, 32, 3, dtype=torch.uint8)
+    dot[:, :, 16, 16] = 255
+    result = augmented(dot, settings, size=32)[:, 0]
+    rows = (result.sum(2) * torch.arange(32)).sum(1) / result.sum((1, 2))
+    assert 7.5 < (rows - 16).abs().max() <= 8.01
+    assert abs((rows - 16).mean()) < 1
+
+
+def test_a_share_of_the_pairs_gets_what_all_of_them_would_have_got():
+    pictures = views(4)
+    whole = augmented(pictures, STRONG, mirrored=(1, 2)).unflatten(0, (2, 4))
+    part = augmented(pictures[:, 2:], STRONG, mirrored=(0,), pairs=4, start=2).unflatten(0, (2, 2))
+    assert torch.equal(whole[:, 2:], part)
+
+
+@pytest.mark.parametrize("wrong", [{"colour": 1.5}, {"scale": 1.0}, {"grey": -0.1}])
+def test_impossible_strengths(wrong):
+    with pytest.raises(SettingsError, match=next(iter(wrong))):
+        Augmentation(**wrong)

@@ -1,0 +1,95 @@
+"""The perceptual loss, and where VGG-19's weights come from."""
+
+from __future__ import annotations
+
+from urllib.error import URLError
+
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+
+from facecycle_cli.training.errors import TrainingError
+from facecycle_cli.training.perceptual import PerceptualLoss
+from facecycle_cli.training.vgg19 import cached_file, find_vgg19
+
+
+def features(state, x):
+    """relu2_1, relu3_1 and relu4_1, layer by layer as torchvision numbers them."""
+    taps = []
+    for number in range(21):
+        if number in (4, 9, 18):
+            x = F.max_pool2d(x, 2)
+        elif f"features.{number}.weight" in state:
+            weight, bias = (state[f"features.{number}.{k}"] for k in ("weight", "bias"))
+            x = F.conv2d(x, weight, bias, padding=1).relu()
+            if number in (5, 10, 19):
+                taps.append(x)
+    return taps
+
+
+def test_it_is_the_gram_distance_of_all_pictures_as_one_batch(vgg_state):
+    generator = torch.Generator().manual_seed(0)
+    a, b, target = torch.randn(3, 2, 3, 16, 16, generator=generator)
+    expected = 0.0
+    wanted, found = (
+        features(vgg_state, torch.cat((target, target))),
+        features(vgg_state, torch.cat((a, b))),
+    )
+    for w, f in zip(wanted, found, strict=True):
+        positions = w.shape[-1] ** 2
+        gram_w = torch.einsum("nchw,ndhw->ncd", w, w) / positions
+        gram_f = torch.einsum("nchw,ndhw->ncd", f, f) / positions
+        expected += (gram_w - gram_f).square().mean().item()
+    assert PerceptualLoss(vgg_state)((a, b), target).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_gradients_reach_the_pictures_but_neither_target_nor_weights(vgg_state):
+    loss = PerceptualLoss(vgg_state)
+    image = torch.randn(1, 3, 16, 16, requires_grad=True)
+    target = torch.randn(1, 3, 16, 16, requires_grad=True)
+    loss([image], target).backward()
+    assert image.grad.abs().sum() > 0
+    assert target.grad is None
+    assert all(p.grad is None and not p.requires_grad for p in loss.parameters())
+
+
+def test_from_a_file_of_either_kind(tmp_path, vgg_state):
+    torch.save(vgg_state, tmp_path / "vgg.pth")
+    save_file(vgg_state, tmp_path / "vgg.safetensors")
+    for name in ("vgg.pth", "vgg.safetensors"):
+        state = find_vgg19(str(tmp_path / name), pytest.fail)
+        assert torch.equal(state["features.19.weight"], vgg_state["features.19.weight"])
+
+
+def test_from_torch_hubs_cache(tmp_path, vgg_state, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    cached_file().parent.mkdir(parents=True)
+    torch.save(vgg_state, cached_file())
+    assert find_vgg19("auto", pytest.fail) is not None
+    assert find_vgg19("off", pytest.fail) is None
+
+
+def test_without_weights_and_network_auto_goes_on_and_vgg_stops(tmp_path, monkeypatch):
+    def offline(*_, **__):
+        raise URLError("Name or service not known")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("torch.hub.download_url_to_file", offline)
+    notes = []
+    assert find_vgg19("auto", notes.append) is None
+    assert "goes on without the perceptual loss" in notes[-1]
+    with pytest.raises(TrainingError, match="--perceptual PATH names the file"):
+        find_vgg19("vgg", notes.append)
+
+
+def test_a_file_of_something_else(tmp_path, vgg_state):
+    (tmp_path / "text.pth").write_text("no weights")
+    with pytest.raises(TrainingError, match="not a file of weights"):
+        find_vgg19(str(tmp_path / "text.pth"), pytest.fail)
+    part = {name: tensor for name, tensor in vgg_state.items() if name != "features.10.bias"}
+    torch.save(part, tmp_path / "part.pth")
+    with pytest.raises(TrainingError, match=r"no features\.10\.bias of shape \(256,\)"):
+        find_vgg19(str(tmp_path / "part.pth"), pytest.fail)
+    with pytest.raises(FileNotFoundError):
+        find_vgg19(str(tmp_path / "missing.pth"), pytest.fail)

@@ -1,0 +1,93 @@
+"""Two processes see what one sees."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from facecycle_cli.training.errors import TrainingError
+from facecycle_cli.training.processes import Processes
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(arguments, processes):
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    command = [
+        sys.executable,
+        *(launcher if processes > 1 else []),
+        *("-m", "facecycle_cli", "train"),
+        *map(str, arguments),
+    ]
+    environment = {
+        **os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
+    }  # fmt: skip
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+
+
+def losses(folder):
+    rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in row.items() if k != "faces_per_second"} for row in rows]
+
+
+def test_two_processes_have_the_losses_of_one(tmp_path, clips, tiny_checkpoint):
+    if not torch.distributed.is_gloo_available():
+        pytest.skip("this torch has no gloo")
+    common = [
+        clips, "--init", tiny_checkpoint, "--perceptual", "off", "--steps", 4, "--batch-size", 8,
+        "--workers", 0, "--set", "log_every=1", "--set", "sample_every=4", "--set", "ema=0.9",
+        "--set", "lr=1e-3", "--device", "cpu",
+    ]  # fmt: skip
+    one = run([*common, "-o", tmp_path / "one"], 1)
+    two = run([*common, "-o", tmp_path / "two"], 2)
+    assert one.returncode == 0, one.stderr
+    assert two.returncode == 0, two.stderr
+    assert two.stdout == f"{tmp_path / 'two' / 'checkpoint.safetensors'}\n"  # said once
+    expected, found = losses(tmp_path / "one"), losses(tmp_path / "two")
+    assert len(found) == len(expected) == 10  # 4 + 4 steps and a look at the end of each stage
+    for a, b in zip(expected, found, strict=True):
+        assert b == pytest.approx(a, rel=1e-4, abs=1e-4)
+
+
+def test_more_processes_than_data(tmp_path, clips, tiny_checkpoint, monkeypatch):
+    from facecycle_cli.training.session import open_run, train
+
+    def alone(size, **settings):
+        """What the first of ``size`` processes finds, before it waits for the others."""
+        monkeypatch.setattr(
+            Processes, "from_environment", classmethod(lambda cls: cls(0, size, 0, size))
+        )
+        monkeypatch.setattr(torch.distributed, "init_process_group", lambda *_, **__: None)
+        monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: None)
+        layer = {"data": [str(clips)], "init": str(tiny_checkpoint), "perceptual": "off"}
+        config = open_run(tmp_path / "run", [{**layer, **settings}], resume=False)
+        train(config, tmp_path / "run", device=torch.device("cpu"))
+
+    with pytest.raises(TrainingError, match="9 processes, but only 8 clips or persons of data"):
+        alone(9, batch_size=36)
+    with pytest.raises(TrainingError, match="the batch size must be a multiple of 6"):
+        alone(3, batch_size=8)
+    assert not (tmp_path / "run").exists()
+
+
+def test_who_is_who(monkeypatch):
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    assert Processes.from_environment() == Processes(0, 1, 0, 1)
+    for name, value in {"RANK": 5, "WORLD_SIZE": 8, "LOCAL_RANK": 1, "LOCAL_WORLD_SIZE": 4}.items():
+        monkeypatch.setenv(name, str(value))
+    found = Processes.from_environment()
+    assert found == Processes(5, 8, 1, 4)
+    assert not found.is_first
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert found.device(torch.device("cuda")) == torch.device("cuda", 1)
+    assert found.device(torch.device("cpu")) == torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(TrainingError, match="4 processes on a machine with 2 GPUs"):
+        found.device(torch.device("cuda"))

@@ -1,0 +1,277 @@
+"""A run that is stopped, in whatever way, ends as one that was not."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from facecycle_cli.model import load, read_info
+from facecycle_cli.training.errors import NonFiniteLoss, TrainingError
+from facecycle_cli.training.report import Silence
+from facecycle_cli.training.session import open_run, train
+from facecycle_cli.training.state import FILE
+
+CPU = torch.device("cpu")
+ROOT = Path(__file__).resolve().parents[2]
+
+QUICK = {
+    "batch_size": 4,
+    "perceptual": "off",
+    "sample_every": 4,
+    "log_every": 2,
+    "workers": 0,
+    "save_every": 1000.0,
+    "ema": 0.9,
+}
+
+
+def begin(run, data, checkpoint, **settings):
+    layer = {**QUICK, "data": [str(data)], "init": str(checkpoint), **settings}
+    return open_run(run, [layer], resume=False)
+
+
+def go_on(run, **settings):
+    return open_run(run, [settings], resume=True)
+
+
+class StopAfter(Silence):
+    """Asks to stop after so many steps, of whichever stage."""
+
+    def __init__(self, steps):
+        self.left = steps
+
+    def __call__(self):
+        self.left -= 1
+        return self.left <= 0
+
+
+def state(run):
+    with safe_open(run / FILE, framework="pt") as file:
+        header = json.loads(file.metadata()["facecycle"])
+    return load_file(run / FILE), header
+
+
+def assert_same_run(a, b):
+    (tensors_a, header_a), (tensors_b, header_b) = state(a), state(b)
+    assert header_a == header_b
+    assert tensors_a.keys() == tensors_b.keys()
+    for name, tensor in tensors_a.items():
+        assert torch.equal(tensor, tensors_b[name]), name
+    assert read_info(a / "checkpoint.safetensors").sha256 == (
+        read_info(b / "checkpoint.safetensors").sha256
+    )
+    assert losses(a) == losses(b)
+
+
+def losses(run):
+    rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    for row in rows:
+        row.pop("faces_per_second", None)
+    return rows
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, clips, tiny_checkpoint):
+    """A run of 6 + 6 steps that nothing happened to."""
+    run = tmp_path_factory.mktemp("undisturbed") / "run"
+    torch.set_num_threads(1)
+    outcome = train(begin(run, clips, tiny_checkpoint, steps=6), run, device=CPU)
+    assert outcome.finished
+    assert outcome.step == 6
+    return run
+
+
+@pytest.mark.parametrize("stops", [[3], [2, 6, 2]])
+def test_stopped_and_resumed_is_the_same_bit_for_bit(
+    tmp_path, clips, tiny_checkpoint, undisturbed, stops
+):
+    run = tmp_path / "run"
+    config = begin(run, clips, tiny_checkpoint, steps=6)
+    for steps in stops:
+        assert not train(config, run, device=CPU, stop=StopAfter(steps)).finished
+        config = go_on(run)
+    assert train(config, run, device=CPU).finished
+    assert_same_run(run, undisturbed)
+
+
+def test_threads_and_cache_do_not_matter_either(tmp_path, clips, tiny_checkpoint, undisturbed):
+    run = tmp_path / "run"
+    train(begin(run, clips, tiny_checkpoint, steps=6), run, device=CPU, stop=StopAfter(3))
+    train(go_on(run, workers=2, cache="disk"), run, device=CPU)
+    assert_same_run(run, undisturbed)
+
+
+def test_what_a_run_leaves(undisturbed):
+    rows = losses(undisturbed)
+    logged = [(r["stage"], r["step"]) for r in rows if "loss" in r]
+    assert logged == [(s, n) for s in ("expression", "identity") for n in (2, 4, 6)]
+    assert {"pixel", "ssim", "symmetry", "lr", "gradient"} < rows[0].keys()
+    samples = sorted(f.name for f in (undisturbed / "samples").iterdir())
+    assert samples == [
+        *(f"{n:06d}.png" for n in (4, 6)),
+        *(f"identity-{n:06d}.png" for n in (4, 6)),
+    ]
+    info = load(undisturbed / "checkpoint.safetensors").checkpoint
+    assert info.metadata["stage"] == "identity"
+    assert info.metadata["data"]["groups"] == 8
+    assert (undisturbed / "config.toml").is_file()
+
+
+def test_the_checkpoint_is_the_average_of_the_weights(undisturbed):
+    tensors, _ = state(undisturbed)
+    weights = load_file(undisturbed / "checkpoint.safetensors")
+    name = "identity_encoder.code.2.weight"
+    assert torch.equal(weights[name], tensors[f"average.{name}"])
+    assert not torch.equal(weights[name], tensors[f"model.{name}"])
+    frozen = "generator.to_rgb.weight"
+    assert torch.equal(weights[frozen], tensors[f"model.{frozen}"])
+
+
+def test_each_stage_learns_its_own_networks_only(tmp_path, clips, tiny_checkpoint):
+    before = load_file(tiny_checkpoint)
+    for stage, learns in (
+        ("expression", ("trunk", "expression_encoder", "flow_decoder", "generator")),
+        ("identity", ("identity_encoder", "normaliser")),
+    ):
+        run = tmp_path / stage
+        train(begin(run, clips, tiny_checkpoint, stage=stage, steps=2, ema=0.0), run, device=CPU)
+        after = load_file(run / "checkpoint.safetensors")
+        changed = {n.split(".")[0] for n in before if not torch.equal(before[n], after[n])}
+        assert changed == set(learns)
+
+
+def test_a_finished_run_can_be_made_longer(tmp_path, clips, tiny_checkpoint):
+    run = tmp_path / "run"
+    train(begin(run, clips, tiny_checkpoint, stage="expression", steps=2), run, device=CPU)
+    assert train(go_on(run), run, device=CPU).step == 2
+    assert train(go_on(run, steps=4), run, device=CPU).step == 4
+
+
+KILLED = """
+import sys, torch
+from pathlib import Path
+from facecycle_cli.training.session import open_run, train
+torch.set_num_threads(1)
+run, *layer = sys.argv[1:]
+config = open_run(Path(run), [eval(layer[0])], resume=True)
+print("begins", flush=True)
+train(config, run, device=torch.device("cpu"))
+"""
+
+
+def test_killed_at_any_moment(tmp_path, clips, tiny_checkpoint, undisturbed):
+    """SIGKILL at random moments of a run that saves after every step."""
+    run = tmp_path / "run"
+    layer = {
+        **QUICK, "data": [str(clips)], "init": str(tiny_checkpoint), "steps": 6, "save_every": 0.0,
+    }  # fmt: skip
+    rng = random.Random(0)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", KILLED, str(run), repr(layer)]
+    kills, finished = 0, False
+    for _ in range(3):
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
+        assert process.stdout.readline() == b"begins\n"
+        time.sleep(rng.uniform(0.05, 0.6))
+        process.send_signal(signal.SIGKILL)
+        finished = process.wait() == 0
+        process.stdout.close()
+        kills += not finished
+        if (run / FILE).exists():
+            state(run)  # always whole
+    assert kills
+    train(open_run(run, [layer], resume=True), run, device=CPU)
+    tensors, _ = state(run)
+    expected, _ = state(undisturbed)
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in tensors.items())
+    assert losses(run) == losses(undisturbed)
+    left = [f.name for f in run.iterdir() if f.name.startswith(".")]
+    assert all(
+        name.startswith((".checkpoint", ".log", ".config", ".facecycle", ".data")) for name in left
+    )
+
+
+def test_a_full_disk_keeps_the_old_state(tmp_path, clips, tiny_checkpoint):
+    run = tmp_path / "run"
+    config = begin(run, clips, tiny_checkpoint, stage="expression", steps=6)
+    train(config, run, device=CPU, stop=StopAfter(2))
+    script = """
+import resource, sys, torch
+from facecycle_cli.training.session import open_run, train
+from pathlib import Path
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+torch.set_num_threads(1)
+try:
+    train(open_run(Path(sys.argv[1]), [], resume=True), sys.argv[1], device=torch.device("cpu"))
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    before = (run / FILE).read_bytes()
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(run)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("TrainingError ")
+    assert "cannot be written" in done.stdout
+    assert len(done.stdout.splitlines()) == 1
+    assert (run / FILE).read_bytes() == before
+    assert not [f for f in (run / "last").iterdir() if f.name != FILE.name]
+    assert train(go_on(run), run, device=CPU).finished
+
+
+def test_losses_that_are_not_finite_stop_with_the_last_good_state(tmp_path, clips, tiny_checkpoint):
+    run = tmp_path / "run"
+    config = begin(run, clips, tiny_checkpoint, stage="expression", steps=50)
+    train(config, run, device=CPU, stop=StopAfter(3))
+    good = (run / FILE).read_bytes()
+    broken = begin(
+        tmp_path / "other", clips, tiny_checkpoint, stage="expression", lr=1e30, steps=50
+    )
+    with pytest.raises(
+        NonFiniteLoss, match=r"stopped: the expression stage's .* is (nan|inf) at step"
+    ):
+        train(broken, run, device=CPU)
+    assert (run / FILE).read_bytes() == good
+    assert all(t.isfinite().all() for t in load_file(run / "checkpoint.safetensors").values())
+
+
+def test_a_folder_with_another_run(tmp_path, clips, tiny_checkpoint):
+    run = tmp_path / "run"
+    config = begin(run, clips, tiny_checkpoint, stage="expression", steps=1)
+    train(config, run, device=CPU)
+    with pytest.raises(TrainingError, match="holds a run already: --resume continues it"):
+        begin(run, clips, tiny_checkpoint)
+    with pytest.raises(
+        TrainingError, match=r"was started with expression\.batch_size = 4, not 8: leave it out"
+    ):
+        go_on(run, batch_size=8)
+    with pytest.raises(TrainingError, match="was started with data = "):
+        go_on(run, data=["/elsewhere"])
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").touch()
+    with pytest.raises(TrainingError, match="exists and is not empty"):
+        begin(tmp_path / "photos", clips, tiny_checkpoint)
+    with pytest.raises(TrainingError, match=r"nothing to resume in .*, and no DATA to begin with"):
+        open_run(tmp_path / "new", [], resume=True)
+
+
+def test_a_damaged_state_is_said_so(tmp_path, clips, tiny_checkpoint):
+    run = tmp_path / "run"
+    train(begin(run, clips, tiny_checkpoint, stage="expression", steps=1), run, device=CPU)
+    (run / FILE).write_bytes((run / FILE).read_bytes()[:100])
+    with pytest.raises(TrainingError, match=r"state\.safetensors: damaged"):
+        train(go_on(run), run, device=CPU)

@@ -242,7 +242,10 @@ def translate_picture(
 
 def _cast(target: np.ndarray, model: FaceCycle, backend: FaceBackend, settings: Settings) -> Actor:
     """The largest face of the target's picture as an actor."""
-    ((face,),) = find_faces([target], backend)
+    try:
+        ((face,),) = find_faces([target], backend)
+    except NoFaceError:
+        raise NoFaceError("no face found in the target") from None
     size = None if settings.paste_back else settings.size
     return Actor(target, face, model, motion=settings.motion, size=size)
 

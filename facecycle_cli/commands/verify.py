@@ -109,6 +109,15 @@ def verify(
             show_default=False,
         ),
     ] = None,
+    calibrate: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            metavar="OUT",
+            help="Write a copy of the checkpoint that carries the threshold of these labelled "
+            "pairs: of the best balanced accuracy, or for --far.",
+            show_default=False,
+        ),
+    ] = None,
     baseline: Baseline = False,
     on_missing: Annotated[
         OnMissing,
@@ -137,8 +146,12 @@ def verify(
     facecycle verify --pairs people/                  pairs drawn from folders
 
     facecycle verify --pairs people/ --against frontalize
+
+    facecycle verify --pairs people/ -c mine.safetensors --calibrate calibrated.safetensors
     """
     console = Console(quiet=quiet, verbose=verbose, json=as_json)
+    if calibrate is not None and (pairs is None or against is not None or threshold is not None):
+        raise typer.BadParameter("--calibrate takes a threshold from the labelled --pairs alone")
     if threshold is not None and far is not None:
         raise typer.BadParameter("--threshold and --far say the same thing twice; choose one")
     if pairs is None and against is not None and a is not None and b is None:
@@ -154,6 +167,7 @@ def verify(
             draw=draw,
             threshold=threshold,
             far=far,
+            calibrate=calibrate,
             baseline=baseline,
             fail_on_missing=on_missing is OnMissing.fail,
             aligned=aligned,
@@ -194,10 +208,11 @@ def _threshold(model: FaceCycle, threshold: float | None, far: float | None) -> 
     try:
         stored = stored_threshold(model, far)
     except ThresholdError as error:
-        raise typer.BadParameter(f"--far {far:g}: {error}; give --threshold") from None
+        raise typer.BadParameter(f"{error}; give one with --threshold") from None
     if stored is None:
         raise typer.BadParameter(
-            "this checkpoint has no verification threshold; give one with --threshold"
+            "this checkpoint has no verification threshold; give one with --threshold, or set it "
+            "once and for all: facecycle verify --pairs LABELLED --calibrate OUT"
         )
     return stored
 
@@ -231,7 +246,9 @@ def _compare(
     verdict = compare_crops(model, crops[0], crops[1], threshold)
     text = f"similarity {verdict.similarity:.4f}  threshold {threshold.value:.4f}  {verdict.word}"
     if threshold.far is not None:
-        console.detail(f"the threshold accepts {100 * threshold.far:.1f} % of different persons")
+        where = f" of {threshold.measured_on}" if threshold.measured_on else ""
+        rate = f"{100 * threshold.far:.1f} % of the pairs of different people{where}"
+        console.note(f"this threshold takes {rate} for the same person")
     console.note(RESEARCH_ONLY)
     fields = {
         "a": a,
@@ -240,6 +257,7 @@ def _compare(
         "similarity": verdict.similarity,
         "threshold": threshold.value,
         "far": threshold.far,
+        "measured_on": threshold.measured_on,
         "same": verdict.same,
         "verdict": verdict.word,
         "note": RESEARCH_ONLY,

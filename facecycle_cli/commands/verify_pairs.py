@@ -45,6 +45,7 @@ class PairsJob:
     draw: int | None
     threshold: float | None
     far: float | None
+    calibrate: Path | None
     baseline: bool
     fail_on_missing: bool
     aligned: bool
@@ -61,7 +62,10 @@ class PairsJob:
         labelled = any(pair.same is not None for pair in pairs)
         if labelled:
             self._need("sklearn.metrics")
+        elif self.calibrate is not None:
+            raise CommandError(f"{self.pairs}: --calibrate needs labelled pairs (a column `same`)")
         folder = report_folder(self.report, self.overwrite, console)
+        calibrated = self._calibrated(console)
         model, backend = self._open()
         matches = self._match(pairs, model, backend, console)
         say_problems(matches.problems.items(), console)
@@ -78,6 +82,8 @@ class PairsJob:
             f"missing or unreadable, {counts['files_without_face']} without a face)"
         )
         self._write(folder, summary, matches, threshold, model, backend, console)
+        if calibrated is not None:
+            self._calibrate(calibrated, metrics["verification"], model, console)
         if counts["pairs_skipped"]:
             raise typer.Exit(1)
 
@@ -179,7 +185,8 @@ class PairsJob:
 
         if self.threshold is not None:
             return self.threshold
-        stored = stored_threshold(model)
+        with about(f"--checkpoint {self.checkpoint}"):
+            stored = stored_threshold(model)
         return None if stored is None else stored.value
 
     def _statistics(
@@ -197,11 +204,12 @@ class PairsJob:
                     raise typer.BadParameter(f"--far {self.far:g}: {error}") from None
                 threshold = stored.value if stored else None
             return threshold, {}
-        from facecycle_cli.evaluation.matching import labelled_metrics, labelled_threshold
+        from facecycle_cli.evaluation.matching import calibration, labelled_metrics
 
         with about(self.pairs):
-            if self.far is not None:
-                threshold = labelled_threshold(matches, _IDENTITY, self.far)
+            entry = calibration(matches, _IDENTITY, self._name(), far=self.far)
+            if self.far is not None or self.calibrate is not None:
+                threshold = entry["threshold"]
             metrics = labelled_metrics(matches, _IDENTITY, threshold=threshold, seed=self.seed)
             others = {
                 name: labelled_metrics(matches, name, seed=self.seed)
@@ -212,8 +220,36 @@ class PairsJob:
             metrics["baselines"] = others
         return metrics["best_threshold"] if threshold is None else threshold, {
             **metrics,
+            "verification": entry,
             **self._traces(model),
         }
+
+    def _name(self) -> str:
+        """Of the pairs, for a checkpoint that travels: without the folders of this machine."""
+        return "standard input" if self.pairs == "-" else Path(self.pairs).resolve().name
+
+    def _calibrated(self, console: Console) -> Path | None:
+        """Where the calibrated checkpoint goes; None if nowhere, or what is there is to be kept."""
+        if self.calibrate is None or self.overwrite or not self.calibrate.exists():
+            return self.calibrate
+        console.note(f"{self.calibrate} exists, it is left as it is (--overwrite to replace it)")
+        return None
+
+    def _calibrate(
+        self, path: Path, entry: Mapping[str, Any], model: FaceCycle, console: Console
+    ) -> None:
+        from facecycle_cli.model.checkpoint import annotate
+
+        assert model.checkpoint is not None
+        traced = {**entry, "weights_sha256": model.checkpoint.sha256, "aligner": self.aligner}
+        with about(f"--calibrate {path}"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            annotate(model.checkpoint, path, {"verification": traced})
+        console.note(
+            f"wrote {path}: threshold {entry['threshold']:.4f}, {percent(entry['far'])} false and "
+            f"{percent(entry['tar'])} true accepts on {entry['pairs']} pairs of "
+            f"{entry['measured_on']}"
+        )
 
     def _traces(self, model: FaceCycle) -> dict[str, Any]:
         from facecycle_cli.evaluation.report import describe_model
@@ -232,12 +268,9 @@ class PairsJob:
     ) -> None:
         if folder is None:
             return
-        from facecycle_cli.evaluation.matching import calibration
         from facecycle_cli.evaluation.verification_report import report_pairs
 
         complete = {**summary, **self._traces(model)}
-        if "accuracy" in summary:
-            complete["verification"] = calibration(matches, _IDENTITY, self.pairs, far=self.far)
         settings = self._settings(model.config.image_size)
         say_written(report_pairs(folder, complete, matches, threshold, settings, backend), console)
 

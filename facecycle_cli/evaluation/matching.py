@@ -27,7 +27,6 @@ __all__ = [
     "calibration",
     "cosine",
     "labelled_metrics",
-    "labelled_threshold",
     "match_pairs",
 ]
 
@@ -192,16 +191,6 @@ def labelled_metrics(
         threshold=threshold,
         seed=seed,
     )
-
-
-def labelled_threshold(matches: Matches, extractor: str, far: float) -> float:
-    """The threshold that accepts at most ``far`` of the labelled different pairs.
-
-    Raises:
-        EvaluationError: there are too few of them to say.
-    """
-    entry = calibration(matches, extractor, "", far=far)
-    return float(entry["threshold"])
 
 
 def calibration(

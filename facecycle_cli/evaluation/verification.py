@@ -36,6 +36,8 @@ Bools = NDArray[np.bool_]
 
 FALSE_ACCEPT_RATES = (1e-1, 1e-2, 1e-3)
 FOLDS = 10
+_KEPT_RATES = (0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.001)
+"""False-accept rates whose thresholds :func:`calibrate` keeps, where the pairs can show them."""
 
 
 @dataclass(frozen=True)
@@ -119,14 +121,21 @@ def best_threshold(similarities: ArrayLike, same: ArrayLike) -> tuple[float, flo
     return _best_threshold(scores, labels)
 
 
-def _best_threshold(scores: Floats, labels: Bools) -> tuple[float, float]:
+def _best_threshold(
+    scores: Floats, labels: Bools, *, balanced: bool = False
+) -> tuple[float, float]:
+    """As :func:`best_threshold`; ``balanced``: both kinds of pairs count as much, however many
+    there are of them.
+    """
     order = np.argsort(scores, kind="stable")
     scores, labels = scores[order], labels[order]
+    same = int(labels.sum())
+    different = len(labels) - same
     distinct = np.flatnonzero(np.diff(scores)) + 1
     cuts = np.concatenate(([0], distinct, [len(scores)]))  # "same" from scores[cut] up
     rejected_same = np.concatenate(([0], np.cumsum(labels)))[cuts]
-    rejected_different = cuts - rejected_same
-    correct = rejected_different + (labels.sum() - rejected_same)
+    weights = (different, same) if balanced else (1, 1)  # whole numbers: ties stay ties
+    correct = (same - rejected_same) * weights[0] + (cuts - rejected_same) * weights[1]
     best = np.flatnonzero(correct == correct.max())
     cut = int(cuts[best[len(best) // 2]])
     if cut == 0:
@@ -135,7 +144,8 @@ def _best_threshold(scores: Floats, labels: Bools) -> tuple[float, float]:
         threshold = scores[-1] + 1e-6
     else:
         threshold = (scores[cut - 1] + scores[cut]) / 2
-    return float(threshold), float(correct.max() / len(scores))
+    everything = same * weights[0] + different * weights[1]
+    return float(threshold), float(correct.max() / everything)
 
 
 def random_folds(same: ArrayLike, seed: int, count: int = FOLDS) -> NDArray[np.int64]:
@@ -207,29 +217,39 @@ def calibrate(
         similarities: (N,) of pairs that the model has not been trained on.
         same: (N,) whether they show the same person.
         measured_on: what the pairs are, in words.
-        far: false-accept rate that the threshold is set for; None: the threshold of the highest
-            accuracy, whatever its rate is.
+        far: false-accept rate that the threshold is set for; None: the threshold at which same
+            and different pairs are told apart best, both kinds counting as much.
 
     Returns:
-        ``threshold``; ``far``, the rate measured at it; ``tar``; ``pairs``; ``measured_on``; and
+        ``threshold``; ``set_for``, in words; ``far`` and ``tar``, the rates measured at it;
+        ``pairs`` and how many of them are of the ``same`` person; ``measured_on``; and
         ``thresholds``: for a range of false-accept rates (as strings), what ``--far`` looks up.
+
+    Raises:
+        EvaluationError: see :func:`roc`; or there are too few pairs for ``far``.
     """
     curve = roc(similarities, same)
     scores, labels = _checked(similarities, same)
     different = int((~labels).sum())
     if far is None:
-        threshold, _ = best_threshold(scores, labels)
+        threshold, _ = _best_threshold(scores, labels, balanced=True)
+        set_for = "best balanced accuracy"
     else:
         _check_far(far, different)
         threshold = threshold_at_far(curve, far)
-    rates = [r for r in (0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.001) if r * different >= 1]
+        set_for = f"a false-accept rate of {far:g}"
+    rates = {r for r in (*_KEPT_RATES, far or 0.0) if 0 < r < 1 and r * different >= 1}
     return {
-        "threshold": round(threshold, 6),
+        "threshold": threshold,
+        "set_for": set_for,
         "far": float((scores[~labels] >= threshold).mean()),
         "tar": float((scores[labels] >= threshold).mean()),
         "pairs": len(scores),
+        "same": len(scores) - different,
         "measured_on": measured_on,
-        "thresholds": {f"{rate:g}": round(threshold_at_far(curve, rate), 6) for rate in rates},
+        "thresholds": {
+            f"{rate:g}": threshold_at_far(curve, rate) for rate in sorted(rates, reverse=True)
+        },
     }
 
 

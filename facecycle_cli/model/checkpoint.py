@@ -92,9 +92,38 @@ def save_checkpoint(
             ``data``, ``metrics``, ``licence`` and ``created_by``.
         dtype: precision of the weights in the file; loading always gives float32.
     """
-    header = {**metadata, "format_version": FORMAT_VERSION, "config": model.config.to_dict()}
     state = {k: v.detach().cpu().to(dtype).contiguous() for k, v in model.state_dict().items()}
-    data = serialise(state, {HEADER_KEY: json.dumps(header, sort_keys=True)})
+    _write(path, state, model.config, metadata)
+
+
+def annotate(
+    source: CheckpointInfo, path: str | os.PathLike[str], entries: Mapping[str, Any]
+) -> None:
+    """Write a copy of a checkpoint whose metadata says ``entries``, too; the weights stay as they
+    are, to the bit and in their precision.
+
+    Args:
+        source: of a loaded model; ``entries`` were found out with its weights.
+        path: the file to write; it may be the source itself.
+        entries: JSON-able; they replace entries of the same name.
+
+    Raises:
+        CheckpointError: the source cannot be read, or is no longer the file that was loaded.
+    """
+    now, state = _read(source.path)
+    if now.sha256 != source.sha256:
+        raise CheckpointError(f"{source.path} has changed since it was loaded")
+    _write(path, state, now.config, {**now.metadata, **entries})
+
+
+def _write(
+    path: str | os.PathLike[str],
+    state: Mapping[str, Tensor],
+    config: ModelConfig,
+    metadata: Mapping[str, Any],
+) -> None:
+    header = {**metadata, "format_version": FORMAT_VERSION, "config": config.to_dict()}
+    data = serialise(dict(state), {HEADER_KEY: json.dumps(header, sort_keys=True)})
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 

@@ -47,10 +47,12 @@ class Threshold:
     Attributes:
         value: of the cosine, -1..1.
         far: share of pairs of different persons that it accepts, where that was measured.
+        measured_on: what these pairs were, in words.
     """
 
     value: float
     far: float | None = None
+    measured_on: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,17 +109,29 @@ def stored_threshold(model: FaceCycle, far: float | None = None) -> Threshold | 
         None if the checkpoint has none at all and no rate is wanted.
 
     Raises:
-        ThresholdError: there is none for that rate; the message says which there are.
+        ThresholdError: there is none for that rate (the message says which there are), or what is
+            stored is damaged.
     """
     info = model.checkpoint
-    stored: Mapping[str, Any] = (info.metadata if info else {}).get("verification") or {}
+    stored = (info.metadata if info else {}).get("verification") or {}
+    try:
+        return _stored_threshold(stored, far)
+    except ThresholdError:
+        raise
+    except (AttributeError, TypeError, ValueError):
+        raise ThresholdError("the checkpoint's entry `verification` is damaged") from None
+
+
+def _stored_threshold(stored: Mapping[str, Any], far: float | None) -> Threshold | None:
+    measured_on = stored.get("measured_on")
     if far is None:
         if "threshold" not in stored:
             return None
-        return Threshold(float(stored["threshold"]), stored.get("far"))
+        value, rate = float(stored["threshold"]), stored.get("far")
+        return Threshold(value, None if rate is None else float(rate), measured_on)
     rates = {float(rate): float(value) for rate, value in stored.get("thresholds", {}).items()}
     if far in rates:
-        return Threshold(rates[far], far)
+        return Threshold(rates[far], far, measured_on)
     if not rates:
         raise ThresholdError("this checkpoint knows no thresholds for false-accept rates")
     known = ", ".join(f"{rate:g}" for rate in sorted(rates))

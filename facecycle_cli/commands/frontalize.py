@@ -7,22 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facecycle_cli.commands.common import (
-    AsJson,
-    Checkpoint,
-    Console,
-    Device,
-    Faces,
-    FacesChoice,
-    Inputs,
-    Output,
-    Overwrite,
-    Quiet,
-    Seed,
-    Size,
-    Verbose,
-)
-from facecycle_cli.commands.portraits import Aligner, Grid, PasteBack, PortraitJob
+from facecycle_cli.commands.portraits import PortraitOptions, portrait_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,25 +26,13 @@ class ExpressionChoice(str, Enum):
     remove = "remove"
 
 
+@portrait_command
 def frontalize(
-    inputs: Inputs,
-    output: Output = None,
+    options: PortraitOptions,
     expression: Annotated[
         ExpressionChoice,
         typer.Option(help="Keep the facial expression, or remove it as neutralize does."),
     ] = ExpressionChoice.keep,
-    size: Size = 256,
-    faces: Faces = FacesChoice.largest,
-    paste_back: PasteBack = False,
-    grid: Grid = False,
-    overwrite: Overwrite = False,
-    checkpoint: Checkpoint = "small",
-    device: Device = "auto",
-    aligner: Aligner = "mesh",
-    seed: Seed = 0,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
 ) -> None:
     """Turn the head to the front and keep the facial expression.
 
@@ -77,18 +50,4 @@ def frontalize(
 
         return frontal_portraits(image, found, model, size=side, expression=expression.value)
 
-    PortraitJob(
-        inputs=inputs,
-        output=output,
-        operation="frontalize",
-        tag="_frontal",
-        size=size,
-        faces=faces,
-        paste_back=paste_back,
-        grid=grid,
-        overwrite=overwrite,
-        checkpoint=checkpoint,
-        device=device,
-        aligner=aligner,
-        seed=seed,
-    ).run(move, Console(quiet=quiet, verbose=verbose, json=as_json))
+    options.run(move, operation="frontalize", tag="_frontal")

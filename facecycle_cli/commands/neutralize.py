@@ -6,22 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facecycle_cli.commands.common import (
-    AsJson,
-    Checkpoint,
-    Console,
-    Device,
-    Faces,
-    FacesChoice,
-    Inputs,
-    Output,
-    Overwrite,
-    Quiet,
-    Seed,
-    Size,
-    Verbose,
-)
-from facecycle_cli.commands.portraits import Aligner, Grid, PasteBack, PortraitJob
+from facecycle_cli.commands.portraits import PortraitOptions, portrait_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,24 +18,12 @@ if TYPE_CHECKING:
     from facecycle_cli.pipelines.portraits import Portrait
 
 
+@portrait_command
 def neutralize(
-    inputs: Inputs,
-    output: Output = None,
+    options: PortraitOptions,
     mean: Annotated[
         bool, typer.Option("--mean", help="Go on to the mean face: de-identified.")
     ] = False,
-    size: Size = 256,
-    faces: Faces = FacesChoice.largest,
-    paste_back: PasteBack = False,
-    grid: Grid = False,
-    overwrite: Overwrite = False,
-    checkpoint: Checkpoint = "small",
-    device: Device = "auto",
-    aligner: Aligner = "mesh",
-    seed: Seed = 0,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
 ) -> None:
     """Remove head turn and expression: the frontal, neutral face.
 
@@ -68,18 +41,8 @@ def neutralize(
 
         return neutral_portraits(image, found, model, size=side, mean=mean)
 
-    PortraitJob(
-        inputs=inputs,
-        output=output,
+    options.run(
+        move,
         operation="neutralize --mean" if mean else "neutralize",
         tag="_mean" if mean else "_neutral",
-        size=size,
-        faces=faces,
-        paste_back=paste_back,
-        grid=grid,
-        overwrite=overwrite,
-        checkpoint=checkpoint,
-        device=device,
-        aligner=aligner,
-        seed=seed,
-    ).run(move, Console(quiet=quiet, verbose=verbose, json=as_json))
+    )

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import MISSING, dataclass, fields
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from facecycle_cli.commands.common import Console, FacesChoice, about, pick_device
+from facecycle_cli.commands.common import (
+    AsJson,
+    Checkpoint,
+    Console,
+    Device,
+    Faces,
+    FacesChoice,
+    Inputs,
+    Output,
+    Overwrite,
+    Quiet,
+    Seed,
+    Size,
+    Verbose,
+    about,
+    pick_device,
+)
 from facecycle_cli.commands.outputs import Outputs
 from facecycle_cli.commands.runner import Pictures, run_pictures
 
@@ -55,30 +73,38 @@ def open_backend(aligner: str, threads: int | None = None) -> FaceBackend:
 
 
 @dataclass(frozen=True)
-class PortraitJob:
-    """What a call of frontalize or neutralize asks for, besides the motion itself."""
+class PortraitOptions:
+    """What every call of frontalize and neutralize says: each field is an option of both."""
 
-    inputs: Sequence[str]
-    output: str | None
-    operation: str
-    tag: str
-    size: int
-    faces: FacesChoice
-    paste_back: bool
-    grid: bool
-    overwrite: bool
-    checkpoint: str
-    device: str
-    aligner: str
-    seed: int
+    inputs: Inputs
+    output: Output = None
+    size: Size = 256
+    faces: Faces = FacesChoice.largest
+    paste_back: PasteBack = False
+    grid: Grid = False
+    overwrite: Overwrite = False
+    checkpoint: Checkpoint = "small"
+    device: Device = "auto"
+    aligner: Aligner = "mesh"
+    seed: Seed = 0
+    as_json: AsJson = False
+    quiet: Quiet = False
+    verbose: Verbose = False
 
-    def run(self, move: Move, console: Console) -> None:
-        """Move the faces of every input with ``move`` and write the results."""
+    def run(self, move: Move, *, operation: str, tag: str) -> None:
+        """Move the faces of every input with ``move`` and write the results.
+
+        Args:
+            move: what happens to the faces.
+            operation: its name, for the provenance note.
+            tag: what it adds to the names of files.
+        """
+        console = Console(quiet=self.quiet, verbose=self.verbose, json=self.as_json)
         if self.grid and self.paste_back:
             raise typer.BadParameter("--grid and --paste-back make different pictures; choose one")
         one_each = self.faces is FacesChoice.all and not self.grid and not self.paste_back
         outputs = Outputs(
-            self.output, self.inputs, tag=self.tag, overwrite=self.overwrite, numbered=one_each
+            self.output, self.inputs, tag=tag, overwrite=self.overwrite, numbered=one_each
         )
         model = open_model(self.checkpoint, self.device)
         backend = open_backend(self.aligner)
@@ -88,7 +114,7 @@ class PortraitJob:
         from facecycle_cli.pipelines.portraits import find_faces, paste_portraits
 
         info = model.checkpoint
-        provenance = Provenance(self.operation, info.sha256 if info else None)
+        provenance = Provenance(operation, info.sha256 if info else None)
 
         def transform(image: np.ndarray) -> Pictures:
             (faces,) = find_faces([image], backend, self.faces.value)
@@ -102,6 +128,35 @@ class PortraitJob:
             return Pictures(pictures, provenance, {"faces": [_describe(f) for f in faces]})
 
         run_pictures(self.inputs, outputs, transform, console)
+
+
+def portrait_command(command: Callable[..., None]) -> Callable[..., None]:
+    """Give ``command``, a function of `PortraitOptions` and of options of its own, a signature that
+    lists them all: the command line is built from it.
+    """
+    hints = get_type_hints(PortraitOptions, include_extras=True)
+    kind, empty = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.empty
+    shared = [
+        inspect.Parameter(
+            field.name,
+            kind,
+            default=empty if field.default is MISSING else field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(PortraitOptions)
+    ]
+    _, *own = inspect.signature(command, eval_str=True).parameters.values()
+    places = 2  # input and output come first
+    signature = inspect.Signature([*shared[:places], *own, *shared[places:]])
+
+    @functools.wraps(command)
+    def whole(**values: Any) -> None:
+        options = PortraitOptions(**{name: values.pop(name) for name in hints})
+        command(options, **values)
+
+    whole.__signature__ = signature  # type: ignore[attr-defined]
+    whole.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
+    return whole
 
 
 def _grid(model: FaceCycle, portraits: Sequence[Portrait]) -> np.ndarray:

@@ -3,30 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from facecycle_cli.faces import Face, FaceBackend, load_backend
-from facecycle_cli.model import FaceCycle, load
+from facecycle_cli.faces import Face, FaceBackend
+from facecycle_cli.model import FaceCycle
 
 from . import motion
+from .defaults import default_backend, default_model
 from .portraits import (
     DEFAULT_SIZE,
+    One,
+    Options,
     Portrait,
     Which,
-    find_faces,
     move_crops,
     move_faces,
-    paste_portraits,
+    portray,
 )
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Expression = Literal["keep", "remove"]
 _MOTIONS = {"keep": motion.frontal, "remove": motion.neutral}
 
 
+@overload
 def frontalize(
     image: np.ndarray,
+    *,
+    faces: Literal["largest"] = ...,
+    expression: Expression = ...,
+    **options: Unpack[Options],
+) -> np.ndarray: ...
+@overload
+def frontalize(
+    image: np.ndarray,
+    *,
+    faces: Literal["all"],
+    expression: Expression = ...,
+    **options: Unpack[Options],
+) -> One: ...
+@overload
+def frontalize(
+    image: Sequence[np.ndarray],
+    *,
+    faces: Literal["largest"] = ...,
+    expression: Expression = ...,
+    **options: Unpack[Options],
+) -> list[np.ndarray | None]: ...
+@overload
+def frontalize(
+    image: Sequence[np.ndarray],
+    *,
+    faces: Literal["all"],
+    expression: Expression = ...,
+    **options: Unpack[Options],
+) -> list[One | None]: ...
+def frontalize(
+    image: np.ndarray | Sequence[np.ndarray],
     *,
     model: FaceCycle | None = None,
     backend: FaceBackend | None = None,
@@ -34,31 +71,33 @@ def frontalize(
     faces: Which = "largest",
     expression: Expression = "keep",
     paste_back: bool = False,
-) -> np.ndarray | list[np.ndarray]:
+) -> One | list[Any]:
     """Turn the faces of a picture to the front.
 
     Args:
-        image: (H, W, 3) uint8 RGB.
+        image: (H, W, 3) uint8 RGB; or many of them, as a stack (N, H, W, 3) or a sequence.
         model: the networks; the embedded checkpoint by default.
         backend: finds the faces; the mesh by default.
         size: side of the crops.
         faces: ``largest``, or ``all``.
-        expression: ``keep`` it, or ``remove`` it as :func:`neutralize` does.
+        expression: ``keep`` it, or ``remove`` it as :func:`.neutralize.neutralize` does.
         paste_back: put the faces back into the picture.
 
     Returns:
-        as :func:`facecycle_cli.pipelines.neutralize.neutralize`.
+        for one picture: with ``paste_back`` the whole picture; else a crop (size, size, 3), or with
+        ``faces="all"`` a list of crops, largest face first. For a stack a stack; for a sequence a
+        list with what each picture gives, None for one without a face.
 
     Raises:
-        NoFaceError: there is no face.
+        NoFaceError: the picture, or one of the stack, has no face.
+        ValueError: not uint8 RGB; or all faces of a stack are asked for.
     """
-    model, backend = model or load(), backend or load_backend()
-    (found,) = find_faces([image], backend, faces)
-    portraits = frontal_portraits(image, found, model, size=size, expression=expression)
-    if paste_back:
-        return paste_portraits(image, portraits)
-    crops = [portrait.result for portrait in portraits]
-    return crops if faces == "all" else crops[0]
+    networks = model or default_model()
+
+    def make(picture: np.ndarray, found: Sequence[Face]) -> list[Portrait]:
+        return frontal_portraits(picture, found, networks, size=size, expression=expression)
+
+    return portray(image, make, backend or default_backend(), faces=faces, paste_back=paste_back)
 
 
 def frontalize_crops(

@@ -3,29 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import torch
 
-from facecycle_cli.faces import Face, FaceBackend, load_backend
-from facecycle_cli.model import FaceCycle, load
+from facecycle_cli.faces import Face, FaceBackend
+from facecycle_cli.model import FaceCycle
 
 from . import motion
+from .defaults import default_backend, default_model
 from .portraits import (
     DEFAULT_SIZE,
+    One,
+    Options,
     Portrait,
     Which,
-    find_faces,
     move_crops,
     move_faces,
-    paste_portraits,
+    portray,
     shrink,
 )
 from .render import resize
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
+
+@overload
 def neutralize(
     image: np.ndarray,
+    *,
+    faces: Literal["largest"] = ...,
+    mean: bool = ...,
+    **options: Unpack[Options],
+) -> np.ndarray: ...
+@overload
+def neutralize(
+    image: np.ndarray,
+    *,
+    faces: Literal["all"],
+    mean: bool = ...,
+    **options: Unpack[Options],
+) -> One: ...
+@overload
+def neutralize(
+    image: Sequence[np.ndarray],
+    *,
+    faces: Literal["largest"] = ...,
+    mean: bool = ...,
+    **options: Unpack[Options],
+) -> list[np.ndarray | None]: ...
+@overload
+def neutralize(
+    image: Sequence[np.ndarray],
+    *,
+    faces: Literal["all"],
+    mean: bool = ...,
+    **options: Unpack[Options],
+) -> list[One | None]: ...
+def neutralize(
+    image: np.ndarray | Sequence[np.ndarray],
     *,
     model: FaceCycle | None = None,
     backend: FaceBackend | None = None,
@@ -33,11 +71,11 @@ def neutralize(
     faces: Which = "largest",
     mean: bool = False,
     paste_back: bool = False,
-) -> np.ndarray | list[np.ndarray]:
+) -> One | list[Any]:
     """Make the faces of a picture frontal and neutral.
 
     Args:
-        image: (H, W, 3) uint8 RGB.
+        image: (H, W, 3) uint8 RGB; or many of them, as a stack (N, H, W, 3) or a sequence.
         model: the networks; the embedded checkpoint by default.
         backend: finds the faces; the mesh by default.
         size: side of the crops.
@@ -46,19 +84,20 @@ def neutralize(
         paste_back: put the faces back into the picture.
 
     Returns:
-        the picture with ``paste_back``; else one crop (size, size, 3), or with ``faces="all"`` a
-        list of crops, largest face first.
+        for one picture: with ``paste_back`` the whole picture; else a crop (size, size, 3), or with
+        ``faces="all"`` a list of crops, largest face first. For a stack a stack; for a sequence a
+        list with what each picture gives, None for one without a face.
 
     Raises:
-        NoFaceError: there is no face.
+        NoFaceError: the picture, or one of the stack, has no face.
+        ValueError: not uint8 RGB; or all faces of a stack are asked for.
     """
-    model, backend = model or load(), backend or load_backend()
-    (found,) = find_faces([image], backend, faces)
-    portraits = neutral_portraits(image, found, model, size=size, mean=mean)
-    if paste_back:
-        return paste_portraits(image, portraits)
-    crops = [portrait.result for portrait in portraits]
-    return crops if faces == "all" else crops[0]
+    networks = model or default_model()
+
+    def make(picture: np.ndarray, found: Sequence[Face]) -> list[Portrait]:
+        return neutral_portraits(picture, found, networks, size=size, mean=mean)
+
+    return portray(image, make, backend or default_backend(), faces=faces, paste_back=paste_back)
 
 
 def neutralize_crops(model: FaceCycle, crops: np.ndarray) -> np.ndarray:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypedDict
 
 import cv2
 import numpy as np
@@ -21,6 +22,22 @@ Which = Literal["largest", "all"]
 
 DEFAULT_SIZE = 256
 """Side of the crops that are moved and returned, in pixels."""
+
+_BATCH = 16
+"""Pictures in which faces are looked for at once."""
+
+
+class Options(TypedDict, total=False):
+    """What neutralize and frontalize may be told besides the pictures; see there."""
+
+    model: FaceCycle | None
+    backend: FaceBackend | None
+    size: int
+    paste_back: bool
+
+
+One = np.ndarray | list[np.ndarray]
+"""What becomes of one picture: a picture, or with ``faces="all"`` the crops of its faces."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +71,68 @@ def find_faces(
     if len(images) == 1 and not found[0]:
         raise NoFaceError("no face found")
     return [faces if which == "all" else faces[:1] for faces in found]
+
+
+def portray(
+    pictures: np.ndarray | Sequence[np.ndarray],
+    make: Callable[[np.ndarray, Sequence[Face]], list[Portrait]],
+    backend: FaceBackend,
+    *,
+    faces: Which,
+    paste_back: bool,
+) -> One | list[One | None]:
+    """Make portraits of one picture or of many: see :func:`.neutralize.neutralize`.
+
+    Args:
+        pictures: (H, W, 3) uint8 RGB, a stack (N, H, W, 3), or a sequence of pictures.
+        make: the portraits of some faces of a picture.
+        backend: finds the faces.
+        faces: which of them.
+        paste_back: put them back into their picture.
+
+    Raises:
+        NoFaceError: the one picture, or one of the stack, has no face.
+        ValueError: not such pictures.
+    """
+
+    def one(image: np.ndarray, found: Sequence[Face]) -> One:
+        portraits = make(image, found)
+        if paste_back:
+            return paste_portraits(image, portraits)
+        crops = [portrait.result for portrait in portraits]
+        return crops if faces == "all" else crops[0]
+
+    if isinstance(pictures, np.ndarray) and pictures.ndim != 4:
+        check_picture(pictures)
+        (found,) = find_faces([pictures], backend, faces)
+        return one(pictures, found)
+    for number, picture in enumerate(pictures):
+        check_picture(picture, f"picture {number}")
+    results: list[One | None] = []
+    waiting = iter(pictures)
+    while batch := list(itertools.islice(waiting, _BATCH)):
+        for image, found in zip(batch, backend.detect(batch), strict=True):
+            chosen = found if faces == "all" else found[:1]
+            results.append(one(image, chosen) if chosen else None)
+    return _stacked(results) if isinstance(pictures, np.ndarray) else results
+
+
+def _stacked(results: list[One | None]) -> np.ndarray:
+    pictures = []
+    for number, result in enumerate(results):
+        if result is None:
+            raise NoFaceError(f"picture {number}: no face found")
+        if isinstance(result, list):
+            raise ValueError("all faces of a stack make no stack: give a list of pictures")
+        pictures.append(result)
+    return np.stack(pictures) if pictures else np.empty((0, 0, 0, 3), np.uint8)
+
+
+def check_picture(image: np.ndarray, name: str = "picture") -> None:
+    """Raise `ValueError` if this is no (H, W, 3) uint8."""
+    shape, dtype = np.shape(image), getattr(image, "dtype", type(image).__name__)
+    if dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
+        raise ValueError(f"{name} must be uint8 RGB (H, W, 3), not {dtype} {shape}")
 
 
 @torch.inference_mode()

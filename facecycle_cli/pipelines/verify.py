@@ -6,17 +6,18 @@ current face recognition does and not fit for decisions about people.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
 
-from facecycle_cli.faces import FaceBackend, load_backend
-from facecycle_cli.model import FaceCycle, load
+from facecycle_cli.faces import FaceBackend
+from facecycle_cli.model import FaceCycle
 
 from .crops import CropSettings, face_crop
+from .defaults import default_backend, default_model
 from .portraits import shrink
 
 __all__ = [
@@ -138,18 +139,36 @@ def _stored_threshold(stored: Mapping[str, Any], far: float | None) -> Threshold
     raise ThresholdError(f"no threshold for a false-accept rate of {far:g} (there are: {known})")
 
 
+@overload
 def verify(
     image_a: np.ndarray,
     image_b: np.ndarray,
     *,
+    model: FaceCycle | None = ...,
+    backend: FaceBackend | None = ...,
+    threshold: float | None = ...,
+) -> Verdict: ...
+@overload
+def verify(
+    image_a: Sequence[np.ndarray],
+    image_b: Sequence[np.ndarray],
+    *,
+    model: FaceCycle | None = ...,
+    backend: FaceBackend | None = ...,
+    threshold: float | None = ...,
+) -> list[Verdict]: ...
+def verify(
+    image_a: np.ndarray | Sequence[np.ndarray],
+    image_b: np.ndarray | Sequence[np.ndarray],
+    *,
     model: FaceCycle | None = None,
     backend: FaceBackend | None = None,
     threshold: float | None = None,
-) -> Verdict:
-    """Compare the faces of two pictures.
+) -> Verdict | list[Verdict]:
+    """Compare the faces of two pictures, or of many pairs.
 
     Args:
-        image_a, image_b: (H, W, 3) uint8 RGB.
+        image_a, image_b: (H, W, 3) uint8 RGB; or as many of them on either side.
         model: the networks; the embedded checkpoint by default.
         backend: finds the faces; the mesh by default.
         threshold: similarity from which on they count as the same person's; by default the
@@ -157,12 +176,20 @@ def verify(
 
     Raises:
         NoFaceError: there is no face in one of them.
+        ValueError: not as many on either side.
     """
-    model, backend = model or load(), backend or load_backend()
+    model, backend = model or default_model(), backend or default_backend()
+    if _many(image_a) or _many(image_b):
+        pairs = zip(image_a, image_b, strict=True)
+        return [verify(a, b, model=model, backend=backend, threshold=threshold) for a, b in pairs]
     settings = CropSettings(model.config.image_size)
-    a, b = (face_crop(image, settings, backend) for image in (image_a, image_b))
+    a, b = (face_crop(np.asarray(image), settings, backend) for image in (image_a, image_b))
     limit = stored_threshold(model) if threshold is None else Threshold(threshold)
     return compare_crops(model, a, b, limit)
+
+
+def _many(images: np.ndarray | Sequence[np.ndarray]) -> bool:
+    return not isinstance(images, np.ndarray) or images.ndim == 4
 
 
 def compare_crops(

@@ -1,0 +1,207 @@
+"""The library as a user imports it: every subcommand as a function of arrays, from any thread."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import facecycle_cli as fc
+from facecycle_cli.pipelines import defaults
+from tests.conftest import ROOT, run_process
+
+PAGE = ROOT / "docs" / "api.md"
+
+
+@pytest.fixture(scope="module")
+def photos(examples) -> list[np.ndarray]:
+    paths = sorted((examples / "faces").glob("*_smiling.jpg"))[:3]
+    return [fc.read_image(path) for path in paths]
+
+
+@pytest.fixture(scope="module")
+def blank() -> np.ndarray:
+    return np.full((90, 120, 3), 200, np.uint8)
+
+
+def close(a, b):
+    """Equal but for rounding: sums over batches of other sizes are added in another order."""
+    return np.abs(np.asarray(a, int) - np.asarray(b, int)).max() <= 1
+
+
+# -- names -----------------------------------------------------------------------------------------
+
+
+def test_every_name_is_there():
+    for name in fc.__all__:
+        assert getattr(fc, name).__name__ in (name, "Settings", "RunConfig")
+
+
+def test_type_checkers_see_the_same_names():
+    tree = ast.parse(Path(fc.__file__).read_text(encoding="utf-8"))
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    seen = {
+        alias.asname or alias.name: f"{node.module}.{alias.name}"
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert sorted(seen) == sorted(fc._HOMES) == sorted(fc.__all__)
+    for name, origin in seen.items():
+        module, attribute = origin.rsplit(".", 1)
+        assert getattr(sys.modules[module], attribute) is getattr(fc, name)
+
+
+def test_names_load_what_they_need_and_nothing_before():
+    code = (
+        "import sys, facecycle_cli as fc\n"
+        "assert not {'torch', 'cv2', 'numpy'} & set(sys.modules)\n"
+        "fc.read_image\n"
+        "assert 'torch' not in sys.modules\n"
+        "fc.neutralize\n"
+        "assert 'sklearn' not in sys.modules and 'matplotlib' not in sys.modules\n"
+    )
+    done = run_process([sys.executable, "-c", code])
+    assert done.returncode == 0, done.stderr.decode()
+
+
+# -- pictures, stacks and lists --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", [fc.neutralize, fc.frontalize])
+def test_a_list_gives_what_each_picture_gives(call, photos, blank):
+    found = call([photos[0], blank, photos[1]], size=128)
+    assert [None if r is None else r.shape for r in found] == [
+        (128,) * 2 + (3,),
+        None,
+        (128,) * 2 + (3,),
+    ]
+    assert close(found[0], call(photos[0], size=128))
+    assert close(found[2], call(photos[1], size=128))
+    assert call([]) == []
+
+
+def test_more_pictures_than_are_looked_at_once(photos, monkeypatch):
+    from facecycle_cli.pipelines import portraits
+
+    monkeypatch.setattr(portraits, "_BATCH", 2)
+    found = fc.neutralize(photos, size=64)
+    assert len(found) == 3
+    assert close(found[2], fc.neutralize(photos[2], size=64))
+
+
+def test_a_stack_gives_a_stack(photos):
+    height, width = (min(p.shape[i] for p in photos) for i in (0, 1))
+    stack = np.stack([photo[:height, :width] for photo in photos[:2]])
+    found = fc.neutralize(stack, size=64)
+    assert found.shape == (2, 64, 64, 3)
+    assert close(found[1], fc.neutralize(stack[1], size=64))
+    assert fc.frontalize(stack, paste_back=True).shape == stack.shape
+    with pytest.raises(ValueError, match="give a list"):
+        fc.neutralize(stack, faces="all")
+    assert [len(faces) for faces in fc.neutralize(list(stack), size=64, faces="all")] == [1, 1]
+
+
+def test_a_stack_has_no_place_for_a_picture_without_a_face(photos):
+    with pytest.raises(fc.NoFaceError, match="picture 1: no face found"):
+        fc.neutralize(np.stack([photos[0], np.full_like(photos[0], 200)]))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "what"),
+    [
+        (np.zeros((8, 8), np.uint8), r"uint8 \(8, 8\)"),
+        (np.zeros((8, 8, 4), np.uint8), r"uint8 \(8, 8, 4\)"),
+        (np.zeros((8, 8, 3)), r"float64 \(8, 8, 3\)"),
+        (np.zeros((0, 8, 3), np.uint8), r"uint8 \(0, 8, 3\)"),
+    ],
+)
+def test_what_is_no_picture_is_said(wrong, what):
+    with pytest.raises(ValueError, match=f"picture must be uint8 RGB .*{what}"):
+        fc.neutralize(wrong)
+    with pytest.raises(ValueError, match="picture 1 must be"):
+        fc.frontalize([np.zeros((8, 8, 3), np.uint8), wrong])
+
+
+def test_verify_takes_pairs_and_many_of_them(photos, examples):
+    other = fc.read_image(examples / "faces" / "person1_neutral.jpg")
+    alone = fc.verify(photos[0], other)
+    both = fc.verify([photos[0], photos[1]], [other, other])
+    assert both[0].similarity == pytest.approx(alone.similarity, abs=1e-5)
+    assert both[0].similarity > both[1].similarity
+    with pytest.raises(ValueError, match="argument 2"):
+        fc.verify(photos[:2], [other])
+
+
+# -- threads ---------------------------------------------------------------------------------------
+
+
+def test_threads_share_the_networks_and_do_not_disturb_each_other(photos):
+    """Cold: the threads also race for who opens the networks."""
+    defaults._model.cache_clear()
+    defaults._backend.cache_clear()
+    calls = [(fc.neutralize, p) for p in photos] + [(fc.frontalize, p) for p in photos]
+    with ThreadPoolExecutor(len(calls)) as pool:
+        together = list(pool.map(lambda call: call[0](call[1], size=128), calls * 2))
+    assert defaults._model.cache_info().misses == 1
+    assert defaults._backend.cache_info().misses == 1
+    alone = [function(photo, size=128) for function, photo in calls]
+    for found, expected in zip(together, alone * 2, strict=True):
+        assert np.array_equal(found, expected)
+
+
+def test_threads_with_seeds_of_their_own(photos):
+    """A model of one's own is for what is changed about it."""
+    crop = fc.face_crop(photos[0], fc.CropSettings(64), fc.load_backend())[None]
+    models = [fc.load() for _ in range(3)]
+    for seed, model in enumerate(models):
+        model.seed = seed
+    expected = [fc.neutralize_crops(model, crop) for model in models]
+    with ThreadPoolExecutor(3) as pool:
+        for _ in range(3):
+            found = list(pool.map(lambda model: fc.neutralize_crops(model, crop), models))
+            for ours, theirs in zip(found, expected, strict=True):
+                assert np.array_equal(ours, theirs)
+
+
+# -- the page --------------------------------------------------------------------------------------
+
+
+def snippets() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_page_names_every_function():
+    text = PAGE.read_text(encoding="utf-8")
+    assert [name for name in fc.__all__ if f"fc.{name}" not in text] == []
+
+
+def test_the_pages_snippets_run_one_after_the_other(examples, tmp_path):
+    pytest.importorskip("skimage", reason="needs the extra evaluate")
+    for name, source in {
+        "photo.jpg": "faces/person1_smiling.jpg",
+        "other.jpg": "faces/person1_neutral.jpg",
+        "stranger.jpg": "faces/person2_neutral.jpg",
+        "clip.gif": "head_turn.gif",
+    }.items():
+        (tmp_path / name).write_bytes((examples / source).read_bytes())
+    code = "\n".join(snippets())
+    done = subprocess.run(
+        [sys.executable, "-W", "error::SyntaxWarning", "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for line in re.findall(r"^print\(.*\)  # (.*)$", code, re.MULTILINE):
+        assert line in done.stdout.splitlines()
+    for written in re.findall(r'"([\w/]+\.(?:png|safetensors))"', code):
+        assert (tmp_path / written).exists(), written

@@ -23,6 +23,13 @@ from facecycle_cli.commands.portraits import Aligner, PasteBack
 from facecycle_cli.commands.translating import TranslationJob
 
 
+class MouthChoice(str, Enum):
+    """What says how wide the target's mouth opens."""
+
+    landmarks = "landmarks"
+    flow = "flow"
+
+
 class MotionChoice(str, Enum):
     """What the target takes of the source's motion."""
 
@@ -73,6 +80,13 @@ def translate(
             show_default=False,
         ),
     ] = None,
+    mouth: Annotated[
+        MouthChoice,
+        typer.Option(
+            help="How wide TGT opens its mouth: as the landmarks of SRC say, or as the networks' "
+            "flow has it, which parts no lips.",
+        ),
+    ] = MouthChoice.landmarks,
     size: Size = 256,
     paste_back: PasteBack = False,
     side_by_side: Annotated[
@@ -81,7 +95,7 @@ def translate(
     smooth: Annotated[
         float,
         typer.Option(min=0.0, max=1.0, help="Against trembling: from 0, not at all, to 1."),
-    ] = 0.3,
+    ] = 0.7,
     face: Annotated[
         str,
         typer.Option(
@@ -123,6 +137,7 @@ def translate(
         target=target,
         output=output,
         motion=None if motion is None else motion.value,
+        mouth=mouth.value,
         size=size,
         paste_back=paste_back,
         side_by_side=side_by_side,

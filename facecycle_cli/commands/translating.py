@@ -42,6 +42,7 @@ class TranslationJob:
     target: str
     output: str | None
     motion: Literal["absolute", "relative"] | None
+    mouth: Literal["landmarks", "flow"]
     size: int
     paste_back: bool
     side_by_side: bool
@@ -135,6 +136,7 @@ class TranslationJob:
 
         return Settings(
             motion="absolute" if still else self.motion or Settings.motion,
+            mouth=self.mouth,
             size=self.size,
             paste_back=self.paste_back,
             side_by_side=self.side_by_side,

@@ -20,6 +20,9 @@ class Topology:
         nose_tip: one landmark.
         mouth: its left and right corner.
         inner_lips: middle of the inner edge of the upper and of the lower lip.
+        outer_lips: middle of their outer edges.
+        upper_lip, lower_lip: the inner edge of each, from the left corner to the right one.
+        chin: lowest landmark of the face.
         oval: landmarks around the face, in order, as a polygon.
         pairs: (left, right) landmarks that mirror each other and lie on the rigid part of the face.
         upper, lower: landmarks of the symmetry plane above and below the nose, which no expression
@@ -33,6 +36,10 @@ class Topology:
     nose_tip: int
     mouth: Pair
     inner_lips: Pair
+    outer_lips: Pair
+    upper_lip: Group
+    lower_lip: Group
+    chin: int
     oval: Group
     pairs: tuple[Pair, ...]
     upper: Group
@@ -48,6 +55,10 @@ MESH_468 = Topology(
     nose_tip=1,
     mouth=(61, 291),
     inner_lips=(13, 14),
+    outer_lips=(0, 17),
+    upper_lip=(78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308),
+    lower_lip=(78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308),
+    chin=152,
     oval=(
         10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
         152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
@@ -71,6 +82,10 @@ IBUG_68 = Topology(
     nose_tip=30,
     mouth=(48, 54),
     inner_lips=(62, 66),
+    outer_lips=(51, 57),
+    upper_lip=(60, 61, 62, 63, 64),
+    lower_lip=(60, 67, 66, 65, 64),
+    chin=8,
     oval=(*range(17), *range(26, 16, -1)),
     pairs=((36, 45), (39, 42), (0, 16), (1, 15), (17, 26), (31, 35)),
     upper=(27,),

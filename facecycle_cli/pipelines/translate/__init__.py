@@ -15,7 +15,7 @@ from facecycle_cli.faces import FaceBackend, NoFaceError, load_backend
 from facecycle_cli.model import FaceCycle, load
 from facecycle_cli.pipelines.portraits import DEFAULT_SIZE, find_faces
 
-from .actor import Actor
+from .actor import Actor, MouthMotion
 from .ahead import ahead
 from .motion import Performance, batches, performances, still_performance
 from .report import MotionMeter
@@ -26,16 +26,19 @@ from .target import Motion
 __all__ = [
     "DEFAULT_SMOOTHING",
     "Motion",
+    "MouthMotion",
     "Settings",
     "Translation",
     "translate",
     "translate_picture",
 ]
 
-DEFAULT_SMOOTHING = 0.3
+DEFAULT_SMOOTHING = 0.7
 
-_SMOOTHING_SECONDS = 0.1
-"""Standard deviation of the smoothing in time at its strongest."""
+_SMOOTHING_SECONDS = 0.2
+_LIPS_SECONDS = 0.05
+"""Standard deviation of the smoothing in time at its strongest: of the head, and of the mouth,
+whose words are over sooner."""
 
 _SETTLE_SECONDS = 1.5
 """The first part of a track from which its most neutral frames are chosen."""
@@ -49,6 +52,9 @@ class Settings:
         motion: ``absolute``: the target takes the source's pose and expression as they are (the
             paper's translation). ``relative``: it keeps its own, and what the source does beyond
             its most neutral moments is added.
+        mouth: how wide the target's mouth opens: ``landmarks``: as wide as the source's landmarks
+            say, its lips parted in the photograph. ``flow``: as the networks' flow has it (the
+            paper's translation, which at 16x16 cells moves lips a little and parts none).
         size: side of the output, the target's aligned crop.
         paste_back: the output is the target's whole picture instead.
         side_by_side: the source is shown to the left of the output.
@@ -58,6 +64,7 @@ class Settings:
     """
 
     motion: Motion = "relative"
+    mouth: MouthMotion = "landmarks"
     size: int = DEFAULT_SIZE
     paste_back: bool = False
     side_by_side: bool = False
@@ -135,16 +142,15 @@ class Translation(Iterator[np.ndarray]):
         }
         return counts | (self._meter.summary() if self._meter else {})
 
-    @property
-    def _smoothing(self) -> float:
-        """Width of the smoothing in frames."""
-        return self.settings.smooth * _SMOOTHING_SECONDS * self._fps
+    def _smoothing(self, seconds: float) -> float:
+        """Width of a smoothing in frames."""
+        return self.settings.smooth * seconds * self._fps
 
     def _observe(self) -> Iterator[list[Observation]]:
         observed = observe(
             follow(self._source, self._backend, self.settings.face),
             self._model.config.image_size,
-            width=self._smoothing,
+            width=self._smoothing(_SMOOTHING_SECONDS),
             keep_images=self.settings.side_by_side,
         )
         return batches(observed)
@@ -155,7 +161,8 @@ class Translation(Iterator[np.ndarray]):
             motions = performances(
                 self._model,
                 observed,
-                width=self._smoothing,
+                width=self._smoothing(_SMOOTHING_SECONDS),
+                lips=self._smoothing(_LIPS_SECONDS),
                 settle=max(1, round(_SETTLE_SECONDS * self._fps)),
             )
             for batch in batches(motions):
@@ -247,7 +254,7 @@ def _cast(target: np.ndarray, model: FaceCycle, backend: FaceBackend, settings: 
     except NoFaceError:
         raise NoFaceError("no face found in the target") from None
     size = None if settings.paste_back else settings.size
-    return Actor(target, face, model, motion=settings.motion, size=size)
+    return Actor(target, face, model, motion=settings.motion, mouth=settings.mouth, size=size)
 
 
 def beside(source: np.ndarray, frame: np.ndarray) -> np.ndarray:

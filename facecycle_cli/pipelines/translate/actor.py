@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,7 +16,9 @@ from .placement import HeadPlace, Placement, place
 from .stage import Drawing, crop_stage, picture_stage
 from .target import Motion, Target
 
-__all__ = ["Actor"]
+__all__ = ["Actor", "MouthMotion"]
+
+MouthMotion = Literal["landmarks", "flow"]
 
 
 class Actor:
@@ -26,6 +29,7 @@ class Actor:
         face: the face in it.
         model: the networks.
         motion: ``absolute`` or ``relative``.
+        mouth: how wide it opens: as the source's landmarks say, or as the flow has it.
         size: side of the frames, aligned crops; None: the frames are the whole picture.
 
     Attributes:
@@ -39,6 +43,7 @@ class Actor:
         model: FaceCycle,
         *,
         motion: Motion,
+        mouth: MouthMotion,
         size: int | None,
     ) -> None:
         self.face = face
@@ -46,11 +51,12 @@ class Actor:
         self._motion = motion
         alignment = Alignment.from_face(face, model.config.image_size)
         cells = model.config.image_size
+        lips = face if mouth == "landmarks" else None
         if size is None:
-            self.stage = picture_stage(image, alignment, cells=cells)
+            self.stage = picture_stage(image, alignment, cells=cells, face=lips)
             self._level = HeadPlace.of(alignment).roll
         else:
-            self.stage = crop_stage(image, alignment, size, cells=cells)
+            self.stage = crop_stage(image, alignment, size, cells=cells, face=lips)
             self._level = 0.0
         with torch.inference_mode():
             self._target = Target(model, model.to_input(alignment.crop(image)))
@@ -68,9 +74,12 @@ class Actor:
             at_rest=self._motion == "relative",
         )
         change = fields.change * self._model.input_std * 255
-        arrays = (fields.displacement, change, fields.inside)
-        rows = zip(*(array.cpu().numpy() for array in arrays), strict=True)
-        return [self.stage.prepare(*row) for row in rows]
+        arrays = fields.displacement, change, fields.inside
+        rows = zip(*(array.cpu().numpy() for array in arrays), motions, strict=True)
+        return [
+            self.stage.prepare(displacement, change, inside, self._opening(motion))
+            for displacement, change, inside, motion in rows
+        ]
 
     def draw(self, drawing: Drawing | None) -> np.ndarray:
         """The frame, (H, W, 3) uint8; the picture as it is where nothing has been performed yet."""
@@ -81,7 +90,18 @@ class Actor:
         if self._motion == "absolute":
             return motion.yaw
         assert motion.reference is not None
-        return self.face.pose.yaw + motion.yaw - motion.reference.yaw
+        reference = motion.reference
+        return motion.yaw + reference.trust * (self.face.pose.yaw - reference.yaw)
+
+    def _opening(self, motion: Performance) -> float:
+        """How much wider than in its photograph the mouth has to be, in distances between the
+        eyes.
+        """
+        assert motion.mouth is not None
+        if self._motion == "absolute":
+            return motion.mouth - self.face.mouth_opening
+        assert motion.reference is not None
+        return motion.mouth - motion.reference.mouth
 
     def _backflow(self, motion: Performance) -> np.ndarray:
         """From the target's neutral face to the motion."""
@@ -89,7 +109,9 @@ class Actor:
         if self._motion == "absolute":
             return motion.backflow
         assert motion.reference is not None
-        return np.clip(self._rest + motion.backflow - motion.reference.backflow, -1, 1)
+        reference = motion.reference
+        own = reference.trust * (self._rest - reference.backflow)
+        return np.clip(motion.backflow + own, -1, 1)
 
     def _placement(self, motion: Performance) -> Placement:
         assert motion.reference is not None

@@ -26,8 +26,19 @@ BATCH = 8
 _TOLERANCE = 0.02
 """Grid units. Flows of a still face differ from frame to frame by about a quarter of it."""
 
+_MOUTH_TOLERANCE = 0.03
+"""Distances between the eyes. The opening of a still mouth trembles by about a third of it."""
+
 _NEUTRAL_SHARE = 4
 """The reference is the mean of the most neutral quarter of a track's first frames."""
+
+_FACING, _TURNED = 4.0, 14.0
+"""Degrees of yaw. A head turned by less looks ahead, and its flow shows how the networks see that
+person at rest. If it is turned further even at its most neutral, it is not at rest, and turning
+back must not turn the target aside: in between, motion is ever more taken as it is."""
+
+_CLOSED = 0.05
+"""Distances between the eyes. A mouth that is never closed further is open, not at rest."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +49,15 @@ class Reference:
         backflow: (2, s, s) float32.
         place: of the head in the picture.
         yaw: degrees.
+        mouth: opening of the mouth in distances between the eyes.
+        trust: 0..1, how much it is the person at rest.
     """
 
     backflow: np.ndarray
     place: HeadPlace
     yaw: float
+    mouth: float
+    trust: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -52,11 +67,13 @@ class Performance:
     Attributes:
         seen: the frame.
         backflow: (2, s, s) float32, from a neutral face to the source's.
+        mouth: opening of the source's mouth in distances between the eyes.
         reference: of the source's track.
     """
 
     seen: Observation
     backflow: np.ndarray | None = None
+    mouth: float | None = None
     reference: Reference | None = None
 
     @property
@@ -97,7 +114,10 @@ def encode(model: FaceCycle, observed: Iterable[list[Observation]]) -> Iterator[
         crops = [seen.crop for seen in batch if seen.crop is not None]
         backflows = iter(encode_backflow(model, crops) if crops else ())
         for seen in batch:
-            yield Performance(seen, None if seen.crop is None else next(backflows))
+            if seen.crop is None or seen.face is None:
+                yield Performance(seen)
+            else:
+                yield Performance(seen, next(backflows), seen.face.mouth_opening)
 
 
 def still_performance(model: FaceCycle, seen: Observation) -> Performance:
@@ -107,14 +127,20 @@ def still_performance(model: FaceCycle, seen: Observation) -> Performance:
 
 
 def performances(
-    model: FaceCycle, observed: Iterable[list[Observation]], *, width: float, settle: int
+    model: FaceCycle,
+    observed: Iterable[list[Observation]],
+    *,
+    width: float,
+    lips: float,
+    settle: int,
 ) -> Iterator[Performance]:
     """Batches of frames -> their motions, smoothed, each with its reference.
 
     Args:
         model: the networks.
         observed: the source's frames.
-        width: of the smoothing, in frames; 0 for none.
+        width: of the flows' smoothing, in frames; 0 for none.
+        lips: of the mouth's.
         settle: number of a track's first frames that its reference is chosen from.
     """
     motions = smoothed(
@@ -124,6 +150,14 @@ def performances(
         group=lambda motion: motion.track,
         get=_backflow,
         put=lambda motion, backflow: replace(motion, backflow=backflow),
+    )
+    motions = smoothed(
+        motions,
+        width=lips,
+        tolerance=lambda _: _MOUTH_TOLERANCE,
+        group=lambda motion: motion.track,
+        get=lambda motion: np.array(motion.mouth),
+        put=lambda motion, mouth: replace(motion, mouth=float(mouth)),
     )
     return with_reference(motions, settle)
 
@@ -157,12 +191,18 @@ def _refer(motions: Sequence[Performance], reference: Reference | None) -> Itera
 def _reference(motions: Sequence[Performance]) -> Reference:
     """Of motions of one track, at least one of which has a face."""
     known = [m for m in motions if m.backflow is not None]
+    count = max(1, len(known) // _NEUTRAL_SHARE)
+    # Who speaks closes the mouth at other moments than those at which the head is straight.
+    mouths = sorted(m.mouth for m in known if m.mouth is not None)[:count]
     known.sort(key=lambda m: float(np.square(_backflow(m)).sum()))
-    known = known[: max(1, len(known) // _NEUTRAL_SHARE)]
+    known = known[:count]
+    yaw = float(np.mean([m.yaw for m in known]))
     return Reference(
         np.mean([_backflow(m) for m in known], axis=0),
         mean_place([m.place for m in known]),
-        float(np.mean([m.yaw for m in known])),
+        yaw,
+        min(_CLOSED, float(np.mean(mouths))) if mouths else 0.0,
+        min(1.0, max(0.0, (_TURNED - abs(yaw)) / (_TURNED - _FACING))),
     )
 
 

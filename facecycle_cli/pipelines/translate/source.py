@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from facecycle_cli.faces import Alignment, Face, FaceBackend
+from facecycle_cli.faces.alignment import fit_similarity
 from facecycle_cli.faces.tracking import FaceTracker
 
 from .smoothing import smoothed
@@ -31,7 +32,7 @@ class Sighting:
         image: (H, W, 3) uint8.
         face: None where the face is not seen.
         track: the same number as long as it is the same face in the same shot.
-        points: (5, 2), as :attr:`Face.five_points`, without their trembling.
+        points: (5, 2), of the skull (see :func:`skull`), without their trembling.
         others: how many more faces the frame shows.
     """
 
@@ -99,7 +100,7 @@ def follow(
             yield Sighting(image, others=len(found.faces))
         else:
             missing = 0
-            yield Sighting(image, face, track, face.five_points, len(found.faces) - 1)
+            yield Sighting(image, face, track, skull(face), len(found.faces) - 1)
 
 
 def _choose(faces: dict[int, Face], choice: str) -> int | None:
@@ -112,10 +113,24 @@ def _choose(faces: dict[int, Face], choice: str) -> int | None:
     return tracks[rank] if rank < len(tracks) else None
 
 
+def skull(face: Face) -> np.ndarray:
+    """(5, 2) float32: the eyes, the nose's tip, root and base, which no expression moves much.
+
+    An alignment by the five points of a face has the mouth in it: with every word the head would
+    seem to nod.
+    """
+    topology = face.topology
+    nose = face.landmarks[[topology.upper[-1], topology.lower[0]], :2]
+    return np.concatenate([face.five_points[:3], nose])
+
+
 def observe(
     sightings: Iterable[Sighting], side: int, *, width: float, keep_images: bool = False
 ) -> Iterator[Observation]:
-    """Cut the followed face out of each frame.
+    """Cut the followed face out of each frame, upright and of one size.
+
+    The first crop of a track is as :meth:`Alignment.from_face` has it, the others keep the skull
+    where it is in that one.
 
     Args:
         sightings: of :func:`follow`.
@@ -123,6 +138,8 @@ def observe(
         width: of the smoothing of the face's place, in frames; 0 for none.
         keep_images: the frames are needed later on.
     """
+    track: int | None = None
+    template = np.empty((5, 2))
     for seen in smoothed(
         sightings,
         width=width,
@@ -135,7 +152,10 @@ def observe(
         if seen.face is None:
             yield Observation(image, None, None, seen.others)
             continue
-        alignment = Alignment.from_points(seen.points, side)
+        if seen.track != track:
+            track = seen.track
+            template = Alignment.from_face(seen.face, side).apply(skull(seen.face))
+        alignment = Alignment(fit_similarity(seen.points, template), side)
         crop = alignment.crop(seen.image)
         yield Observation(image, seen.face, seen.track, seen.others, alignment, crop)
 

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from facecycle_cli.faces import Alignment
+from facecycle_cli.faces import Alignment, Face
+
+from .folds import unfolded
+from .mouth import Mouth
 
 __all__ = ["Drawing", "Stage", "crop_stage", "picture_stage"]
 
@@ -30,10 +33,14 @@ class Drawing:
     Attributes:
         displacement: (h, w, 2) float32, in pixels.
         change: (h, w, 3) float32, in grey levels.
+        opening: how much further the lips part than in the photograph, in half widths of the mouth.
+        missing: how much of that is not in ``displacement``.
     """
 
     displacement: np.ndarray
     change: np.ndarray
+    opening: float = 0.0
+    missing: float = 0.0
 
 
 class Stage:
@@ -44,6 +51,7 @@ class Stage:
         frame: (left, top, width, height), the part that is shown.
         to_crop: (2, 3), pixels of ``picture`` -> grid units of the target's crop.
         cells: points of the coarse grid along a side of the crop.
+        mouth: in ``picture``; without it the mouth moves as the displacement has it.
 
     Attributes:
         points: (h, w, 2) float32: the coarse grid in grid units of the target's crop.
@@ -56,21 +64,27 @@ class Stage:
         to_crop: np.ndarray,
         *,
         cells: int,
+        mouth: Mouth | None = None,
     ) -> None:
         self._picture = picture
+        self._mouth = mouth
         left, top, width, height = frame
         self._still = np.ascontiguousarray(picture[top : top + height, left : left + width])
         linear = to_crop[:, :2]
         self._to_pixels = np.linalg.inv(linear)
         x0, y0, x1, y1 = _moving_part(frame, to_crop)
         self._part = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
-        step = 2 / cells / np.sqrt(abs(np.linalg.det(linear)))
-        columns, rows = (max(2, round(n / step)) for n in (x1 - x0, y1 - y0))
+        self._cell = 2 / cells / np.sqrt(abs(np.linalg.det(linear)))
+        columns, rows = (max(2, round(n / self._cell)) for n in (x1 - x0, y1 - y0))
         # Cells as cv2.resize has them: pixel centres are at integers in both grids.
         xs = x0 + (np.arange(columns) + 0.5) * (x1 - x0) / columns - 0.5
         ys = y0 + (np.arange(rows) + 0.5) * (y1 - y0) / rows - 0.5
         pixels = np.stack(np.meshgrid(xs, ys), axis=-1)
         self.points = (pixels @ linear.T + to_crop[:, 2]).astype(np.float32)
+        self._pixels = pixels
+        factors = np.array([columns / (x1 - x0), rows / (y1 - y0)])
+        shift = (0.5 - np.array([x0, y0])) * factors - 0.5
+        self._to_cells = np.column_stack([np.diag(factors), shift])
         self._xs = np.arange(x0, x1, dtype=np.float32)
         self._ys = np.arange(y0, y1, dtype=np.float32)[:, None]
 
@@ -84,20 +98,33 @@ class Stage:
         """The frame in which nothing has moved yet, (H, W, 3) uint8."""
         return self._still
 
-    def prepare(self, displacement: np.ndarray, change: np.ndarray, inside: np.ndarray) -> Drawing:
-        """Let the motion end around the head.
+    def prepare(
+        self,
+        displacement: np.ndarray,
+        change: np.ndarray,
+        inside: np.ndarray,
+        opening: float = 0.0,
+    ) -> Drawing:
+        """Let the motion end around the head, and the picture not be torn.
 
         Args:
             displacement: (2, h, w) at ``points``, in grid units of the crop.
             change: (3, h, w), in grey levels.
             inside: (2, h, w), the points in the moved crop.
+            opening: how much further the lips are to part than in the photograph, in distances
+                between the eyes; of no consequence without a mouth.
         """
         x, y = ((inside[i] - _CENTRE[i]) / _RADII[i] for i in range(2))
         radius = np.hypot(x, y)
         moving = _falling(radius, _HEAD, _REACH)[..., None]
         changing = _falling(radius, _FACE, _HAIR)[..., None]
         pixels = displacement.transpose(1, 2, 0) @ self._to_pixels.T.astype(np.float32)
-        return Drawing(pixels * moving, change.transpose(1, 2, 0) * changing)
+        pixels = unfolded(pixels * moving, self._cell)
+        change = change.transpose(1, 2, 0) * changing
+        if self._mouth is None:
+            return Drawing(pixels, change)
+        wanted = opening * self._mouth.unit
+        return Drawing(pixels, change, wanted, self._mouth.missing(wanted, pixels, self._to_cells))
 
     def draw(self, drawing: Drawing) -> np.ndarray:
         """The frame, (H, W, 3) uint8."""
@@ -105,15 +132,50 @@ class Stage:
         flow = cv2.resize(drawing.displacement, size, interpolation=cv2.INTER_CUBIC)
         change = cv2.resize(drawing.change, size, interpolation=cv2.INTER_CUBIC)
         xs, ys = self._xs + flow[..., 0], self._ys + flow[..., 1]
+        around = self._around_mouth(drawing)
+        if around is not None and self._mouth is not None:
+            xs[around], ys[around], dark = self._mouth.open(
+                xs[around], ys[around], drawing.opening, drawing.missing
+            )
         warped = cv2.remap(self._picture, xs, ys, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        drawn = cv2.add(warped, change, dtype=cv2.CV_8U)
+        if around is not None and self._mouth is not None:
+            lit = drawn[around].astype(np.float32)
+            drawn[around] = lit + dark[..., None] * (self._mouth.inside - lit)
         frame = self._still.copy()
-        frame[self._part] = cv2.add(warped, change, dtype=cv2.CV_8U)
+        frame[self._part] = drawn
         return frame
 
+    def _around_mouth(self, drawing: Drawing) -> tuple[slice, slice] | None:
+        """Rows and columns of the moving part that the mouth's opening changes."""
+        if self._mouth is None or not drawing.opening:
+            return None
+        x0, y0, x1, y1 = self._mouth.reach()
+        x, y = np.moveaxis(self._pixels + drawing.displacement, -1, 0)
+        near = (x >= x0) & (x <= x1) & (y >= y0) & (y <= y1)
+        if not near.any():
+            return None
+        rows, columns = (
+            self._pixel_range(near.any(axis=axis), length)
+            for axis, length in ((1, len(self._ys)), (0, len(self._xs)))
+        )
+        return rows, columns
 
-def crop_stage(image: np.ndarray, alignment: Alignment, size: int, *, cells: int) -> Stage:
+    @staticmethod
+    def _pixel_range(near: np.ndarray, length: int) -> slice:
+        """Cells -> the pixels that they and their neighbours lie on."""
+        cells = np.flatnonzero(near)
+        step = length / len(near)
+        return slice(
+            max(0, int((cells[0] - 1) * step)), min(length, int(np.ceil((cells[-1] + 2) * step)))
+        )
+
+
+def crop_stage(
+    image: np.ndarray, alignment: Alignment, size: int, *, cells: int, face: Face | None = None
+) -> Stage:
     """The stage that shows the aligned crop, ``size`` pixels wide; what enters it from beyond its
-    borders comes from the photograph.
+    borders comes from the photograph. The mouth of ``face`` can be opened.
     """
     margin = size // 4
     placed = alignment.scaled(size)
@@ -122,15 +184,25 @@ def crop_stage(image: np.ndarray, alignment: Alignment, size: int, *, cells: int
     picture = Alignment(wide, size + 2 * margin).crop(image)
     to_crop = np.array([[1.0, 0, -margin], [0, 1.0, -margin]])
     return Stage(
-        picture, (margin, margin, size, size), _grid_units(to_crop, placed, alignment), cells=cells
+        picture,
+        (margin, margin, size, size),
+        _grid_units(to_crop, placed, alignment),
+        cells=cells,
+        mouth=None if face is None else Mouth(face, wide, picture),
     )
 
 
-def picture_stage(image: np.ndarray, alignment: Alignment, *, cells: int) -> Stage:
-    """The stage that shows the whole photograph."""
+def picture_stage(
+    image: np.ndarray, alignment: Alignment, *, cells: int, face: Face | None = None
+) -> Stage:
+    """The stage that shows the whole photograph; the mouth of ``face`` can be opened."""
     height, width = image.shape[:2]
     return Stage(
-        image, (0, 0, width, height), _units(alignment.matrix, alignment.size), cells=cells
+        image,
+        (0, 0, width, height),
+        _units(alignment.matrix, alignment.size),
+        cells=cells,
+        mouth=None if face is None else Mouth(face, np.eye(2, 3), image),
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from facecycle_cli.faces.alignment import TEMPLATE, Alignment, fit_similarity
 
-__all__ = ["steady_alignments"]
+__all__ = ["mean_place", "steady_alignments"]
 
 # Of eyes, nose tip and mouth corners. The eyes say where the skull is; what nose and mouth add is
 # the scale of a head that turns aside, whose eyes come closer together in the picture.
@@ -19,8 +19,22 @@ _FOR_SCALE = np.array([15.0, 15, 1, 1, 1])
 _FOR_ANGLE = np.array([30.0, 30, 1, 1, 1])
 
 
+def mean_place(points: np.ndarray, size: int) -> np.ndarray:
+    """(5, 2): where the points (N, 5, 2) of a face are on average in crops of side ``size`` that
+    are aligned frame by frame. Raises FaceError if the points of a frame coincide.
+    """
+    template = TEMPLATE * size - 0.5
+    placed = [Alignment(fit_similarity(five, template), size).apply(five) for five in points]
+    return np.mean(placed, axis=0)
+
+
 def steady_alignments(
-    points: np.ndarray, frames: np.ndarray, size: int, *, smoothing: float = 1.0
+    points: np.ndarray,
+    frames: np.ndarray,
+    size: int,
+    *,
+    target: np.ndarray | None = None,
+    smoothing: float = 1.0,
 ) -> list[Alignment]:
     """Alignments of the frames of a track.
 
@@ -34,17 +48,16 @@ def steady_alignments(
         points: (N, 5, 2) of each frame, as `Face.five_points`.
         frames: (N,) numbers of the frames, ascending; there may be gaps.
         size: of the crops.
+        target: (5, 2), where the points belong; default: their own `mean_place`. Parts of a track,
+            or tracks of one person, that share it do not jump from one to the next.
         smoothing: standard deviation of the kernel, in frames; 0: none.
 
     Raises:
         FaceError: the points of a frame coincide.
     """
     points = np.asarray(points, np.float64)
-    template = TEMPLATE * size - 0.5
-    placed = [
-        Alignment(fit_similarity(five, template), size).apply(five) for five in points
-    ]  # frame by frame
-    target = np.mean(placed, axis=0)
+    if target is None:
+        target = mean_place(points, size)
     scales = [_scale(fit_similarity(five, target, _FOR_SCALE)) for five in points]
     scales = np.exp(_smooth(np.log(scales), np.asarray(frames, np.float64), smoothing))
     middle = target[:2].mean(0)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facecycle_cli.faces import TEMPLATE, Alignment, FaceError
-from facecycle_cli.faces.steady import steady_alignments
+from facecycle_cli.faces.steady import mean_place, steady_alignments
 from facecycle_cli.faces.tracking import FaceTracker
 from facecycle_cli.media import read_frames
 
@@ -56,6 +56,19 @@ def test_the_mean_crop_is_that_of_framewise_alignment(points):
     steady = placed(points, steady_alignments(points, np.arange(len(points)), SIZE))
     plain = placed(points, framewise(points))
     assert np.abs(steady.mean(0) - plain.mean(0)).max() < 0.02 * SIZE
+
+
+def test_parts_that_share_a_target_fit_together(points):
+    parts, numbers = np.array_split(points, 3), np.array_split(np.arange(len(points)), 3)
+    target = mean_place(points, SIZE)
+    steady = np.concatenate(
+        [
+            placed(part, steady_alignments(part, frames, SIZE, target=target))
+            for part, frames in zip(parts, numbers, strict=True)
+        ]
+    )
+    assert np.allclose(steady[:, :2].mean(1), target[:2].mean(0), atol=1e-6)
+    assert eye_spread(steady) <= 0.5 * eye_spread(placed(points, framewise(points)))
 
 
 @given(

@@ -5,46 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
 
-import cv2
 import numpy as np
 
 from facecycle_cli.faces import Alignment, Face, FaceBackend
-from facecycle_cli.faces.steady import steady_alignments
 from facecycle_cli.faces.tracking import FaceTracker, TrackedFrame
-from facecycle_cli.media import MediaError, VideoInfo, encode_image, probe, read_frames, read_image
+from facecycle_cli.media import MediaError, VideoInfo, probe, read_frames, read_image
 from facecycle_cli.media.files import IMAGE_SUFFIXES
-from facecycle_cli.pipelines.preprocess.index import to_line
+from facecycle_cli.pipelines.preprocess.crops import Crops, Sample, Sink, is_inside, take_sample
 from facecycle_cli.pipelines.preprocess.settings import Settings
 from facecycle_cli.pipelines.preprocess.sources import Source
 
-__all__ = ["Extract", "Sink", "extract"]
+__all__ = ["Extract", "extract"]
 
 Beat = Callable[[int], None]
 
 _OVERVIEW = 640  # longest side in pixels at which a video is looked at first
 _FINDABLE = 20.0  # height in pixels of a face that the detector finds reliably
-_SEGMENT = 256  # frames aligned together, and so held as pictures of faces
 _PATIENCE = 5  # frames for which a face may be hidden without ending its track
 _SMOOTHING = 0.2  # seconds
 _EARLY = 8  # faces after which is decided whether the video must be decoded larger
 _ENLARGED = 1.1  # crops may be larger than their faces in the decoded frames by as much
-_MARGIN = 0.3  # of the crop's side, kept around it until the alignment is final
-
-
-class Sink(Protocol):
-    """Takes the encoded crops of one source."""
-
-    def add(self, name: str, data: bytes, line: str) -> None:
-        """``name``: path below the source's target, "" if the target is the picture; ``line``: its
-        line of the index.
-        """
-        ...
-
-    def clear(self) -> None:
-        """Forget what was added: the source is begun anew."""
-        ...
 
 
 @dataclass
@@ -70,7 +51,7 @@ def extract(
         MediaError: the source is damaged or not what its suffix says.
         OSError: it cannot be opened or read.
     """
-    crops = _Crops(source, settings, sink)
+    crops = Crops(source, settings, sink)
     if source.kind == "photo":
         result = _photo(source, settings, backend, crops)
         beat(1)
@@ -86,102 +67,10 @@ def extract(
     return result
 
 
-@dataclass(slots=True)
-class _Sample:
-    """A face of one frame until its track is aligned."""
-
-    frame: int
-    face: Face
-    region: np.ndarray  # the part of the frame around it
-    corner: np.ndarray  # (x, y) of the region in the frame
-
-
-class _Crops:
-    """Aligns tracks, cuts out the crops, encodes and describes them."""
-
-    def __init__(self, source: Source, settings: Settings, sink: Sink) -> None:
-        self._source = source
-        self._size = settings.size
-        self._sink = sink
-        self.restart(np.ones(2), None, 0.0)
-
-    def restart(self, enlarge: np.ndarray, fps: float | None, smoothing: float) -> None:
-        """Begin (again). ``enlarge``: (x, y) from decoded pixels to the source's own."""
-        self._enlarge = enlarge
-        self._fps = fps
-        self._smoothing = smoothing
-        self.lines: list[tuple[str, str]] = []
-        self.tracks: set[int] = set()
-        self._sink.clear()
-
-    def add_track(self, track: int, samples: list[_Sample], names: list[str] | None = None) -> None:
-        """Crops of one track, or of the next part of it."""
-        points = np.stack([sample.face.five_points for sample in samples])
-        frames = np.array([sample.frame for sample in samples])
-        alignments = steady_alignments(points, frames, self._size, smoothing=self._smoothing)
-        self.tracks.add(track)
-        folder = f"{track + 1:04d}/" if self._source.numbered else ""
-        for sample, alignment in zip(samples, alignments, strict=True):
-            shifted = alignment.matrix.copy()
-            shifted[:, 2] += shifted[:, :2] @ sample.corner
-            crop = Alignment(shifted, self._size).crop(sample.region)
-            name = names[sample.frame] if names else f"{sample.frame:06d}"
-            self._write(f"{folder}{name}.jpg", crop, alignment, sample.face, sample.frame)
-
-    def add_photo(self, image: np.ndarray, faces: list[Face]) -> None:
-        """Crops of the faces of a photograph, each a track of its own."""
-        for track, face in enumerate(faces):
-            alignment = Alignment.from_face(face, self._size)
-            stem = self._source.target.rpartition("/")[2]
-            name = f"{track + 1:04d}/{stem}.jpg" if self._source.numbered else ""
-            self._write(name, alignment.crop(image), alignment, face, 0)
-            self.tracks.add(track)
-
-    def _write(
-        self, name: str, crop: np.ndarray, alignment: Alignment, face: Face, frame: int
-    ) -> None:
-        target = self._source.target
-        path = f"{target}/{name}" if name else f"{target}.jpg"
-        identity, *video, clip, _ = path.split("/")
-        # Pixel centres are at integers: own + 0.5 = (decoded + 0.5) * enlarge.
-        matrix = alignment.matrix.copy()
-        matrix[:, :2] /= self._enlarge
-        matrix[:, 2] += matrix[:, :2] @ (0.5 - 0.5 * self._enlarge)
-        points = (face.five_points + 0.5) * self._enlarge - 0.5
-        pose = face.pose
-        record: dict[str, Any] = {
-            "path": path,
-            "source": self._source.id,
-            "identity": identity,
-            "video": "/".join(video),
-            "clip": clip,
-            "frame": frame,
-            "time": None if self._fps is None else round(frame / self._fps, 4),
-            "alignment": np.round(matrix, 6).tolist(),
-            "points": np.round(points.astype(np.float64), 2).tolist(),
-            "yaw": round(pose.yaw, 2),
-            "pitch": round(pose.pitch, 2),
-            "roll": round(pose.roll, 2),
-            "sharpness": round(_sharpness(crop), 2),
-            "score": round(float(face.score), 4),
-        }
-        line = to_line(record)
-        data = encode_image(crop, format="jpg", provenance=None)
-        self._sink.add(name, data, line)
-        self.lines.append((path, line))
-
-
-def _sharpness(crop: np.ndarray) -> float:
-    """Variance of the Laplacian (Pech-Pacheco et al., "Diatom autofocusing in brightfield
-    microscopy", 2000).
-    """
-    luma = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
-    return float(cv2.Laplacian(luma, cv2.CV_32F).var())
-
-
-def _photo(source: Source, settings: Settings, backend: FaceBackend, crops: _Crops) -> Extract:
+def _photo(source: Source, settings: Settings, backend: FaceBackend, crops: Crops) -> Extract:
     image = read_image(source.path)
     faces = backend.detect([image], min_face=settings.min_face)[0]
+    faces = [face for face in faces if is_inside(face, image)]
     crops.add_photo(image, faces if settings.faces == "all" else faces[:1])
     return Extract("done", frames=1)
 
@@ -198,7 +87,7 @@ class _Detecting:
 
 
 def _frames(
-    source: Source, settings: Settings, backend: FaceBackend, crops: _Crops, beat: Beat
+    source: Source, settings: Settings, backend: FaceBackend, crops: Crops, beat: Beat
 ) -> Extract:
     """A folder of pictures of one video. Those that cannot be read are left out."""
     files = _frame_files(Path(source.path))[: settings.max_frames]
@@ -246,7 +135,7 @@ class _TooSmall(Exception):
 
 
 def _video(
-    source: Source, settings: Settings, backend: FaceBackend, crops: _Crops, beat: Beat
+    source: Source, settings: Settings, backend: FaceBackend, crops: Crops, beat: Beat
 ) -> Extract:
     info = probe(source.path)
     overview = min(1.0, _OVERVIEW / max(info.width, info.height))
@@ -269,7 +158,7 @@ def _video_at(
     source: Source,
     settings: Settings,
     backend: FaceBackend,
-    crops: _Crops,
+    crops: Crops,
     beat: Beat,
 ) -> Extract:
     """The whole video, decoded at ``scale`` times its size. Raises `_TooSmall`."""
@@ -312,14 +201,14 @@ def _beating(images: Iterable[np.ndarray], beat: Beat) -> Iterator[np.ndarray]:
 
 def _track(
     tracked: Iterable[tuple[np.ndarray, TrackedFrame]],
-    crops: _Crops,
+    crops: Crops,
     check: Callable[[list[Face]], None],
     names: list[str] | None = None,
 ) -> int:
     """Collect the faces of every track and crop them when a part is complete. Returns the number of
     frames.
     """
-    open_tracks: dict[int, list[_Sample]] = {}
+    open_tracks: dict[int, list[Sample]] = {}
     shot = count = 0
     for image, found in tracked:
         over = [
@@ -331,36 +220,27 @@ def _track(
             _close(track, open_tracks.pop(track), crops, check, names)
         shot = found.shot
         for track, face in found.faces.items():
+            if not is_inside(face, image):
+                continue
             samples = open_tracks.setdefault(track, [])
-            samples.append(_sample(image, face, count))
+            samples.append(take_sample(image, face, count))
             if len(samples) == _EARLY and track not in crops.tracks:
                 check([sample.face for sample in samples])
-            if len(samples) == _SEGMENT:
+            if len(samples) == crops.segment:
                 _close(track, open_tracks.pop(track), crops, check, names)
         count += 1
     for track, samples in open_tracks.items():
         _close(track, samples, crops, check, names)
+    crops.write_waiting(names)
     return count
 
 
 def _close(
     track: int,
-    samples: list[_Sample],
-    crops: _Crops,
+    samples: list[Sample],
+    crops: Crops,
     check: Callable[[list[Face]], None],
     names: list[str] | None,
 ) -> None:
     check([sample.face for sample in samples])
     crops.add_track(track, samples, names)
-
-
-def _sample(image: np.ndarray, face: Face, frame: int) -> _Sample:
-    """Keep the part of the picture that any alignment of this face may need, not all of it."""
-    side = 1.0 + 2 * _MARGIN
-    square = Alignment.from_face(face, 64)
-    corners = np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]]) * (32 * side) + 31.5
-    corners = square.apply_inverse(corners)
-    height, width = image.shape[:2]
-    x0, y0 = np.clip(np.floor(corners.min(0)), 0, (width - 1, height - 1)).astype(int)
-    x1, y1 = np.clip(np.ceil(corners.max(0)) + 1, (x0 + 1, y0 + 1), (width, height)).astype(int)
-    return _Sample(frame, face, image[y0:y1, x0:x1].copy(), np.array([x0, y0], np.float64))

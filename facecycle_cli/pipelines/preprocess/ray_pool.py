@@ -10,7 +10,7 @@ from typing import Any
 from facecycle_cli.pipelines.preprocess.errors import PreprocessError
 from facecycle_cli.pipelines.preprocess.pool import batches
 from facecycle_cli.pipelines.preprocess.sources import Source
-from facecycle_cli.pipelines.preprocess.work import Result, Task, failed, work_on
+from facecycle_cli.pipelines.preprocess.work import Result, Task, failed, prepare, work_on
 
 __all__ = ["RayPool"]
 
@@ -95,4 +95,8 @@ class RayPool:
 
 
 def _work_on_all(portion: list[Source], task: Task) -> list[Result]:
+    try:
+        prepare(task.settings)
+    except Exception as error:  # the machine's fault, not that of every source
+        raise PreprocessError(str(error)) from error
     return [work_on(source, task, lambda _: None) for source in portion]

@@ -8,6 +8,7 @@ show one person.
 source                                            its crops
 ================================================  ==========================================
 VoxCeleb ``.../id00012/21Uxsk56VDQ/00001.mp4``    ``id00012/21Uxsk56VDQ/00001/000012.jpg``
+its whole videos ``.../id10270/5r0dWxy17C8.mp4``  ``id10270/5r0dWxy17C8/0001/000012.jpg``
 frames ``.../NAME/1.6/VIDEO/0000125.jpg``, ...    ``NAME/VIDEO/1.6/0000125.jpg``, ...
 other videos ``alice/trip/day1.mp4``              ``alice/trip/day1/0001/000012.jpg``
 a video at the top, ``talk.mp4``                  ``talk/talk/0001/000012.jpg``
@@ -183,13 +184,10 @@ class _Finder:
         below = [part for part in shown.split("/")[1:] if part]
         label = _stem(file) if stems[_stem(file)] < 2 else file.replace(".", "_")
         if self._is_video(file):
-            parts = PurePath(folder).parts
-            is_clip = len(parts) >= 2 and (
-                self._layout == "voxceleb" or bool(_IDENTITY.fullmatch(parts[-2]))
-            )
-            if self._layout in ("auto", "voxceleb") and is_clip:
-                target = "/".join((parts[-2], parts[-1], label))
-                return Source(shown + file, path, "video", target, self._everyone)
+            if self._layout != "videos":
+                source = self._voxceleb(folder, shown + file, path, label)
+                if source is not None:
+                    return source
             if self._layout == "voxceleb":
                 return None
             target = "/".join(_without_splits(below) or [label]) + f"/{label}"
@@ -200,6 +198,16 @@ class _Finder:
         group = "/".join([identity, *(rest or ["images"])])
         target = f"{group}/{label}" if self._everyone else f"{group}/0001/{label}"
         return Source(shown + file, path, "photo", target, self._everyone)
+
+    def _voxceleb(self, folder: str, name: str, path: str, label: str) -> Source | None:
+        """A clip in a video's folder, or a whole video in the folder of somebody."""
+        person, video = ("", "", *PurePath(folder).parts[1:])[-2:]
+        if _IDENTITY.fullmatch(video) and not _IDENTITY.fullmatch(person):
+            return Source(name, path, "video", f"{video}/{label}", True)
+        if _IDENTITY.fullmatch(person) or (self._layout == "voxceleb" and person):
+            target = f"{person}/{video}/{label}"
+            return Source(name, path, "video", target, self._everyone)
+        return None
 
     def _is_frame_folder(self, folder: str) -> bool:
         parts = PurePath(folder).parts

@@ -111,7 +111,7 @@ class FolderSink:
         self.path = path
 
     def add(self, name: str, data: bytes, line: str) -> None:
-        """See `extract.Sink`."""
+        """See `crops.Sink`."""
         with output_errors():
             path = self.path / name if name else self.path
             try:
@@ -123,7 +123,7 @@ class FolderSink:
                 path.write_bytes(data)
 
     def clear(self) -> None:
-        """See `extract.Sink`."""
+        """See `crops.Sink`."""
         if self.path.is_dir():
             shutil.rmtree(self.path)
         else:
@@ -145,7 +145,7 @@ class TarSink:
         self._tar: tarfile.TarFile | None = None
 
     def add(self, name: str, data: bytes, line: str) -> None:
-        """See `extract.Sink`."""
+        """See `crops.Sink`."""
         with output_errors():
             if self._tar is None:
                 self._tar = tarfile.open(self.path, "w")  # noqa: SIM115 (close)
@@ -156,7 +156,7 @@ class TarSink:
                 self._tar.addfile(member, io.BytesIO(content))
 
     def clear(self) -> None:
-        """See `extract.Sink`."""
+        """See `crops.Sink`."""
         self.close()
         self.path.unlink(missing_ok=True)
 

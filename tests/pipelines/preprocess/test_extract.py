@@ -13,6 +13,7 @@ from facecycle_cli.faces import TEMPLATE, Alignment, load_backend
 from facecycle_cli.media import MediaError, probe, read_frames, read_image
 from facecycle_cli.pipelines.preprocess import Settings, work
 from facecycle_cli.pipelines.preprocess import extract as module
+from facecycle_cli.pipelines.preprocess.crops import Crops, is_inside
 from facecycle_cli.pipelines.preprocess.extract import Extract, extract
 from facecycle_cli.pipelines.preprocess.sources import find_sources
 from facecycle_cli.pipelines.preprocess.work import Task, work_on
@@ -190,6 +191,7 @@ def test_a_cut_begins_a_new_clip_unless_the_tree_knows_who_it_is(crops_of, tmp_p
         f"id00001/video/00007/{i:06d}.jpg" for i in range(8)
     ]
     assert found.tracks == 2
+    assert between_the_eyes(lines).std(0).max() < 0.05
 
 
 def test_a_face_that_leaves_and_returns(crops_of, tmp_path):
@@ -209,10 +211,38 @@ def test_frame_rate_and_number_of_frames(crops_of, clip):
 
 
 def test_a_track_longer_than_what_is_held_is_complete(crops_of, clip, monkeypatch):
-    monkeypatch.setattr(module, "_SEGMENT", 4)
+    monkeypatch.setattr(Crops, "segment", 4)
     found, lines, _ = crops_of(clip, fps=10)
     assert [line["frame"] for line in lines] == list(range(10))
     assert found.tracks == 1
+    assert between_the_eyes(lines).std(0).max() < 0.05  # no jump from part to part
+
+
+def between_the_eyes(lines: list[dict]) -> np.ndarray:
+    """(N, 2): in the crops."""
+    return np.stack([placed(line)[:2].mean(0) for line in lines])
+
+
+def test_half_a_face_is_none(backend, monkeypatch):
+    image = read_image(FACES[0])
+    (face,) = backend.detect([image])[0]
+    cut = int(face.five_points[1, 0])
+    assert is_inside(face, image)
+    for part in (image[:, : cut - 5], image[: int(face.five_points[4, 1]) - 5]):
+        assert not is_inside(face, part)
+    (source,) = find_sources(str(FACES[0]), Settings())
+    monkeypatch.setattr(module, "read_image", lambda _: image[:, : cut - 5])
+
+    class Sure:
+        """Finds what it found in the whole picture."""
+
+        name = "sure"
+
+        def detect(self, images, *, min_face=24):
+            return [[face] for _ in images]
+
+    found = extract(source, Settings(), Sure(), Shelf(), lambda _: None)
+    assert (found.status, found.lines) == ("no-face", [])
 
 
 def test_photographs(crops_of):

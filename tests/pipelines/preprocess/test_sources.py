@@ -85,6 +85,14 @@ def test_tracks_are_numbered_where_nobody_promises_one_person(tree):
     assert all(s.numbered for s in find_sources(str(tree), Settings(faces="all")))
 
 
+@pytest.mark.parametrize("layout", ["auto", "voxceleb"])
+@pytest.mark.parametrize("below", ["", "id10270"])
+def test_whole_videos_of_voxceleb_belong_to_their_person(tmp_path, layout, below):
+    root = touch(tmp_path / "vox1", "id10270/5r0dWxy17C8.mp4", "id10270/7k/00001.mp4") / below
+    found = {s.target: s.numbered for s in find_sources(str(root), Settings(layout=layout))}
+    assert found == {"id10270/5r0dWxy17C8": True, "id10270/7k/00001": False}
+
+
 def test_names_that_differ_in_their_suffix_alone_stay_apart(tmp_path):
     touch(tmp_path, "p/a.mp4", "p/a.mkv", "p/b.mp4", "p/b/c.mp4", "p/images.mp4", "p/d.jpg")
     found = targets(tmp_path)

@@ -20,13 +20,17 @@ class FaceBackend(Protocol):
 
     name: str
 
-    def detect(self, images: Sequence[np.ndarray], *, min_face: int = 24) -> list[list[Face]]:
+    def detect(
+        self, images: Sequence[np.ndarray], *, min_face: int = 24, settle: bool = True
+    ) -> list[list[Face]]:
         """All faces of each picture, largest first.
 
         Args:
             images: RGB uint8 (H, W, 3) arrays; their sizes may differ.
             min_face: height in pixels of the smallest face that matters; the height of a small face
                 is an estimate, so that one measuring 20 % less may still be reported.
+            settle: measure each face until its landmarks stay; False: once, which is as good for
+                comparing faces and half the work.
         """
         ...
 

@@ -64,8 +64,12 @@ class FaceAlignmentBackend:
         make = partial(FaceAlignmentBackend, threads=self.threads, min_presence=self.min_presence)
         return make, ()
 
-    def detect(self, images: Sequence[np.ndarray], *, min_face: int = 24) -> list[list[Face]]:
+    def detect(
+        self, images: Sequence[np.ndarray], *, min_face: int = 24, settle: bool = True
+    ) -> list[list[Face]]:
         """All faces of each picture (RGB uint8, (H, W, 3), sizes may differ), largest first.
+
+        Each is measured once in any case.
 
         Raises:
             FaceError: the package's networks cannot be had.

@@ -18,7 +18,7 @@ __all__ = ["FaceMesh", "Region"]
 
 _INPUT = 192
 _MARGIN = 1.5  # side of the network's crop over that of the box around the landmarks
-_BATCH = 32
+_BATCH = 8  # more at once outgrow a core's cache and take a quarter longer each
 # Medians over 230 faces of all kinds of pictures, in heights of YuNet's box:
 _BOX_MARGIN = 1.4  # side of the region around the landmarks
 _BOX_DOWN = 0.04  # how far its centre lies below the box's

@@ -30,13 +30,21 @@ class MeshBackend:
         self._detector = FaceDetector(threads=threads)
         self._mesh = FaceMesh(threads=threads)
 
-    def detect(self, images: Sequence[np.ndarray], *, min_face: int = 24) -> list[list[Face]]:
-        """All faces of each picture (RGB uint8, (H, W, 3), sizes may differ), largest first."""
+    def detect(
+        self, images: Sequence[np.ndarray], *, min_face: int = 24, settle: bool = True
+    ) -> list[list[Face]]:
+        """All faces of each picture (RGB uint8, (H, W, 3), sizes may differ), largest first.
+
+        Without ``settle`` the mesh looks once at each: landmarks are then off by half a percent of
+        the face's width or so.
+        """
         detections = self._detector.detect(images, min_face=min_face)
         owners = [i for i, found in enumerate(detections) for _ in found]
         flat = [d for found in detections for d in found]
         landmarks, presence = self._settle(
-            [images[i] for i in owners], [Region.from_box(d.box, d.points[:2]) for d in flat]
+            [images[i] for i in owners],
+            [Region.from_box(d.box, d.points[:2]) for d in flat],
+            more=_MORE_PASSES if settle else 0,
         )
         faces: list[list[Face]] = [[] for _ in images]
         for owner, d, points, sure in zip(owners, flat, landmarks, presence, strict=True):
@@ -45,7 +53,7 @@ class MeshBackend:
         return faces
 
     def _settle(
-        self, images: Sequence[np.ndarray], regions: list[Region]
+        self, images: Sequence[np.ndarray], regions: list[Region], *, more: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Landmarks of the face near each region, and their presence.
 
@@ -55,7 +63,7 @@ class MeshBackend:
         """
         landmarks, presence = self._mesh.locate(images, regions)
         moving = list(range(len(regions)))
-        for _ in range(_MORE_PASSES):
+        for _ in range(more):
             placed = {i: Region.from_landmarks(landmarks[i]) for i in moving}
             moving = [i for i in moving if not placed[i].close_to(regions[i])]
             for i in moving:

@@ -15,7 +15,8 @@ __all__ = ["Look", "Tile", "View", "tiles"]
 
 _MULTIPLE = 32  # the network's input sides are multiples of its coarsest stride
 _OVERVIEW = 640  # longest side of the view of the whole picture
-_ENLARGE = 2.0  # the most a small picture is enlarged: below 100 pixels turned heads get lost
+_ENLARGE = 2.0  # the most a small picture is enlarged
+_TURNED = 100.0  # face size, in view pixels, below which turned heads get lost
 _SMALLEST = 20.0  # face size, in view pixels, at which an upright face is still found reliably
 _TILE = 1024
 _OVERLAP = 160  # tiles share as much, so that every face up to this size is whole in one of them
@@ -114,7 +115,8 @@ def tiles(index: int, height: int, width: int, min_face: int) -> Iterator[Tile]:
     One overview of the whole picture and, if its small faces get lost in that, tiles at finer
     scales.
     """
-    overview = min(_ENLARGE, _OVERVIEW / max(height, width))
+    enlarged = max(1.0, min(_ENLARGE, _TURNED / min_face))
+    overview = min(enlarged, _OVERVIEW / max(height, width))
     yield Tile(index, 0, 0, width, height, _scaled(width, overview), _scaled(height, overview))
     scale = min(1.0, _SMALLEST / min_face)
     while scale > 1.05 * overview:

@@ -33,6 +33,10 @@ __all__ = [
 ]
 
 _BATCH = 16
+_LARGE = 0.4
+"""Height of the faces that are looked for first, over the picture's shorter side."""
+_REPORTED = 0.8
+"""A search for faces of some height reports those that measure at least this share of it."""
 _SMALL = 100
 """Pictures up to this side (FER-2013's have 48) are enlarged twice before faces are looked for: the
 detector finds 91 % of FER-2013's faces so, 87 % without."""
@@ -111,13 +115,13 @@ def prominent(faces: Sequence[Face], shape: Sequence[int]) -> Face:
         faces: at least one.
         shape: (H, W, ...) of the picture.
     """
+    return max(faces, key=lambda face: _prominence(face, shape))
+
+
+def _prominence(face: Face, shape: Sequence[int]) -> float:
     middle = np.array([shape[1] - 1, shape[0] - 1]) / 2
-
-    def score(face: Face) -> float:
-        offset = (face.box[:2] + face.box[2:]) / 2 - middle
-        return face.area - 2 * float(offset @ offset)
-
-    return max(faces, key=score)
+    offset = (face.box[:2] + face.box[2:]) / 2 - middle
+    return face.area - 2 * float(offset @ offset)
 
 
 def crop_faces(
@@ -175,7 +179,7 @@ def _crop_batch(
         crops: Iterator[FaceCrop] = (FaceCrop("", _whole(i, settings.size)) for i in images)
     else:
         enlarged = [_enlarged(image) for image in images]
-        found = backend.detect(enlarged, min_face=settings.min_face)
+        found = _find(enlarged, settings.min_face, backend)
         crops = (_crop(i, f, settings) for i, f in zip(enlarged, found, strict=True))
     results = []
     for picture, image in zip(pictures, loaded, strict=True):
@@ -185,6 +189,37 @@ def _crop_batch(
         else:
             results.append(FaceCrop(picture.name, None, image))
     return results
+
+
+def _find(images: Sequence[np.ndarray], min_face: int, backend: FaceBackend) -> list[list[Face]]:
+    """The faces among which the prominent one is.
+
+    Most pictures here are of one large face in the middle. A first look for large faces alone takes
+    a quarter of the time that small ones take, and where it finds one that no smaller face could
+    outdo, it was enough.
+    """
+    large = [max(min_face, round(_LARGE * min(image.shape[:2]))) for image in images]
+    found: list[list[Face]] = [[] for _ in images]
+    for size in sorted(set(large)):
+        members = [i for i, own in enumerate(large) if own == size]
+        seen = backend.detect([images[i] for i in members], min_face=size, settle=False)
+        for i, faces in zip(members, seen, strict=True):
+            found[i] = faces
+    unsure = [i for i, faces in enumerate(found) if not _settled(faces, images[i], large[i])]
+    again = backend.detect([images[i] for i in unsure], min_face=min_face, settle=False)
+    for i, faces in zip(unsure, again, strict=True):
+        found[i] = faces
+    return found
+
+
+def _settled(faces: Sequence[Face], image: np.ndarray, searched: int) -> bool:
+    """Whether the prominent face is among these, found by a search for ``searched`` pixels: no face
+    that is too small to be among them reaches its prominence.
+    """
+    if not faces:
+        return False
+    best = _prominence(prominent(faces, image.shape), image.shape)
+    return best > (_REPORTED * searched) ** 2
 
 
 def _load(picture: Picture) -> np.ndarray | Exception:

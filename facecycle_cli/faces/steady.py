@@ -15,8 +15,8 @@ __all__ = ["mean_place", "steady_alignments"]
 
 # Of eyes, nose tip and mouth corners. The eyes say where the skull is; what nose and mouth add is
 # the scale of a head that turns aside, whose eyes come closer together in the picture.
-_FOR_SCALE = np.array([15.0, 15, 1, 1, 1])
-_FOR_ANGLE = np.array([30.0, 30, 1, 1, 1])
+_FOR_SCALE = np.array([20.0, 20, 1, 1, 1])
+_FOR_ANGLE = np.array([60.0, 60, 1, 1, 1])
 
 
 def mean_place(points: np.ndarray, size: int) -> np.ndarray:

@@ -27,6 +27,18 @@ class HeadPose:
     pitch: float
     roll: float
 
+    @property
+    def rotation(self) -> np.ndarray:
+        """(3, 3): Rz(roll) Ry(yaw) Rx(pitch), from the head's own axes to the image's."""
+        yaw, pitch, roll = (math.radians(angle) for angle in (self.yaw, self.pitch, self.roll))
+        c, s = math.cos(roll), math.sin(roll)
+        around_z = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+        c, s = math.cos(yaw), math.sin(yaw)
+        around_y = np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]])
+        c, s = math.cos(pitch), math.sin(pitch)
+        around_x = np.array([[1, 0, 0], [0, c, s], [0, -s, c]])
+        return around_z @ around_y @ around_x
+
 
 def head_pose(landmarks: np.ndarray, topology: Topology) -> HeadPose:
     """The pose of the head with these landmarks.

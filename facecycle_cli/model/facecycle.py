@@ -36,7 +36,7 @@ class Codes(NamedTuple):
 
 
 class Flows(NamedTuple):
-    """The two flows of a face, each (N, 2, S/4, S/4) in grid units.
+    """The two flows of a face, each (N, 2, F, F) in grid units, F = ``config.flow_size``.
 
     Attributes:
         flow: takes the face to its neutral, frontal self (de-expression).

@@ -48,13 +48,16 @@ def warp(image: Tensor, flow: Tensor, *, padding: str = "zeros", mode: str = "bi
     )
 
 
-def backward_flow(flow: Tensor) -> Tensor:
-    """The paper's re-expression flow: ``-warp(flow, flow)``, clamped to [-1, 1].
+def backward_flow(flow: Tensor, steps: int = 1) -> Tensor:
+    """The re-expression flow, clamped to [-1, 1]: the inverse of ``flow`` after fixed-point steps.
 
-    It is the first fixed-point step of :func:`invert` and the exact inverse where the flow is
-    locally constant.
+    One step, ``-warp(flow, flow)``, is the paper's; it is the exact inverse where the flow is
+    locally constant. More steps go on as :func:`invert` does.
     """
-    return -warp(flow, flow).clamp(-1, 1)
+    inverse = -warp(flow, flow)
+    for _ in range(steps - 1):
+        inverse = -warp(flow, inverse, padding="border")
+    return inverse.clamp(-1, 1)
 
 
 def compose(first: Tensor, second: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -10,7 +12,7 @@ from .flow import backward_flow
 from .layers import ChannelAttention, ResidualBlock, conv3, initialise, leaky
 
 START = 4
-"""The decoder starts at 4x4 and doubles until a quarter of the image's size is reached."""
+"""The decoder starts at 4x4 and doubles until the flow's size is reached."""
 
 
 def _double() -> nn.Upsample:
@@ -18,11 +20,11 @@ def _double() -> nn.Upsample:
 
 
 class FlowDecoder(nn.Module):
-    """D_flow: code (N, code_size) -> (flow, backflow), each (N, 2, S/4, S/4) in [-1, 1].
+    """D_flow: code (N, code_size) -> (flow, backflow), each (N, 2, F, F) in [-1, 1].
 
-    ``flow`` takes a face to its neutral, frontal self (de-expression); ``backflow`` is
-    ``-warp(flow, flow)`` and takes the neutral face back (re-expression). For a 128-pixel model one
-    more doubling precedes the output.
+    ``flow`` takes a face to its neutral, frontal self (de-expression); ``backflow`` is its inverse
+    (in the paper ``-warp(flow, flow)``) and takes the neutral face back (re-expression). F is
+    ``config.flow_size``; doublings from 8 to F precede the output.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -42,10 +44,9 @@ class FlowDecoder(nn.Module):
             ResidualBlock(w8),
             ResidualBlock(w8),
         )  # fmt: skip
-        extra = [_double()] if config.image_size == 128 else []
+        self.inverse_steps = config.inverse_steps
         self.out = nn.Sequential(
-            _double(),
-            *extra,
+            *(_double() for _ in range(int(math.log2(config.flow_size // (2 * START))))),
             conv3(w8, w16), leaky(),
         )  # fmt: skip
         self.to_flow = nn.Conv2d(w16, 2, 1, bias=False)
@@ -53,8 +54,8 @@ class FlowDecoder(nn.Module):
         nn.init.normal_(self.to_flow.weight, 0.0, 0.01)  # start close to standing still
 
     def forward(self, code: Tensor) -> tuple[Tensor, Tensor]:
-        """``code``: (N, code_size) -> (flow, backflow), each (N, 2, S/4, S/4)."""
+        """``code``: (N, code_size) -> (flow, backflow), each (N, 2, F, F)."""
         x = self.start(self.expand(code[:, :, None, None]))
         # In float32 also under autocast: half precision has no room for positions.
         flow = torch.tanh(self.to_flow(self.out(self.middle(x))).float())
-        return flow, backward_flow(flow)
+        return flow, backward_flow(flow, self.inverse_steps)

@@ -60,7 +60,7 @@ def summarise(model: FaceCycle) -> list[NetworkSummary]:
     side = model.config.image_size
     x = torch.zeros(1, 3, side, side, device=model.device)
     code = torch.zeros(1, model.config.code_size, device=model.device)
-    flow = torch.zeros(1, 2, side // 4, side // 4, device=model.device)
+    flow = torch.zeros(1, 2, model.config.flow_size, model.config.flow_size, device=model.device)
     features, noise = model.features(x), model.noise()
     passes: dict[str, tuple[str, Callable[[], Any]]] = {
         "trunk": ("", lambda: model.features(x)),

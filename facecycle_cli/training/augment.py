@@ -110,6 +110,14 @@ def draw(
     return Draw(theta, matrix, offset)
 
 
+def unchanged(mirrored: Tensor) -> Draw:
+    """Nothing but the mirroring of the second views of ``mirrored`` (P,) pairs."""
+    n = len(mirrored)
+    theta = torch.eye(2, 3).repeat(2, n, 1, 1)
+    theta[1, :, 0, 0] = torch.where(mirrored, -1.0, 1.0)
+    return Draw(theta, torch.eye(3).repeat(2, n, 1, 1), torch.zeros(2, n, 3))
+
+
 def apply(views: Tensor, drawn: Draw, size: int) -> Tensor:
     """Pictures (2, P, C, C, 3), uint8 RGB -> (2 * P, 3, size, size), float RGB in [0, 1]."""
     n = 2 * views.shape[1]

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from .frames import FrameStore
+from .frames import FrameStore, Views
+from .guidance import Guides, Marks
 from .sampler import Pair, PairSampler
+
+_Read = tuple[Views, tuple[Marks, Marks] | None]
 
 AHEAD = 3
 """Steps that are prepared in advance."""
@@ -47,11 +49,13 @@ class Batch:
         step: 0-based.
         views: (2, P, side, side, 3) uint8 RGB, first and second view of its pairs.
         mirrored: (P,) bool, pairs whose second view is still to be mirrored.
+        marks: landmarks of the 2P views, first and then second, if they are wanted.
     """
 
     step: int
     views: Tensor
     mirrored: Tensor
+    marks: tuple[Marks, ...] = ()
 
 
 class Batches:
@@ -64,6 +68,7 @@ class Batches:
         first: step to begin with.
         last: step to end before.
         workers: threads; 0 reads when asked.
+        guides: measures landmarks, if they are wanted.
         pin: whether pixels go to page-locked memory, from where a GPU fetches them by itself.
     """
 
@@ -76,6 +81,7 @@ class Batches:
         first: int,
         last: int,
         workers: int,
+        guides: Guides | None = None,
         pin: bool = False,
     ) -> None:
         self.store = store
@@ -83,6 +89,7 @@ class Batches:
         self.share = share
         self.steps = range(first, last)
         self.workers = workers
+        self.guides = guides
         self.pin = pin
 
     def __iter__(self) -> Iterator[Batch]:
@@ -105,17 +112,25 @@ class Batches:
     def _pairs(self, step: int) -> list[Pair]:
         return self.sampler.pairs(step, self.share.pairs, self.share.start, self.share.stop)
 
-    def _read(self, pair: Pair) -> tuple[np.ndarray, np.ndarray, bool]:
-        return self.store.pair(pair, self.sampler)
+    def _read(self, pair: Pair) -> _Read:
+        views = self.store.pair(pair, self.sampler)
+        if self.guides is None:
+            return views, None
+        return views, (
+            self.guides.marks(views.crops[0], views.first),
+            self.guides.marks(views.crops[1], views.second),
+        )
 
     def _gather(self, waiting: tuple[int, list[Future]]) -> Batch:
         step, futures = waiting
         return self._join(step, [future.result() for future in futures])
 
-    def _join(self, step: int, pairs: list[tuple[np.ndarray, np.ndarray, bool]]) -> Batch:
+    def _join(self, step: int, pairs: list[_Read]) -> Batch:
         side = self.store.side
         views = torch.empty((2, len(pairs), side, side, 3), dtype=torch.uint8, pin_memory=self.pin)
         array = views.numpy()
-        for i, (first, second, _) in enumerate(pairs):
-            array[0, i], array[1, i] = first, second
-        return Batch(step, views, torch.tensor([mirrored for *_, mirrored in pairs]))
+        for i, (pair, _) in enumerate(pairs):
+            array[0, i], array[1, i] = pair.first, pair.second
+        mirrored = torch.tensor([pair.mirrored for pair, _ in pairs])
+        marks = tuple(both[k] for k in (0, 1) for _, both in pairs if both is not None)
+        return Batch(step, views, mirrored, marks)

@@ -38,6 +38,8 @@ class StageConfig:
         warmup: steps over which the learning rate rises linearly.
         schedule: ``cosine``, ``constant``, or ``paper`` (steps at fixed epochs).
         ema: decay of the weights' moving average, which is what is saved; 0 for none.
+        flow_steps: first steps of a guided expression stage: the flows learn from landmarks
+            alone and nothing is drawn: faster, and pictures do not hold the flows at rest.
         clip: largest norm of the gradient; 0 for no clipping.
         augmentation: strengths.
         weights: of the losses.
@@ -52,6 +54,7 @@ class StageConfig:
     warmup: int = 0
     schedule: str = "cosine"
     ema: float = 0.0
+    flow_steps: int = 0
     clip: float = 0.0
     augmentation: Augmentation = field(default_factory=Augmentation)
     weights: LossWeights = field(default_factory=LossWeights)
@@ -61,6 +64,7 @@ class StageConfig:
         _at_least("epochs", self.epochs, 0)
         _at_least("steps", self.steps, 1)
         _at_least("warmup", self.warmup, 0)
+        _at_least("flow_steps", self.flow_steps, 0)
         if self.batch_size < 2 or self.batch_size % 2:
             raise SettingsError(f"batch_size must be even and at least 2, not {self.batch_size}")
         if not self.lr > 0:

@@ -9,6 +9,7 @@ import io
 import os
 import threading
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,6 +27,22 @@ _ROOM = 0.5
 """Share of the free memory that decoded crops may take."""
 
 _UNREAD, _READ, _BROKEN = 0, 1, 2
+
+
+class Views(NamedTuple):
+    """Two views of one person.
+
+    Attributes:
+        first: (side, side, 3) uint8 RGB, not to be written to.
+        second: the same of the second view.
+        mirrored: whether the second view is still to be mirrored.
+        crops: their numbers in the index.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    mirrored: bool
+    crops: tuple[int, int]
 
 
 class FrameStore:
@@ -87,8 +104,8 @@ class FrameStore:
             more = "; more will be counted only" if number == 5 else ""
             self._note(f"{self.index.path(crop)}: skipped, {reason}{more}")
 
-    def pair(self, pair: Pair, sampler: PairSampler) -> tuple[np.ndarray, np.ndarray, bool]:
-        """Both views and whether the second is still to be mirrored.
+    def pair(self, pair: Pair, sampler: PairSampler) -> Views:
+        """Both views of a pair.
 
         In the place of a picture that cannot be read comes the next one of its group, in that of a
         whole group the next group: a function of the files alone, and so the same after a resume.
@@ -105,8 +122,8 @@ class FrameStore:
                 if not mirrored:
                     other = self._from(second, start, stop, taken=first)
                     if other is not None:
-                        return image, other[1], False
-                return image, image, True
+                        return Views(image, other[1], False, (first, other[0]))
+                return Views(image, image, True, (first, first))
             group = sampler.next_group(group)
             first = int(self.index.starts[group])
             second, mirrored = first + 1, int(self.index.sizes[group]) < 2 or mirrored

@@ -9,8 +9,10 @@ from torch import Tensor
 
 from facecycle_cli.model import FaceCycle
 
+from .augment import unchanged
 from .errors import DataError
-from .frames import FrameStore
+from .frames import FrameStore, Views
+from .guidance import Guide, Guides, place
 from .sampler import Pair, PairSampler
 from .samples import sample_grid
 from .stages import Stage
@@ -28,23 +30,42 @@ class Judge:
         store: reads the crops.
         sampler: holds pairs out; where it holds none, there is no loss and faces for the grid come
             from the data.
+        guides: measures landmarks, if the stage is guided by them.
     """
 
-    def __init__(self, model: FaceCycle, store: FrameStore, sampler: PairSampler) -> None:
+    def __init__(
+        self,
+        model: FaceCycle,
+        store: FrameStore,
+        sampler: PairSampler,
+        guides: Guides | None = None,
+    ) -> None:
         self.model = model
-        pairs = sampler.held_out_pairs()
+        pairs = _readable(store, sampler, sampler.held_out_pairs())
         views = [
-            (first, np.ascontiguousarray(second[:, ::-1]) if mirrored else second)
-            for first, second, mirrored in _readable(store, sampler, pairs)
+            (
+                pair.first,
+                np.ascontiguousarray(pair.second[:, ::-1]) if pair.mirrored else pair.second,
+            )
+            for pair in pairs
         ]
         self.first, self.second = (
             self._input([view[k] for view in views]) if views else None for k in (0, 1)
         )
+        self.guide = None
+        if guides is not None and views:
+            marks = [
+                guides.marks(pair.crops[k], (pair.first, pair.second)[k])
+                for k in (0, 1)
+                for pair in pairs
+            ]
+            as_they_are = unchanged(torch.tensor([pair.mirrored for pair in pairs]))
+            self.guide = place(marks, as_they_are, model.config.image_size)
         if self.first is not None:
             self.faces = self.first[:_COLUMNS]
         else:
             wanted = sampler.pairs(0, min(_COLUMNS, len(sampler)))
-            self.faces = self._input([v[0] for v in _readable(store, sampler, wanted)])
+            self.faces = self._input([v.first for v in _readable(store, sampler, wanted)])
 
     def _input(self, pictures: list[np.ndarray]) -> Tensor:
         """Pictures (C, C, 3) of the store -> x (N, 3, S, S)."""
@@ -64,17 +85,22 @@ class Judge:
         total, noise = 0.0, self.model.noise(0)
         for i in range(0, len(self.first), _AT_ONCE):
             part = torch.cat((self.first[i : i + _AT_ONCE], self.second[i : i + _AT_ONCE]))
-            total += stage(part, noise, noise)["loss"].item() * len(part)
+            total += stage(part, noise, noise, self._guide(i))["loss"].item() * len(part)
         return total / (2 * len(self.first))
+
+    def _guide(self, start: int) -> Guide | None:
+        """Of the pairs of one forward pass."""
+        if self.guide is None:
+            return None
+        both = (t.unflatten(0, (2, -1))[:, start : start + _AT_ONCE] for t in self.guide)
+        return Guide(*(t.flatten(0, 1).to(self.model.device) for t in both))
 
     def grid(self) -> np.ndarray:
         """The sample grid of up to eight faces, (5 * S, N * S, 3) uint8 RGB."""
         return sample_grid(self.model, self.faces)
 
 
-def _readable(
-    store: FrameStore, sampler: PairSampler, pairs: list[Pair]
-) -> list[tuple[np.ndarray, np.ndarray, bool]]:
+def _readable(store: FrameStore, sampler: PairSampler, pairs: list[Pair]) -> list[Views]:
     found = []
     for pair in pairs:
         try:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from facecycle_cli.model import FaceCycle
+from facecycle_cli.model.generator import Noise
 
 from .augment import apply, draw
 from .average import WeightAverage
@@ -19,6 +20,7 @@ from .batches import Batch, Batches, Share
 from .config import RunConfig
 from .errors import NonFiniteLoss
 from .frames import FrameStore
+from .guidance import Guide, Guides, place
 from .judge import Judge
 from .perceptual import PerceptualLoss
 from .precision import autocast, gradient_scaler, half_type
@@ -47,6 +49,7 @@ class StageTrainer:
         processes: that share every step.
         perceptual: the loss on VGG-19, or None.
         workers: threads that read ahead.
+        guides: measures landmarks, where the stage is guided by them.
         metadata: goes into the checkpoint.
     """
 
@@ -62,6 +65,7 @@ class StageTrainer:
         processes: Processes | None = None,
         perceptual: PerceptualLoss | None = None,
         workers: int = 0,
+        guides: Guides | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self.model = model
@@ -73,15 +77,22 @@ class StageTrainer:
         self.run = run
         self.processes = processes or Processes()
         self.workers = workers
+        self.guides = guides if self.settings.weights.guide else None
         self.metadata = metadata or {}
 
+        # Without landmarks there is nothing to learn flows from alone.
+        self.flow_steps = self.settings.flow_steps if self.guides is not None else 0
         self.device = model.device
         self.half = half_type(config.amp, self.device)
         self.stage = STAGES[name](model, self.settings.weights, perceptual)  # type: ignore[index]
         self.parameters = self.stage.parameters_to_train()
         self.module: nn.Module | Callable[..., dict[str, Tensor]] = self.stage
         if self.processes.size > 1:
-            self.module = DistributedDataParallel(self.stage, broadcast_buffers=False)
+            self.module = DistributedDataParallel(
+                self.stage,
+                broadcast_buffers=False,
+                find_unused_parameters=self.flow_steps > 0,
+            )
         if config.compile:
             self.module = torch.compile(self.module)
         self.optimiser = torch.optim.Adam(
@@ -120,8 +131,8 @@ class StageTrainer:
 
     # -- one step ---------------------------------------------------------------------------------
 
-    def inputs(self, batch: Batch) -> tuple[Tensor, Tensor, list[tuple[Tensor, Tensor]]]:
-        """What a step computes with: x (2P, 3, S, S) of this process and two noises for it.
+    def inputs(self, batch: Batch) -> tuple[Tensor, Noise, Noise, Guide | None]:
+        """What a step computes with: x (2P, 3, S, S) of this process, two noises and the guide.
 
         Everything random is drawn for the pairs of all processes, from the seed and the step.
         """
@@ -141,7 +152,11 @@ class StageTrainer:
             tuple(self._own(t) for t in self.model.random_noise(2 * self.share.pairs, generator))
             for _ in range(2)
         ]
-        return x, *noises  # type: ignore[return-value]
+        guide = None
+        if self.guides is not None:
+            placed = place(batch.marks, drawn, self.config.image_size)
+            guide = Guide(*(t.to(self.device, non_blocking=True) for t in placed))
+        return x, *noises, guide  # type: ignore[return-value]
 
     def _own(self, rows: Tensor) -> Tensor:
         """The rows of this process's pairs among those of all (first views, then second views)."""
@@ -162,9 +177,17 @@ class StageTrainer:
         )
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        x, noise, noise_back = self.inputs(batch)
+        x, noise, noise_back, guide = self.inputs(batch)
         with autocast(self.device, self.half):
-            losses = self.module(x, noise, noise_back, processes=self.processes.size)
+            losses = self.module(
+                x,
+                noise,
+                noise_back,
+                guide,
+                processes=self.processes.size,
+                start=self.share.start,
+                flows_only=batch.step < self.flow_steps,
+            )
         if self.device.type == "cpu" and not torch.isfinite(losses["loss"]):
             # Going backward through a warp by a flow that is no number reads wild memory on a CPU.
             raise self._not_finite("loss", losses["loss"].item())
@@ -185,6 +208,8 @@ class StageTrainer:
         if not self.scaler.is_enabled():  # with scaling, an infinite gradient is part of the game
             terms["gradient"] = norm.detach().float()
         values = torch.stack(list(terms.values()))
+        if tuple(terms) != self._terms:  # the first step, or the first one that draws
+            self._sums, self._since = None, 0
         self._sums = values if self._sums is None else self._sums + values
         self._terms = tuple(terms)
         self._since += 1
@@ -218,7 +243,9 @@ class StageTrainer:
             NonFiniteLoss: the saved state is that of an earlier step. TrainingError: something
                 cannot be written.
         """
-        judge = Judge(self.model, self.store, self.sampler) if self.processes.is_first else None
+        judge = None
+        if self.processes.is_first:
+            judge = Judge(self.model, self.store, self.sampler, self.guides)
         if self.step == 0:
             self.save()  # what the stage starts from
         batches = Batches(
@@ -228,6 +255,7 @@ class StageTrainer:
             first=self.step,
             last=self.steps,
             workers=self.workers,
+            guides=self.guides,
             pin=self.device.type == "cuda",
         )
         saved = time.monotonic()

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from facecycle_cli.model.flow import jacobian_determinant
 
+from .guidance import Guide
+
 SSIM_WINDOW = 11
 SSIM_SIGMA = 1.5
 _C1, _C2 = 0.01**2, 0.03**2
@@ -121,6 +123,24 @@ def margin_loss(mean_face: Tensor, neutral: Tensor, margin: float = 0.1) -> Tens
     return F.relu((mean_face - neutral).abs() - margin).mean()
 
 
+def contrast_loss(codes: Tensor, temperature: float = 0.2) -> Tensor:
+    """How badly each of 2P codes finds the other view of its pair among the batch (InfoNCE).
+
+    Codes are compared by cosine, as verification compares them. Not in the paper.
+    Chen et al., "A simple framework for contrastive learning of visual representations", ICML 2020.
+
+    Args:
+        codes: (2P, D), first views and then second.
+        temperature: of the softmax over similarities.
+    """
+    unit = F.normalize(codes, dim=1)
+    similarity = unit @ unit.T / temperature
+    similarity.fill_diagonal_(-torch.inf)
+    pairs = len(codes) // 2
+    other = torch.arange(len(codes), device=codes.device).roll(pairs)
+    return F.cross_entropy(similarity, other)
+
+
 def smoothness_loss(flow: Tensor) -> Tensor:
     """Mean absolute second difference of a flow: 0 for every affine motion.
 
@@ -135,6 +155,18 @@ def smoothness_loss(flow: Tensor) -> Tensor:
 def folding_loss(flow: Tensor, least: float = 0.25) -> Tensor:
     """Hinge on the Jacobian determinant: cells may shrink to ``least`` of their area, not fold."""
     return F.relu(least - jacobian_determinant(flow)).mean()
+
+
+def guide_loss(flow: Tensor, guide: Guide) -> Tensor:
+    """How far the flow leads from where landmarks are: mean distance in grid units.
+
+    At the place of every landmark of the neutral face, the flow should point to the same landmark
+    of the face itself.
+    """
+    places = guide.target.unsqueeze(1)
+    moved = F.grid_sample(flow, places, padding_mode="border", align_corners=True)[:, :, 0].mT
+    distance = (guide.target + moved - guide.source).square().sum(-1).add(1e-8).sqrt()
+    return (distance * guide.weight).sum() / guide.weight.sum().clamp_min(1)
 
 
 def gauge_loss(mean_flow: Tensor) -> Tensor:

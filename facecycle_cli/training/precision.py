@@ -25,13 +25,22 @@ def half_type(
     if choice == "off":
         return None
     if choice == "auto":
-        if device.type != "cuda":
-            note(f"mixed precision is for CUDA: training in float32 on {device.type}")
+        if device.type == "cuda":
+            choice = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+        elif device.type == "cpu" and _computes_bf16():
+            choice = "bf16"
+        else:
+            note(f"no fast half precision here: training in float32 on {device.type}")
             return None
-        choice = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
     if choice == "fp16" and device.type != "cuda":
         raise TrainingError(f"amp fp16 is for CUDA, not for {device.type}")
     return torch.bfloat16 if choice == "bf16" else torch.float16
+
+
+def _computes_bf16() -> bool:
+    """Whether this CPU multiplies bf16 matrices faster than float32 ones."""
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in names)
 
 
 def autocast(device: torch.device, dtype: torch.dtype | None) -> torch.autocast:

@@ -35,6 +35,7 @@ class RunFolder:
     ``last/``                   all that ``--resume`` needs
     ``config.toml``             the whole configuration
     ``data/``                   the index of the crops
+    ``neutral_shape.npz``       what guides the flows, where something does
     ``log.jsonl``               losses
     ``events.out.tfevents.*``   the same for TensorBoard
     ``samples/NNNNNN.png``      input, warped, neutral, reconstruction, mean face
@@ -68,6 +69,11 @@ class RunFolder:
     def index(self) -> Path:
         """The index of the crops."""
         return self.path / "data"
+
+    @property
+    def neutral_shape(self) -> Path:
+        """Where landmarks of a neutral face lie, for guided training."""
+        return self.path / "neutral_shape.npz"
 
     # -- before ------------------------------------------------------------------------------------
 

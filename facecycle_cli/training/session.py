@@ -19,6 +19,7 @@ from .crops import CropIndex
 from .discover import Quality, find_crops
 from .errors import DataError, TrainingError
 from .frames import FrameStore, fits_in_memory
+from .guidance import Guides, NeutralShape, fit_neutral_shape
 from .loop import StageTrainer
 from .precision import half_type
 from .processes import Processes
@@ -144,6 +145,7 @@ class _Session:
         self.sampler = self._sampler(config, index)
         self.store = self._store(config, index)
         layout = torch.channels_last if half else torch.contiguous_format
+        self.guides = self._guides(config)
         self.model = _placed(start.model, device, layout)
         self.perceptual = start.perceptual and _placed(start.perceptual, device, layout)
         if device.type == "cuda":
@@ -203,6 +205,21 @@ class _Session:
         )
         return FrameStore(index, side, keep=keep, note=self.reporter.note)
 
+    def _guides(self, config: RunConfig) -> Guides | None:
+        """Landmarks for the stages that are guided by them."""
+        if not any(config.of(stage).weights.guide for stage in config.stages):
+            return None
+        if self.processes.is_first and not self.run.neutral_shape.exists():
+            self.reporter.note("measuring faces: where landmarks of a neutral face lie")
+            try:
+                fit_neutral_shape(self.store, config.seed).save(self.run.neutral_shape)
+            except DataError as error:
+                self.reporter.note(f"no landmarks will guide the flows: {error}")
+        self.processes.wait()
+        if not self.run.neutral_shape.exists():
+            return None
+        return Guides(NeutralShape.load(self.run.neutral_shape), keep=self.store.keeps)
+
     def run_stages(self, stop: Callable[[], bool]) -> Outcome:
         """Train what is left of the run."""
         stages = self.config.stages
@@ -244,6 +261,7 @@ class _Session:
             processes=self.processes,
             perceptual=self.perceptual,
             workers=self._workers(),
+            guides=self.guides,
             metadata=metadata,
         )
 

@@ -20,11 +20,14 @@ from facecycle_cli.model.flow import warp
 from facecycle_cli.model.generator import Noise
 
 from .errors import SettingsError
+from .guidance import Guide
 from .losses import (
     SsimTarget,
+    contrast_loss,
     face_region,
     folding_loss,
     gauge_loss,
+    guide_loss,
     margin_loss,
     pixel_loss,
     smoothness_loss,
@@ -40,8 +43,15 @@ StageName = Literal["expression", "identity"]
 class LossWeights:
     """What each loss counts: the paper's, and (0 in the paper) what helps a short training.
 
-    ``focus`` is no loss: from 0 to 1, how much pixel and SSIM losses look at the face instead of
-    the whole crop.
+    Attributes:
+        guide: of the landmarks' guidance, see :mod:`.guidance`.
+        contrast: of telling apart the persons of a batch by their identity codes.
+        focus: no loss; from 0 to 1, how much pixel and SSIM losses look at the face instead of the
+            whole crop.
+        exchange: no loss; the share of the pairs whose views are exchanged, so that each is rebuilt
+            from the other's neutral face (paper: 1). The others are rebuilt from their own.
+        relight: no loss; 1 gives an exchanged neutral face the colours (mean and spread) of the
+            face it is to rebuild, which no flow can know.
     """
 
     pixel: float = 1.0
@@ -52,20 +62,54 @@ class LossWeights:
     smoothness: float = 0.0
     folding: float = 0.0
     gauge: float = 0.0
+    guide: float = 0.0
+    contrast: float = 0.0
     focus: float = 0.0
+    exchange: float = 1.0
+    relight: float = 0.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
             if not getattr(self, field.name) >= 0:
                 raise SettingsError(f"{field.name} must be at least 0")
-        if self.focus > 1:
-            raise SettingsError(f"focus must be from 0 to 1, not {self.focus}")
+        for name in ("focus", "exchange", "relight"):
+            if getattr(self, name) > 1:
+                raise SettingsError(f"{name} must be from 0 to 1, not {getattr(self, name)}")
 
 
-def swap_views(x: Tensor) -> Tensor:
-    """Exchange the two halves of a batch: every face meets the other view of its pair."""
+def swap_views(x: Tensor, share: float = 1.0, start: int = 0) -> Tensor:
+    """Exchange the two halves of a batch: every face meets the other view of its pair.
+
+    Args:
+        x: (2P, ...), first views and then second.
+        share: of the pairs that are exchanged, spread evenly over the pairs of all processes.
+        start: number of the first pair here among those.
+    """
     first, second = x.chunk(2)
+    if share < 1:
+        numbers = range(start, start + len(first))
+        exchanged = [int((i + 1) * share) > int(i * share) for i in numbers]
+        mask = torch.tensor(exchanged, device=x.device).view(-1, *[1] * (x.dim() - 1))
+        return torch.cat((torch.where(mask, second, first), torch.where(mask, first, second)))
     return torch.cat((second, first))
+
+
+def relit(face: Tensor, like: Tensor, importance: Tensor) -> Tensor:
+    """``face`` with the colours of ``like``: mean and spread of each channel, inside the face.
+
+    Args:
+        face, like: (N, 3, H, W).
+        importance: (H, W) of mean 1.
+    """
+
+    def moments(x: Tensor) -> tuple[Tensor, Tensor]:
+        mean = (x * importance).mean(dim=(2, 3), keepdim=True)
+        spread = ((x - mean).square() * importance).mean(dim=(2, 3), keepdim=True).sqrt()
+        return mean, spread.clamp_min(0.05)
+
+    mean, spread = moments(face)
+    wanted_mean, wanted_spread = moments(like)
+    return (face - mean) / spread * wanted_spread + wanted_mean
 
 
 class Stage(nn.Module):
@@ -104,6 +148,14 @@ class Stage(nn.Module):
             return None
         return 1 + self.weights.focus * (face_region(x.shape[-1], x.device) - 1)
 
+    def _exchange(self, own: Tensor, start: int) -> Tensor:
+        """What each face of the batch is rebuilt from: its own picture, or the other view's."""
+        other = swap_views(own, self.weights.exchange, start)
+        if not self.weights.relight:
+            return other
+        region = face_region(own.shape[-1], own.device)
+        return torch.lerp(other, relit(other, own.detach(), region), self.weights.relight)
+
     def _perceptual(self, images: Iterable[Tensor], target: Tensor) -> Tensor:
         if self.perceptual is None:
             return target.new_zeros(())
@@ -125,7 +177,15 @@ class ExpressionStage(Stage):
     trained = ("trunk", "expression_encoder", "flow_decoder", "generator")
 
     def forward(
-        self, x: Tensor, noise: Noise, noise_back: Noise, *, processes: int = 1
+        self,
+        x: Tensor,
+        noise: Noise,
+        noise_back: Noise,
+        guide: Guide | None = None,
+        *,
+        processes: int = 1,
+        start: int = 0,
+        flows_only: bool = False,
     ) -> dict[str, Tensor]:
         """Losses by name, ``loss`` being their weighted sum.
 
@@ -133,19 +193,31 @@ class ExpressionStage(Stage):
             x: (2P, 3, S, S), the first views of the pairs and then the second.
             noise: for de-expression.
             noise_back: for re-expression.
+            guide: where landmarks are and where they should go.
             processes: that share the batch; the losses are averages, so nothing depends on it.
+            start: number of the first pair here among those of all processes.
+            flows_only: leave out all that is drawn.
         """
         model = self.model
         flow, backflow = model.decode_flow(model.encode_expression(x))
+        with full_precision(x):
+            geometry = {
+                "smoothness": smoothness_loss(flow),
+                "folding": folding_loss(flow) + folding_loss(backflow),
+                "gauge": gauge_loss(_mean(flow, processes)[0]),
+                "guide": x.new_zeros(()) if guide is None else guide_loss(flow, guide),
+            }
+        if flows_only:
+            return self._weigh(geometry)
         features = model.features(x)  # the trunk sees x once, for D_exp with and without a flow
 
         neutral = model.move(features, flow, noise).float()
         same = model.generator(features, None, None).float()
-        swapped = swap_views(neutral)
+        swapped = self._exchange(neutral, start)
         rebuilt = model.re_express(swapped, backflow, noise_back).float()
         warped = self._warp(x, flow)
         neutral_warped = self._warp(swapped, backflow)
-        double_warped = self._warp(swap_views(warped), backflow)
+        double_warped = self._warp(self._exchange(warped, start), backflow)
         perceptual = self._perceptual((neutral, neutral_warped, double_warped, rebuilt), x)
 
         with full_precision(x):
@@ -161,9 +233,7 @@ class ExpressionStage(Stage):
                     + ssim_loss(same, target, importance)
                     + 1.5 * ssim_loss(double_warped, target, importance),
                     "symmetry": symmetry_loss(neutral) + 0.5 * symmetry_loss(warped),
-                    "smoothness": smoothness_loss(flow),
-                    "folding": folding_loss(flow) + folding_loss(backflow),
-                    "gauge": gauge_loss(_mean(flow, processes)[0]),
+                    **geometry,
                 }
             )
 
@@ -174,9 +244,20 @@ class IdentityStage(Stage):
     trained = ("identity_encoder", "normaliser")
 
     def forward(
-        self, x: Tensor, noise: Noise, noise_back: Noise, *, processes: int = 1
+        self,
+        x: Tensor,
+        noise: Noise,
+        noise_back: Noise,
+        guide: Guide | None = None,
+        *,
+        processes: int = 1,
+        start: int = 0,
+        flows_only: bool = False,
     ) -> dict[str, Tensor]:
-        """As :meth:`ExpressionStage.forward`. The mean face is the average over all processes."""
+        """As :meth:`ExpressionStage.forward`, but nothing is guided and everything drawn.
+
+        The mean face is the average over all processes.
+        """
         model = self.model
         with torch.no_grad():
             flow, backflow = model.decode_flow(model.encode_expression(x))
@@ -205,8 +286,12 @@ class IdentityStage(Stage):
                     + 0.8 * ssim_loss(warped, target, importance),
                     "symmetry": symmetry_loss(restored),
                     "margin": margin_loss(mean, neutral),
+                    "contrast": self._contrast(code.float()),
                 }
             )
+
+    def _contrast(self, code: Tensor) -> Tensor:
+        return contrast_loss(code) if self.weights.contrast else code.new_zeros(())
 
 
 def _mean(x: Tensor, processes: int) -> Tensor:

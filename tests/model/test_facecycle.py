@@ -57,7 +57,8 @@ def test_both_presets_at_both_sizes(name, size):
         assert code.abs().max() < 1
     flows = model.decode_flow(codes.expression_code)
     for flow in flows:
-        assert flow.shape == (n, 2, size // 4, size // 4)
+        side = model.config.flow_size
+        assert flow.shape == (n, 2, side, side)
         assert flow.abs().max() <= 1
     neutral = model.de_express(x, flows.flow)
     again = model.re_express(neutral, flows.backflow)

@@ -21,11 +21,14 @@ def test_presets_have_their_own_defaults_per_stage():
     assert not paper.expression.augmentation.coupled
     assert vars(paper.expression.weights) == {
         "pixel": 1.0, "perceptual": 0.01, "ssim": 5.0, "symmetry": 1.5, "margin": 1.0,
-        "smoothness": 0.0, "folding": 0.0, "gauge": 0.0, "focus": 0.0,
+        "smoothness": 0.0, "folding": 0.0, "gauge": 0.0, "guide": 0.0, "contrast": 0.0,
+        "focus": 0.0, "exchange": 1.0, "relight": 0.0,
     }  # fmt: skip
     small = RunConfig.from_layers({})
     assert small.preset == "small"
     assert small.expression.schedule == "cosine"
+    assert small.expression.weights.guide > 0
+    assert small.expression.flow_steps < small.expression.steps
 
 
 def test_later_layers_win_and_the_top_means_both_stages():

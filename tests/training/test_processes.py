@@ -70,7 +70,9 @@ def test_more_processes_than_data(tmp_path, clips, tiny_checkpoint, monkeypatch)
         config = open_run(tmp_path / "run", [{**layer, **settings}], resume=False)
         train(config, tmp_path / "run", device=torch.device("cpu"))
 
-    with pytest.raises(TrainingError, match="9 processes, but only 8 clips or persons to draw from"):
+    with pytest.raises(
+        TrainingError, match="9 processes, but only 8 clips or persons to draw from"
+    ):
         alone(9, batch_size=36)
     with pytest.raises(TrainingError, match="the batch size must be a multiple of 6"):
         alone(3, batch_size=8)

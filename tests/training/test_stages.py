@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from facecycle_cli.model.flow import warp
+from facecycle_cli.training import precision
 from facecycle_cli.training.errors import TrainingError
+from facecycle_cli.training.guidance import Guide
 from facecycle_cli.training.losses import (
     SsimTarget,
     margin_loss,
@@ -17,7 +19,13 @@ from facecycle_cli.training.losses import (
 )
 from facecycle_cli.training.perceptual import PerceptualLoss
 from facecycle_cli.training.precision import autocast, gradient_scaler, half_type
-from facecycle_cli.training.stages import ExpressionStage, IdentityStage, LossWeights, swap_views
+from facecycle_cli.training.stages import (
+    ExpressionStage,
+    IdentityStage,
+    LossWeights,
+    relit,
+    swap_views,
+)
 
 WEIGHTS = LossWeights()
 
@@ -45,6 +53,48 @@ def total(pixel, perceptual, ssim, symmetry, margin=0.0):
 def test_views_are_swapped_within_their_pair():
     x = torch.arange(6.0).view(6, 1)
     assert swap_views(x).flatten().tolist() == [3, 4, 5, 0, 1, 2]
+
+
+def test_a_share_of_the_pairs_is_exchanged_whoever_has_them():
+    x = torch.arange(16.0).view(16, 1)
+    half = swap_views(x, 0.5)
+    assert half.flatten().tolist() == [0, 9, 2, 11, 4, 13, 6, 15, 8, 1, 10, 3, 12, 5, 14, 7]
+    assert torch.equal(swap_views(x, 0.0), x)
+    for start in range(0, 8, 2):  # four processes with two pairs each
+        mine = torch.cat((x[start : start + 2], x[8 + start : 10 + start]))
+        expected = torch.cat((half[start : start + 2], half[8 + start : 10 + start]))
+        assert torch.equal(swap_views(mine, 0.5, start), expected)
+
+
+def test_relit_takes_over_the_colours():
+    generator = torch.Generator().manual_seed(0)
+    face = torch.randn(2, 3, 8, 8, generator=generator)
+    gain = torch.rand(2, 3, 1, 1, generator=generator) + 0.5
+    shift = torch.randn(2, 3, 1, 1, generator=generator)
+    everywhere = torch.ones(8, 8)
+    assert torch.allclose(
+        relit(face, face * gain + shift, everywhere), face * gain + shift, atol=1e-5
+    )
+    assert torch.allclose(relit(face, face, everywhere), face, atol=1e-5)
+
+
+def test_a_guided_stage_can_learn_flows_alone(tiny, batch):
+    x, noise, noise_back = batch
+    target = torch.rand(4, 5, 2, generator=torch.Generator().manual_seed(1)) - 0.5
+    guide = Guide(target, target + 0.1, torch.ones(4, 5))
+    stage = ExpressionStage(tiny, LossWeights(guide=2.0))
+    whole = stage(x, noise, noise_back, guide)
+    alone = stage(x, noise, noise_back, guide, flows_only=True)
+    assert set(alone) == {"loss", "smoothness", "folding", "gauge", "guide"}
+    assert alone["guide"].item() == pytest.approx(whole["guide"].item())
+    assert alone["loss"].item() == pytest.approx(2 * alone["guide"].item())
+    optimiser = torch.optim.Adam(stage.parameters_to_train().values(), lr=3e-3)
+    for _ in range(30):
+        optimiser.zero_grad()
+        loss = stage(x, noise, noise_back, guide, flows_only=True)["loss"]
+        loss.backward()
+        optimiser.step()
+    assert stage(x, noise, noise_back, guide)["guide"].item() < 0.3 * alone["guide"].item()
 
 
 def test_expression_stage(tiny, batch, vgg_state):
@@ -128,12 +178,15 @@ def test_half_precision_keeps_flows_and_losses_in_full(tiny, batch, vgg_state, k
     assert all(p.grad is not None for p in stage.parameters_to_train().values())
 
 
-def test_what_half_precision_means_where():
+def test_what_half_precision_means_where(monkeypatch):
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
     notes = []
     assert half_type("off", cuda) is None
+    monkeypatch.setattr(precision, "_computes_bf16", lambda: False)
     assert half_type("auto", cpu, notes.append) is None
-    assert "mixed precision is for CUDA" in notes[0]
+    assert "no fast half precision here" in notes[0]
+    monkeypatch.setattr(precision, "_computes_bf16", lambda: True)
+    assert half_type("auto", cpu) == torch.bfloat16
     assert half_type("bf16", cpu) == torch.bfloat16
     assert half_type("fp16", cuda) == torch.float16
     with pytest.raises(TrainingError, match="fp16 is for CUDA"):

@@ -1,0 +1,152 @@
+"""Landmarks that lead the flows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from facecycle_cli.faces import Alignment, load_backend
+from facecycle_cli.faces.topology import MESH_468, MESH_468_MIRRORED
+from facecycle_cli.media import read_image
+from facecycle_cli.training.augment import Augmentation, apply, draw, unchanged
+from facecycle_cli.training.errors import DataError
+from facecycle_cli.training.guidance import (
+    Guides,
+    LandmarkReader,
+    Marks,
+    NeutralShape,
+    place,
+)
+from facecycle_cli.training.losses import contrast_loss, guide_loss
+
+COUNT = MESH_468.count
+
+
+@pytest.fixture(scope="module")
+def crops(examples):
+    """Aligned crops of one person, neutral and smiling: (2, 80, 80, 3)."""
+    pictures = [
+        read_image(examples / "faces" / f"person2_{look}.jpg") for look in ("neutral", "smiling")
+    ]
+    found = load_backend().detect(pictures)
+    return [
+        Alignment.from_face(faces[0], 80).crop(picture)
+        for picture, faces in zip(pictures, found, strict=True)
+    ]
+
+
+@pytest.fixture(scope="module")
+def landmarks(crops):
+    read = LandmarkReader()
+    return [read(crop) for crop in crops]
+
+
+def people(landmarks, persons=60, each=8):
+    """Groups of faces that differ in build between persons and in one expression within them."""
+    neutral, smile = (face.astype(np.float64) for face in landmarks)
+    neutral[14] = neutral[13] + [0, 0.002, 0]  # lips that touch
+    rng = np.random.default_rng(0)
+    groups = []
+    for _ in range(persons):
+        build = 1 + rng.normal(0, 0.04, (1, 3))
+        amounts = np.abs(rng.normal(0, 0.5, each)) * (np.arange(each) > 1)
+        groups.append(
+            np.stack(
+                [
+                    (neutral + a * (smile - neutral)) * build + rng.normal(0, 2e-4, (COUNT, 3))
+                    for a in amounts
+                ]
+            )
+        )
+    return groups
+
+
+def test_landmarks_of_a_crop(crops, landmarks):
+    eyes = landmarks[0][[33, 133, 362, 263], :2]
+    assert np.abs(eyes.mean(0) - [0.5, 0.42]).max() < 0.02  # the template's eyes
+    smaller = LandmarkReader()(np.ascontiguousarray(crops[0][::2, ::2]))
+    assert np.abs(smaller[:, :2] - landmarks[0][:, :2]).max() < 0.04
+    assert LandmarkReader()(np.full((80, 80, 3), 90, np.uint8)) is None
+
+
+def test_neutral_shape_takes_the_expression_out(landmarks, tmp_path):
+    fitted = NeutralShape.fit(people(landmarks))
+    of_neutral, of_smile = fitted(landmarks[0]), fitted(landmarks[1])
+    left, right = MESH_468.mouth
+
+    def width(shape):
+        return np.linalg.norm(shape[left, :2] - shape[right, :2])
+
+    gained = width(landmarks[1]) - width(landmarks[0])
+    assert abs(width(of_smile) - width(of_neutral)) < 0.4 * gained
+    mirrored = of_smile[list(MESH_468_MIRRORED)] * [-1, 1] + [1, 0]
+    assert np.allclose(mirrored, of_smile, atol=1e-6)  # whoever turns, the neutral face is frontal
+    fitted.save(tmp_path / "shape.npz")
+    assert np.allclose(NeutralShape.load(tmp_path / "shape.npz")(landmarks[1]), of_smile)
+
+
+def test_neutral_shape_needs_people(landmarks):
+    with pytest.raises(DataError, match="it takes 96 neutral faces and 96 pairs"):
+        NeutralShape.fit(people(landmarks, persons=3))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_marks_move_with_the_picture(crops, landmarks, seed):
+    """A dot painted where a landmark is, is where the landmark's guide says after augmentation."""
+    fitted = NeutralShape.fit(people(landmarks))
+    marks = Marks.of(landmarks[1], fitted)
+    picture = np.zeros((80, 80, 3), np.uint8)
+    number = 291  # a corner of the mouth
+    x, y = np.round(marks.source[number] * 80 - 0.5).astype(int)
+    picture[y - 1 : y + 2, x - 1 : x + 2] = 255
+    settings = Augmentation(scale=0.1, rotation=15, shift=0.05, colour=0)
+    mirrored = torch.tensor([bool(seed % 2)])
+    drawn = draw(mirrored, settings, torch.Generator().manual_seed(seed))
+    views = torch.from_numpy(np.stack([picture, picture])[:, None])
+    out = apply(views, drawn, 64).mean(1)
+    guide = place([marks, marks], drawn, 64)
+    for k in (0, 1):
+        ys, xs = torch.nonzero(out[k] > 0.5 * out[k].max(), as_tuple=True)
+        dot = torch.stack((xs.float().mean(), ys.float().mean())) / 63 * 2 - 1
+        flipped = bool(torch.linalg.det(drawn.theta[k, 0, :, :2]) < 0)
+        same = MESH_468_MIRRORED[number] if flipped else number
+        assert (guide.source[k, same] - dot).abs().max() < 2 * 1.5 / 63
+    assert torch.equal(guide.target[0], guide.target[1])
+
+
+def test_what_is_unknown_does_not_guide(landmarks):
+    fitted = NeutralShape.fit(people(landmarks))
+    nothing = Marks.of(None, fitted)
+    guide = place([nothing, nothing], unchanged(torch.tensor([True])), 64)
+    flow = torch.randn(2, 2, 16, 16, generator=torch.Generator().manual_seed(0))
+    assert guide_loss(flow, guide).item() == 0
+
+
+def test_guide_loss_is_zero_for_the_flow_that_is_asked_for(landmarks):
+    fitted = NeutralShape.fit(people(landmarks))
+    marks = Marks.of(landmarks[0], fitted)
+    guide = place([marks, marks], unchanged(torch.tensor([False])), 64)
+    shift = torch.tensor([0.1, -0.05])
+    guide = guide._replace(source=guide.target + shift)
+    flow = shift.view(1, 2, 1, 1).expand(2, 2, 16, 16)
+    assert guide_loss(flow, guide).item() < 1e-3
+    assert guide_loss(torch.zeros(2, 2, 16, 16), guide).item() == pytest.approx(
+        shift.norm().item(), abs=1e-3
+    )
+
+
+def test_guides_measure_a_crop_once(crops, landmarks):
+    guides = Guides(NeutralShape.fit(people(landmarks)), keep=True)
+    first = guides.marks(7, crops[0])
+    assert guides.marks(7, crops[1]) is first
+    assert guides.marks(8, crops[1]) is not first
+    assert first.weight.max() == 1
+
+
+def test_contrast_is_low_when_views_of_a_pair_agree():
+    generator = torch.Generator().manual_seed(0)
+    persons = torch.randn(6, 32, generator=generator)
+    agreeing = contrast_loss(torch.cat((persons, 3 * persons)))
+    strangers = contrast_loss(torch.randn(12, 32, generator=generator))
+    assert agreeing < 0.1 < strangers

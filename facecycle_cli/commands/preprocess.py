@@ -145,7 +145,12 @@ def preprocess(
 
     facecycle preprocess vox2/ --shard $SLURM_ARRAY_TASK_ID/64 --format webdataset
     """
-    from facecycle_cli.pipelines.preprocess import PreprocessError, Settings, SettingsError
+    from facecycle_cli.pipelines.preprocess import (
+        OutputError,
+        PreprocessError,
+        Settings,
+        SettingsError,
+    )
 
     names = _expand(inputs)
     folder = _output(output, names)
@@ -168,7 +173,10 @@ def preprocess(
         console.failure("", error)
         raise typer.Exit(2) from error
     except PreprocessError as error:
-        raise CommandError(str(error)) from error
+        message = str(error)
+        if isinstance(error, OutputError) and folder not in message:
+            message = f"{folder}: {message}"  # a full disk does not say which file it was
+        raise CommandError(message) from error
     except KeyboardInterrupt:
         console.note("interrupted; the same command goes on from here")
         raise

@@ -1,9 +1,9 @@
 """Videos and photographs to aligned face crops with an index: what ``facecycle preprocess`` does.
 
 `settings` says how, `sources` finds what there is in a tree, `extract` follows the faces of one
-source, `crops` cuts them out, `work` runs that in a worker, `pool` (or `ray_pool`) runs the
-workers, `store` and `shards` put the crops in place, `index` keeps the books, and `runner` puts
-these together.
+source, `crops` cuts them out, `work` does that in a worker, `watchdog` ends one that hangs, `pool`
+(or `ray_pool`) runs the workers, `store` and `shards` put the crops in place, `index` keeps the
+books, and `runner` puts these together.
 """
 
 from facecycle_cli.pipelines.preprocess.errors import (

@@ -15,13 +15,13 @@ from typing import Any, Protocol
 
 from facecycle_cli.pipelines.preprocess.errors import OutputError, PreprocessError
 from facecycle_cli.pipelines.preprocess.sources import Source
+from facecycle_cli.pipelines.preprocess.watchdog import TIMED_OUT, end_process
 from facecycle_cli.pipelines.preprocess.work import Result, Task, failed, prepare, work_on
 
 __all__ = ["LocalPool", "Pool", "batches"]
 
 _PHOTOS = 32  # in one batch: a video is work for seconds, a photograph for milliseconds
 _LIFE_AFTER_TERM = 2.0  # seconds
-_TIMED_OUT = 1  # exit code of faulthandler's watchdog
 
 
 Work = Callable[[Source, Task, Callable[[int], None]], Result]
@@ -120,7 +120,7 @@ class LocalPool:
         if not worker.is_ready:
             raise PreprocessError("the worker processes cannot start")
         code = worker.process.exitcode
-        if code == _TIMED_OUT:
+        if code == TIMED_OUT:
             reason = f"no progress for {self._task.timeout:g} s"
         elif code is not None and code < 0:
             reason = f"its process was killed ({_signal_name(-code)})"
@@ -194,7 +194,7 @@ def _follow_parent(parent: int) -> None:
     """End soon after the parent was killed, in the middle of a source too."""
     while os.getppid() == parent:
         time.sleep(0.5)
-    os._exit(0)
+    end_process(0)
 
 
 def _signal_name(number: int) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import IO
 
 from facecycle_cli.faces import FaceBackend, load_backend
 from facecycle_cli.media import MediaError
@@ -19,8 +17,9 @@ from facecycle_cli.pipelines.preprocess.index import to_line
 from facecycle_cli.pipelines.preprocess.settings import Settings
 from facecycle_cli.pipelines.preprocess.sources import Source
 from facecycle_cli.pipelines.preprocess.store import open_sink
+from facecycle_cli.pipelines.preprocess.watchdog import rest, watch
 
-__all__ = ["Result", "Task", "failed", "finished", "prepare", "watch", "work_on"]
+__all__ = ["Result", "Task", "failed", "finished", "prepare", "work_on"]
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,7 @@ def work_on(source: Source, task: Task, beat: Callable[[int], None]) -> Result:
     """Make the crops of ``source`` in the staging folder.
 
     Whatever is wrong with the source is its result. If there is no sign of life for
-    ``task.timeout`` seconds, the process ends at once, with exit code 1: decoders that hang do so
-    deep inside libraries where nothing else reaches them.
+    ``task.timeout`` seconds, the process ends at once (see `watchdog`).
 
     Raises:
         PreprocessError: the output cannot be written, or a package is missing.
@@ -112,18 +110,8 @@ def work_on(source: Source, task: Task, beat: Callable[[int], None]) -> Result:
         sink.clear()
         return failed(source, f"{type(error).__name__}: {error}")
     finally:
-        faulthandler.cancel_dump_traceback_later()
+        rest()
     return finished(source, found, staged if found.lines else None)
-
-
-@lru_cache(maxsize=1)
-def _nowhere() -> IO[str]:
-    return open(os.devnull, "w")  # open as long as the watchdog may write to it
-
-
-def watch(timeout: float) -> None:
-    """End this process unless it is called again, or cancelled, within ``timeout`` seconds."""
-    faulthandler.dump_traceback_later(timeout, exit=True, file=_nowhere())
 
 
 def failed(source: Source, reason: str, *, status: str = "failed") -> Result:

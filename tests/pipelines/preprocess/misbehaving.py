@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 
 from facecycle_cli.pipelines.preprocess.errors import OutputError
 from facecycle_cli.pipelines.preprocess.sources import Source
-from facecycle_cli.pipelines.preprocess.work import Result, Task, watch
+from facecycle_cli.pipelines.preprocess.watchdog import watch
+from facecycle_cli.pipelines.preprocess.work import Result, Task
 from tests.pipelines.preprocess.conftest import pretend
 
 
@@ -25,8 +27,10 @@ def work(source: Source, task: Task, beat) -> Result:
     if "exit" in source.id:
         os._exit(7)
     if "hang" in source.id:
+        program = subprocess.Popen(["sleep", "600"], start_new_session=True)
+        (task.staging / "program").write_text(str(program.pid))
         watch(task.timeout)
-        time.sleep(600)
+        program.wait()
     if "slow" in source.id:
         time.sleep(600)
     if "full" in source.id:

@@ -55,6 +55,8 @@ class Network:
                 options.log_severity_level = (
                     3  # errors only: its warnings are about our dynamic shapes
                 )
+                # Threads that spin between two calls keep the core from torch and from others.
+                options.add_session_config_entry("session.intra_op.allow_spinning", "0")
                 if self.threads is not None:
                     options.intra_op_num_threads = self.threads
                     options.inter_op_num_threads = 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import pkgutil
 import subprocess
 import sys
@@ -114,6 +115,20 @@ def test_help_lists_every_command_without_building_one(run_cli):
     modules = run_process([sys.executable, "-c", code]).stdout.decode().partition("MODULES ")[2]
     loaded = {f"{commands.__name__}.{name}" for name in Commands.summaries}
     assert not loaded & set(modules.split())
+
+
+@pytest.mark.parametrize(("own", "expected"), [(None, "passive"), ("active", "active")])
+def test_torchs_threads_sleep_while_they_wait(own, expected):
+    code = (
+        "import os, sys; sys.argv = ['facecycle', '--version']\n"
+        "from facecycle_cli.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit: print(os.environ['OMP_WAIT_POLICY'])"
+    )
+    env = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
+    env |= {} if own is None else {"OMP_WAIT_POLICY": own}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=True)
+    assert done.stdout.decode().split()[-1] == expected
 
 
 def test_a_typing_error_gets_a_suggestion(run_cli):

@@ -1,0 +1,92 @@
+"""A training step of the preset `paper` against the formulas written down one by one.
+
+Same networks, batch, noise and losses (compared below); 32 bits on both sides, and the precision
+of ``--amp`` where this processor multiplies bf16 faster.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from facecycle_cli.model import FaceCycle
+from facecycle_cli.training.perceptual import CHANNELS, PerceptualLoss
+from facecycle_cli.training.precision import autocast, half_type
+from facecycle_cli.training.stages import STAGES, LossWeights
+
+from . import straightforward
+from .conftest import against
+
+FACES = 8
+STRAIGHT = {
+    "expression": straightforward.expression_loss,
+    "identity": straightforward.identity_loss,
+}
+
+
+@pytest.fixture(scope="module")
+def perceptual() -> PerceptualLoss:
+    """VGG-19 with random weights: as fast as the published ones."""
+    source = torch.Generator().manual_seed(1)
+    state = {}
+    for number, (inputs, outputs) in CHANNELS.items():
+        weight = torch.randn(outputs, inputs, 3, 3, generator=source)
+        state[f"features.{number}.weight"] = weight * (2 / (9 * inputs)) ** 0.5
+        state[f"features.{number}.bias"] = torch.zeros(outputs)
+    return PerceptualLoss(state)
+
+
+def step(model: torch.nn.Module, loss: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    """Forward and backward: what a step costs besides the optimiser, which is the same for both."""
+
+    def run() -> Tensor:
+        model.zero_grad(set_to_none=True)
+        value = loss()
+        value.backward()
+        return value.detach()
+
+    return run
+
+
+@pytest.mark.parametrize("precision", ["float32", "--amp"])
+@pytest.mark.parametrize("name", ["expression", "identity"])
+def test_step(
+    benchmark, models: dict[str, FaceCycle], perceptual: PerceptualLoss, name: str, precision: str
+) -> None:
+    """With ``--amp`` at most 0.6; in float32 what is left out is all that can be gained."""
+    device = torch.device("cpu")
+    half = half_type("auto", device) if precision == "--amp" else None
+    if precision == "--amp" and half is None:
+        pytest.skip("this processor multiplies no bf16")
+    source = torch.Generator().manual_seed(0)
+    coarse = torch.randn(FACES, 3, 12, 12, generator=source)
+    x = F.interpolate(coarse, (64, 64), mode="bicubic")
+    noises = [models["paper"].random_noise(FACES, source) for _ in range(2)]
+
+    plain, plain_perceptual = copy.deepcopy((models["paper"], perceptual))
+    plain.requires_grad_(True)  # as modules come: whoever wants no gradients has to say so
+    plain_perceptual.requires_grad_(True)
+    theirs = step(plain, lambda: STRAIGHT[name](plain, plain_perceptual, x, *noises))
+
+    layout = torch.channels_last if half else torch.contiguous_format
+    model, ours_perceptual = (
+        m.to(memory_format=layout) for m in copy.deepcopy((models["paper"], perceptual))
+    )
+    stage = STAGES[name](model, LossWeights(), ours_perceptual)
+
+    def loss() -> Tensor:
+        with autocast(device, half):
+            return stage(x, *noises)["loss"]
+
+    ours = step(model, loss)
+    torch.testing.assert_close(ours(), theirs(), rtol=0.02 if half else 1e-4, atol=0)
+    ratio = against(
+        benchmark, ours, theirs, rounds=2, per=FACES,
+        name=f"{name} step of `paper`, per face, {precision}", baseline_name="formula by formula",
+    )  # fmt: skip
+    assert ratio <= (0.6 if half else 0.9)

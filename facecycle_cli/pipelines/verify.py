@@ -138,6 +138,8 @@ def _stored_threshold(stored: Mapping[str, Any], far: float | None) -> Threshold
         if "threshold" not in stored:
             return None
         value, rate = float(stored["threshold"]), stored.get("far")
+        if not -1 <= value <= 1:
+            raise ValueError("not a cosine")
         return Threshold(value, None if rate is None else float(rate), measured_on)
     rates = {float(rate): float(value) for rate, value in stored.get("thresholds", {}).items()}
     if far in rates:

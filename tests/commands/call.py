@@ -1,0 +1,43 @@
+"""The whole command in this process: arguments in; exit code, standard output and error out."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from facecycle_cli.__main__ import main
+
+
+def call(
+    *arguments: str | os.PathLike[str], stdin: bytes = b""
+) -> subprocess.CompletedProcess[str]:
+    """Run ``facecycle ARGUMENTS`` through `main`, without a process of its own."""
+    outputs = io.BytesIO(), io.BytesIO()
+    handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["facecycle", *map(os.fspath, arguments)])
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        patch.setattr(sys, "stdout", io.TextIOWrapper(outputs[0], "utf-8"))
+        patch.setattr(sys, "stderr", io.TextIOWrapper(outputs[1], "utf-8"))
+        try:
+            with pytest.raises(SystemExit) as stop:
+                main()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            texts = [output.getvalue().decode() for output in outputs]
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+    code = stop.value.code
+    return subprocess.CompletedProcess(arguments, 0 if code is None else int(code), *texts)
+
+
+def files_below(folder: Path) -> set[str]:
+    """Names of all files below a folder."""
+    return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}

@@ -19,7 +19,7 @@ def expression_table(result: Mapping[str, Any]) -> str:
     first = next(iter(columns.values()))
     for name in first["recall"]:
         cells = [percent(r["recall"][name], 1) for r in columns.values()]
-        rows.append([f"  {name} ({first['counts'][name]})", *cells])
+        rows.append([f"  {name} ({first['class_counts'][name]})", *cells])
     rows.append(["L2 penalty", *(f"{r['penalty']:g}" for r in columns.values())])
     head = (
         f"{result['layout']}, {result['features']} features: {counts['train']} training, "

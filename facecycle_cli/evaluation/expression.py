@@ -27,7 +27,7 @@ def classification_metrics(truth: Sequence[str], predicted: Sequence[str]) -> di
 
     Returns:
         ``pictures``, ``accuracy``, ``macro_recall`` (over the classes that occur), ``recall`` and
-        ``counts`` by class, ``classes``, and ``confusion`` with a row per true class.
+        ``class_counts`` by class, ``classes``, and ``confusion`` with a row per true class.
 
     Raises:
         DataError: nothing to count.
@@ -48,7 +48,7 @@ def classification_metrics(truth: Sequence[str], predicted: Sequence[str]) -> di
         "accuracy": float(np.trace(confusion) / len(truth)),
         "macro_recall": float(np.mean(list(recall.values()))),
         "recall": recall,
-        "counts": {name: int(counts[i]) for i, name in enumerate(classes)},
+        "class_counts": {name: int(counts[i]) for i, name in enumerate(classes)},
         "classes": classes,
         "confusion": confusion.tolist(),
     }

@@ -97,7 +97,7 @@ def test_classification_metrics_by_hand():
     assert numbers["accuracy"] == 0.5
     assert numbers["recall"] == {"a": pytest.approx(2 / 3), "b": 0}
     assert numbers["macro_recall"] == pytest.approx(1 / 3)  # c never occurs: it has no recall
-    assert numbers["counts"] == {"a": 3, "b": 1, "c": 0}
+    assert numbers["class_counts"] == {"a": 3, "b": 1, "c": 0}
     with pytest.raises(DataError, match="no pictures"):
         classification_metrics([], [])
 

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from facecycle_cli.pipelines.preprocess.index import Records
@@ -20,7 +21,7 @@ from facecycle_cli.pipelines.preprocess.work import Task
 
 __all__ = ["Estimate", "estimate"]
 
-_SAMPLES = 8
+_SAMPLES = 8  # of each kind
 _PATIENCE = 20.0  # seconds spent on samples
 
 
@@ -113,9 +114,8 @@ def _size(source: Source) -> tuple[int, float]:
 
 
 def _measure(todo: Sequence[Source], settings: Settings) -> dict[Kind, _Rate]:
-    """Work on sources evenly spread over ``todo``, in one process."""
-    count = min(_SAMPLES, len(todo))
-    chosen = [todo[i * len(todo) // count] for i in range(count)]
+    """Work on some sources of ``todo``, in one process."""
+    chosen = _choose(todo)
     rates: dict[Kind, _Rate] = defaultdict(_Rate)
     if not chosen:
         return rates
@@ -139,6 +139,18 @@ def _measure(todo: Sequence[Source], settings: Settings) -> dict[Kind, _Rate]:
                     break
                 warm, last = True, time.perf_counter()
     return {kind: rate for kind, rate in rates.items() if rate.size}
+
+
+def _choose(todo: Sequence[Source]) -> list[Source]:
+    """Some sources of each kind, evenly spread, the kinds by turns: time may run out."""
+    kinds: dict[Kind, list[Source]] = defaultdict(list)
+    for source in todo:
+        kinds[source.kind].append(source)
+    rows = []
+    for sources in kinds.values():
+        count = min(_SAMPLES, len(sources))
+        rows.append([sources[i * len(sources) // count] for i in range(count)])
+    return [source for turn in zip_longest(*rows) for source in turn if source is not None]
 
 
 def _written(staged: Path | None) -> int:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache
 from typing import IO, Any
@@ -77,7 +78,7 @@ class Process:
     ) -> None:
         self._messages = tempfile.TemporaryFile()  # noqa: SIM115 (closed by _release)
         try:
-            self._process = subprocess.Popen(
+            self._process = _start(
                 [executable(), *_COMMON, "-v", "error", *arguments],
                 stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
                 stdout=None if to_our_stdout else (subprocess.DEVNULL if feed else subprocess.PIPE),
@@ -132,6 +133,24 @@ class Process:
         messages = self._messages.read().decode("utf-8", "replace")
         self._messages.close()
         return messages
+
+
+def _start(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+    """A process that is ours to end, whenever Ctrl-C comes.
+
+    Between the birth of a process and the assignment of its handle an interrupt would leave it
+    running without anybody who knows of it. Interrupts reach the main thread only, so another one
+    does it.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        started = pool.submit(lambda: subprocess.Popen[bytes](command, **options))
+        try:
+            return started.result()
+        except (KeyboardInterrupt, SystemExit):
+            process = started.result()
+            process.kill()
+            process.wait()
+            raise
 
 
 def _widen(pipe: IO[bytes] | None) -> None:

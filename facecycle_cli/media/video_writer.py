@@ -182,8 +182,6 @@ class _ContainerWriter(VideoWriter):
         self._comment = provenance.to_json() if provenance else None
         self._is_gif = container.muxer == "gif"
         self._file = None if name == "-" else PendingFile(name)
-        if self._file is not None:
-            self._file.path.touch()  # the system's own words for a place that cannot be written
         audio_input, audio_output = audio
         width, height = size[0] + self._padding[1], size[1] + self._padding[0]
         arguments = [
@@ -199,6 +197,8 @@ class _ContainerWriter(VideoWriter):
         ]
         sys.stdout.flush()
         try:
+            if self._file is not None:
+                self._file.path.touch()  # the system's own words for a place not to be written to
             self._process = ffmpeg.Process(arguments, feed=True, to_our_stdout=self._file is None)
         except BaseException:
             self._discard()
@@ -233,6 +233,13 @@ class _ContainerWriter(VideoWriter):
     def abort(self) -> None:
         self._process.stop()
         self._discard()
+
+    def __del__(self) -> None:
+        # An interrupt may come before the caller has got hold of this.
+        if hasattr(self, "_process"):
+            self._process.stop()
+        if hasattr(self, "_file"):
+            self._discard()
 
     def _discard(self) -> None:
         if self._file is not None:

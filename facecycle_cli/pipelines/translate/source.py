@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from facecycle_cli.faces import Alignment, Face, FaceBackend
-from facecycle_cli.faces.alignment import fit_similarity
+from facecycle_cli.faces.alignment import TEMPLATE, fit_similarity
 from facecycle_cli.faces.tracking import FaceTracker
 
 from .smoothing import smoothed
@@ -124,13 +124,26 @@ def skull(face: Face) -> np.ndarray:
     return np.concatenate([face.five_points[:3], nose])
 
 
+def _template(face: Face, side: int) -> np.ndarray:
+    """(5, 2): where the skull of this person, looking ahead, lies in a crop.
+
+    How high eyes and nose are does not depend on where the head is turned to; how far apart they
+    are does, so that is everybody's.
+    """
+    template = Alignment.from_face(face, side).apply(skull(face))
+    template[:2, 1] = template[:2, 1].mean()
+    template[:3, 0] = TEMPLATE[:3, 0] * side - 0.5
+    template[3:, 0] = template[2, 0]
+    return template
+
+
 def observe(
     sightings: Iterable[Sighting], side: int, *, width: float, keep_images: bool = False
 ) -> Iterator[Observation]:
     """Cut the followed face out of each frame, upright and of one size.
 
-    The first crop of a track is as :meth:`Alignment.from_face` has it, the others keep the skull
-    where it is in that one.
+    The crops of a track keep the skull at the height where :meth:`Alignment.from_face` has it in
+    the first one.
 
     Args:
         sightings: of :func:`follow`.
@@ -154,7 +167,7 @@ def observe(
             continue
         if seen.track != track:
             track = seen.track
-            template = Alignment.from_face(seen.face, side).apply(skull(seen.face))
+            template = _template(seen.face, side)
         alignment = Alignment(fit_similarity(seen.points, template), side)
         crop = alignment.crop(seen.image)
         yield Observation(image, seen.face, seen.track, seen.others, alignment, crop)

@@ -1,0 +1,49 @@
+"""verify as a user runs it: a process, its streams, and real pairs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+pytest.importorskip("sklearn")
+
+
+def test_rows_on_stdout_notes_on_stderr(run_cli, examples):
+    text = "person1_neutral.jpg\tperson1_smiling.jpg\t1\nperson1_neutral.jpg\tgone.jpg\t0\n"
+    text += "person2_neutral.jpg\tperson3_smiling.jpg\t0\n"
+    done = run_cli(
+        "verify", "--pairs", "-", "--root", examples / "faces", "--json", stdin=text.encode()
+    )
+    assert done.returncode == 1
+    *rows, summary = map(json.loads, done.stdout.decode().splitlines())
+    assert [row["status"] for row in rows] == ["done", "failed", "done"]
+    assert summary["pairs_compared"] == 2
+    assert b"gone.jpg: No such file or directory" in done.stderr
+
+
+def test_portraits(run_cli, shared_data):
+    done = run_cli("verify", "--pairs", shared_data / "portraits", "--draw", "40", "--json")
+    summary = json.loads(done.stdout.decode().splitlines()[-1])
+    assert summary["pairs_listed"] == 40
+    assert summary["auc"] > 0.5
+    again = run_cli("verify", "--pairs", shared_data / "portraits", "--draw", "40", "--json")
+    assert again.stdout == done.stdout
+
+
+def test_against_is_reproducible(run_cli, examples, tmp_path):
+    for picture in (examples / "faces").glob("*.jpg"):
+        person = tmp_path / picture.name.split("_")[0]
+        person.mkdir(exist_ok=True)
+        (person / picture.name).write_bytes(picture.read_bytes())
+    runs = [
+        run_cli(
+            "verify", "--against", "translate", tmp_path, "--draw", "8", "--json", "--seed", "3"
+        )
+        for _ in range(2)
+    ]
+    assert runs[0].returncode == 0
+    assert runs[0].stdout == runs[1].stdout
+    fields = json.loads(runs[0].stdout)
+    assert fields["pairs"] == 8
+    assert fields["generated"]["same"] == fields["generated"]["different"] == 4

@@ -12,7 +12,7 @@ pytest.importorskip("sklearn")
 
 def test_fer2013(run_cli, shared_data, tmp_path):
     arrays = np.load(shared_data / "labelled" / "fer2013_part.npz")
-    few = {name: arrays[name][:80] for name in arrays.files}
+    few = {name: arrays[name][::25] for name in arrays.files}
     np.savez(tmp_path / "few.npz", **few)
     done = run_cli("evaluate", "expression", tmp_path / "few.npz", "--json")
     assert done.returncode == 0, done.stderr

@@ -205,6 +205,8 @@ def _as_text(fields: Mapping[str, Any]) -> str:
 
 
 def _in_words(value: Any) -> str:
+    if value in ({}, [], None, ""):
+        return "none recorded"
     if isinstance(value, dict):
         return ", ".join(f"{key} {_in_words(inner)}" for key, inner in value.items())
     if isinstance(value, list):

@@ -76,6 +76,11 @@ def test_info_for_people(facecycle, saved):
         assert fact in done.out
 
 
+def test_info_says_what_was_not_recorded(facecycle, tmp_path):
+    save_checkpoint(tmp_path / "a.safetensors", FaceCycle(preset("small")), {"metrics": {}})
+    assert "metrics  none recorded" in facecycle("info", "a.safetensors").out
+
+
 def test_info_as_json(facecycle, saved):
     done = facecycle("info", saved, "--json")
     (line,) = done.out.splitlines()

@@ -36,6 +36,7 @@ _RANGES = {
     "normaliser_blocks": (0, 64),
     "noise_kernel": (1, 7),
     "inverse_steps": (1, 16),
+    "embedding_size": (0, 4096),
 }
 """What a file may ask for: far above any use, far below what would hang a machine."""
 
@@ -62,6 +63,8 @@ class ModelConfig:
         flow_stride: pixels of the input per cell of the flows, 4 (the paper's 16x16 of 64) or 2.
         inverse_steps: fixed-point steps from the flow to the backflow. One, the paper's, rebuilds
             a face that is warped there and back with SSIM 0.87, four with 0.97.
+        embedding_size: length of the vectors that verification compares, whitened identity codes; 0
+            compares the codes as they are (the paper).
         trunk: ``vgg19`` (frozen, ImageNet) or ``learned`` (trained with the rest).
         trunk_widths: channels of the trunk at strides 1, 2 and 4.
         generator_width: channels of D_exp's residual blocks.
@@ -87,6 +90,7 @@ class ModelConfig:
     flow_widths: tuple[int, int, int] = (256, 128, 64)
     flow_stride: int = 4
     inverse_steps: int = 1
+    embedding_size: int = 0
     trunk: TrunkKind = "vgg19"
     trunk_widths: tuple[int, int, int] = (64, 128, 256)
     generator_width: int = 256
@@ -116,6 +120,8 @@ class ModelConfig:
                 raise ValueError(f"{name} must be {allowed}, not {value!r}")
         if self.noise_kernel % 2 == 0:
             raise ValueError(f"noise_kernel must be odd, not {self.noise_kernel}")
+        if self.embedding_size > self.code_size:
+            raise ValueError("embedding_size must not be larger than code_size")
         if self.trunk == "vgg19" and self.trunk_widths != (64, 128, 256):
             raise ValueError("the VGG-19 trunk has widths (64, 128, 256)")
         if self.normaliser_width != self.trunk_widths[2]:
@@ -161,6 +167,7 @@ PRESETS: dict[str, ModelConfig] = {
         flow_widths=(96, 64, 48),
         flow_stride=2,
         inverse_steps=4,
+        embedding_size=128,
         trunk="learned",
         trunk_widths=(16, 32, 64),
         generator_width=64,

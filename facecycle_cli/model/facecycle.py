@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .config import ModelConfig
+from .embedding import Embedding
 from .encoder import Encoder
 from .flow_decoder import FlowDecoder
 from .generator import Generator, Noise
@@ -70,6 +71,7 @@ class FaceCycle(nn.Module):
         self.generator = Generator(config)
         self.identity_encoder = Encoder(config)
         self.normaliser = Normaliser(config)
+        self.embedding = Embedding(config)
         self.set_constants()
         self._noise: dict[int, Noise] = {}
 
@@ -179,6 +181,17 @@ class FaceCycle(nn.Module):
     def rebuild(self, x: Tensor) -> Tensor:
         """D_exp(x) without a flow: the face itself, through the generator."""
         return self.generator(self.features(x), None, None)
+
+    def identity_code(self, x: Tensor) -> Tensor:
+        """R_id averaged over a face and its mirror image: (N, code_size).
+
+        Which side is which says nothing about a person.
+        """
+        return self.encode_identity(torch.cat((x, x.flip(-1)))).view(2, len(x), -1).mean(0)
+
+    def embed_identity(self, x: Tensor) -> Tensor:
+        """What verification compares: unit vectors (N, D) whose dot product is their cosine."""
+        return self.embedding(self.identity_code(x))
 
     # -- the identity cycle -----------------------------------------------------------------------
 

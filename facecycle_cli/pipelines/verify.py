@@ -83,10 +83,7 @@ class Verdict:
 
 @torch.inference_mode()
 def identity_embedding(model: FaceCycle, crops: np.ndarray) -> np.ndarray:
-    """Identity codes as unit vectors: the one place where codes become comparable.
-
-    The code of a face is the average of its own and its mirror image's: which side is which says
-    nothing about a person.
+    """Faces as unit vectors that can be compared, see :meth:`.FaceCycle.embed_identity`.
 
     Args:
         model: the networks.
@@ -98,14 +95,7 @@ def identity_embedding(model: FaceCycle, crops: np.ndarray) -> np.ndarray:
     x = model.to_input(shrink(crops, model.config.image_size))
     # On a CPU more faces at once outgrow the cache and take a quarter longer each.
     parts = x.split(_CPU_BATCH if x.device.type == "cpu" else len(x))
-    code = torch.cat([_code(model, part) for part in parts])
-    return torch.nn.functional.normalize(code, dim=1).cpu().numpy()
-
-
-def _code(model: FaceCycle, x: torch.Tensor) -> torch.Tensor:
-    """What of a face is compared: (N, 3, S, S) -> (N, D)."""
-    codes = model.encode_identity(torch.cat((x, x.flip(-1))))
-    return codes.view(2, len(x), -1).mean(0)
+    return torch.cat([model.embed_identity(part) for part in parts]).cpu().numpy()
 
 
 def stored_threshold(model: FaceCycle, far: float | None = None) -> Threshold | None:

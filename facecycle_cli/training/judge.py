@@ -50,7 +50,7 @@ class Judge:
             for pair in pairs
         ]
         self.first, self.second = (
-            self._input([view[k] for view in views]) if views else None for k in (0, 1)
+            to_faces(model, [view[k] for view in views]) if views else None for k in (0, 1)
         )
         self.guide = None
         if guides is not None and views:
@@ -65,17 +65,7 @@ class Judge:
             self.faces = self.first[:_COLUMNS]
         else:
             wanted = sampler.pairs(0, min(_COLUMNS, len(sampler)))
-            self.faces = self._input([v.first for v in _readable(store, sampler, wanted)])
-
-    def _input(self, pictures: list[np.ndarray]) -> Tensor:
-        """Pictures (C, C, 3) of the store -> x (N, 3, S, S)."""
-        pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float()
-        size = self.model.config.image_size
-        if pixels.shape[-1] != size:
-            pixels = F.interpolate(
-                pixels, (size, size), mode="bilinear", antialias=True, align_corners=False
-            )
-        return self.model.to_input(pixels.round().clamp(0, 255).byte().permute(0, 2, 3, 1))
+            self.faces = to_faces(model, [v.first for v in _readable(store, sampler, wanted)])
 
     @torch.no_grad()
     def loss(self, stage: Stage) -> float | None:
@@ -98,6 +88,17 @@ class Judge:
     def grid(self) -> np.ndarray:
         """The sample grid of up to eight faces, (5 * S, N * S, 3) uint8 RGB."""
         return sample_grid(self.model, self.faces)
+
+
+def to_faces(model: FaceCycle, pictures: list[np.ndarray]) -> Tensor:
+    """Pictures (C, C, 3) of the store -> x (N, 3, S, S)."""
+    pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float()
+    size = model.config.image_size
+    if pixels.shape[-1] != size:
+        pixels = F.interpolate(
+            pixels, (size, size), mode="bilinear", antialias=True, align_corners=False
+        )
+    return model.to_input(pixels.round().clamp(0, 255).byte().permute(0, 2, 3, 1))
 
 
 def _readable(store: FrameStore, sampler: PairSampler, pairs: list[Pair]) -> list[Views]:

@@ -31,6 +31,7 @@ from .sampler import PairSampler
 from .schedule import learning_rate
 from .stages import STAGES
 from .state import Position, load_learning, load_weights, save_state
+from .whitening import Whitener
 
 AGREE_EVERY = 10
 """Steps between two moments at which several processes ask each other whether to stop or save."""
@@ -317,6 +318,8 @@ class StageTrainer:
         if self.position.best is not None and math.isfinite(self.position.best):
             metadata["metrics"] = {"held_out_loss": round(self.position.best, 6)}
         with self.average.in_place():
+            if self.name == "identity" and self.model.embedding.size:
+                Whitener(self.store, self.sampler.held_out, self.config.seed).fit(self.model)
             self.run.write_checkpoint(self.model, metadata)
 
     def save(self) -> None:

@@ -28,6 +28,9 @@ _STRONG: dict[str, Any] = {
 }
 """Geometry makes up for the frames that single pictures do not have."""
 
+_ANY_LIGHT = {**_STRONG, "colour": 0.2, "grey": 0.2, "coupled": False}
+"""The light of a picture is not the person's."""
+
 PRESET_SETTINGS: dict[str, dict[str, Any]] = {
     # Supplementary code: Adam without clipping or averaging, 40 and 20 epochs of one pair a clip.
     "paper": {
@@ -51,6 +54,13 @@ PRESET_SETTINGS: dict[str, dict[str, Any]] = {
         "augmentation": _STRONG,
         "weights": _SHORT_TRAINING,
         "expression": {"steps": 5200, "flow_steps": 1500, "lr": 4e-4, "beta2": 0.999},
-        "identity": {"steps": 2000, "lr": 7e-4, "beta2": 0.9},
+        "identity": {
+            "steps": 2000,
+            "batch_size": 48,
+            "lr": 6e-4,
+            "beta2": 0.9,
+            "augmentation": _ANY_LIGHT,
+            "weights": {"contrast": 1.0},
+        },
     },
 }

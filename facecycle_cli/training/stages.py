@@ -286,12 +286,19 @@ class IdentityStage(Stage):
                     + 0.8 * ssim_loss(warped, target, importance),
                     "symmetry": symmetry_loss(restored),
                     "margin": margin_loss(mean, neutral),
-                    "contrast": self._contrast(code.float()),
+                    "contrast": self._contrast(code.float(), processes),
                 }
             )
 
-    def _contrast(self, code: Tensor) -> Tensor:
-        return contrast_loss(code) if self.weights.contrast else code.new_zeros(())
+    def _contrast(self, code: Tensor, processes: int) -> Tensor:
+        if not self.weights.contrast:
+            return code.new_zeros(())
+        if processes > 1:
+            from torch.distributed.nn.functional import all_gather
+
+            first, second = (torch.cat(all_gather(view)) for view in code.chunk(2))
+            code = torch.cat((first, second))
+        return contrast_loss(code)
 
 
 def _mean(x: Tensor, processes: int) -> Tensor:

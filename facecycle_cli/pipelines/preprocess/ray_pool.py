@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import socket
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from typing import Any
@@ -14,6 +16,7 @@ from facecycle_cli.pipelines.preprocess.work import Result, Task, failed, prepar
 
 __all__ = ["RayPool"]
 
+_CONNECTING = 10.0  # seconds
 _AHEAD = 2  # portions per core handed out at a time: one at work, one that has its place already
 
 
@@ -33,6 +36,7 @@ class RayPool:
             import ray
         except ImportError as error:
             raise PreprocessError("--ray needs the package ray; install facecycle[ray]") from error
+        _check_port(address)
         self._ray = ray
         self._task = task
         try:
@@ -92,6 +96,18 @@ class RayPool:
         timeout = self._task.timeout
         reason = f"its process ended (no progress for {timeout:g} s, or killed)"
         yield failed(portion[0], f"{reason}: {type(error).__name__}")
+
+
+def _check_port(address: str) -> None:
+    """Say at once that nobody answers at HOST:PORT: Ray itself tries for minutes."""
+    match = re.fullmatch(r"([^:/]+):(\d{1,5})", address)
+    if match is None:
+        return
+    try:
+        socket.create_connection((match[1], int(match[2])), timeout=_CONNECTING).close()
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise PreprocessError(f"--ray {address}: {reason}") from error
 
 
 def _work_on_all(portion: list[Source], task: Task) -> list[Result]:

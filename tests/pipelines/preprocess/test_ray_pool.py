@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -22,6 +24,18 @@ def test_says_what_is_missing_without_the_package(tmp_path, monkeypatch):
         RayPool(Task(Settings(), tmp_path, 60), "auto")
 
 
+def test_a_cluster_that_does_not_answer_is_said_at_once(tmp_path, monkeypatch):
+    from facecycle_cli.pipelines.preprocess.ray_pool import RayPool
+
+    monkeypatch.setitem(sys.modules, "ray", types.ModuleType("ray"))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    task = Task(Settings(), tmp_path, 60)
+    for address in (f"127.0.0.1:{port}", "127.0.0.1:99999"):
+        with pytest.raises(PreprocessError, match=f"^--ray {address}: "):
+            RayPool(task, address)
+
+
 @pytest.mark.slow
 def test_a_cluster_makes_what_one_machine_makes(tmp_path, clip):
     pytest.importorskip("ray", reason="needs ray (the extra ray)")
@@ -33,7 +47,8 @@ def test_a_cluster_makes_what_one_machine_makes(tmp_path, clip):
     (root / "broken.mp4").write_bytes(b"no video")
     preprocess([str(root)], tmp_path / "here", Settings(), workers=1)
     code = (
-        "import ray, sys; ray.init(num_cpus=2, include_dashboard=False, logging_level='error');"
+        "import ray\n"
+        "ray.init('local', num_cpus=2, include_dashboard=False, logging_level='error')\n"
         "from facecycle_cli.__main__ import main; main()"
     )
     command = [sys.executable, "-c", code, "preprocess", root, "-o", tmp_path / "there"]

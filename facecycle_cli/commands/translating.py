@@ -24,6 +24,7 @@ from facecycle_cli.commands.portraits import open_backend, open_model
 if TYPE_CHECKING:
     import numpy as np
 
+    from facecycle_cli.faces import FaceBackend
     from facecycle_cli.media import Provenance, VideoInfo
     from facecycle_cli.model import FaceCycle
     from facecycle_cli.pipelines.translate import Settings, Translation
@@ -67,7 +68,10 @@ class TranslationJob:
         except Skip as why:
             console.note(f"{self.source}: skipped, {why}")
             console.result(None, {**fields, "status": "skipped", "reason": str(why)})
-        except (CommandError, BrokenPipeError, typer.BadParameter):
+        except CommandError as error:
+            console.result(None, {**fields, "status": "failed", "reason": str(error)})
+            raise
+        except (BrokenPipeError, typer.BadParameter):
             raise
         except Exception as error:
             console.failure(self.source, error)
@@ -168,7 +172,6 @@ class TranslationJob:
         self, path: str, picture: np.ndarray, model: FaceCycle, place: str, console: Console
     ) -> dict[str, Any]:
         from facecycle_cli.media import open_video, probe, read_frames
-        from facecycle_cli.pipelines.translate import Translation
 
         if self.paste_back:
             picture = _reduced(picture, console)
@@ -176,6 +179,7 @@ class TranslationJob:
         fps = info.fps
         duration = self._duration(fps)
         settings = self._settings(still=False)
+        backend = open_backend(self.aligner, threads=1)
         started = time.perf_counter()
         with (
             read_frames(
@@ -185,27 +189,23 @@ class TranslationJob:
                 max_frames=self.max_frames,
                 info=info,
             ) as reader,
-            Translation(
-                (frame.image for frame in reader),
-                picture,
-                fps=float(fps),
-                model=model,
-                backend=open_backend(self.aligner, threads=1),
-                settings=settings,
-                measure=console.json,
+            self._perform(
+                (frame.image for frame in reader), picture, fps, model, backend, settings, console
             ) as translation,
             console.progress("frames", self._expected(info)) as progress,
         ):
             first = next(translation)
-            with open_video(
-                place,
-                fps,
-                (first.shape[1], first.shape[0]),
-                provenance=_provenance(model),
-                audio_from=path,
-                start=self.start,
-                duration=duration,
-            ) as writer:
+            with about(place):
+                opened = open_video(
+                    place,
+                    fps,
+                    (first.shape[1], first.shape[0]),
+                    provenance=_provenance(model),
+                    audio_from=path,
+                    start=self.start,
+                    duration=duration,
+                )
+            with opened as writer:
                 writer.write(first)
                 for frame in translation:
                     progress.advance()
@@ -222,6 +222,30 @@ class TranslationJob:
             "video_fps": round(float(fps), 4),
             "seconds": round(seconds, 3),
         }
+
+    def _perform(
+        self,
+        frames: Iterator[np.ndarray],
+        picture: np.ndarray,
+        fps: Fraction,
+        model: FaceCycle,
+        backend: FaceBackend,
+        settings: Settings,
+        console: Console,
+    ) -> Translation:
+        """The translation about to begin; `CommandError` if there is no face in the target."""
+        from facecycle_cli.pipelines.translate import Translation
+
+        with about(self.target):
+            return Translation(
+                frames,
+                picture,
+                fps=float(fps),
+                model=model,
+                backend=backend,
+                settings=settings,
+                measure=console.json,
+            )
 
     def _duration(self, fps: Fraction) -> float | None:
         """Of the part of the source, in seconds; None: to its end."""

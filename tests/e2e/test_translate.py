@@ -267,7 +267,7 @@ def test_two_faces_in_the_source(run, folder):
     assert run("two.mp4", "face.jpg", "--face", "right", "--overwrite", *SHORT).stderr == ""
     done = run("two.mp4", "face.jpg", "--face", "3", "--overwrite", *SHORT)
     assert done.returncode == 1
-    assert "no face found" in done.stderr
+    assert "two.mp4: no face 3; it shows 2" in done.stderr
 
 
 # -- what cannot be done --------------------------------------------------------------------------
@@ -300,7 +300,7 @@ def test_targets_that_cannot_be_used(run, folder):
     (folder / "text.png").write_text("no picture")
     shutil.copy(TURNER, folder / "turn.gif")
     reasons = {
-        "lawn.png": "no face found in the target",
+        "lawn.png": "no face found",
         "text.png": "not a picture",
         "missing.png": "No such file",
         "talk.mp4": "a video; the target has to be a picture",
@@ -308,7 +308,7 @@ def test_targets_that_cannot_be_used(run, folder):
     }
     for name, why in reasons.items():
         line = failure(run("talk.mp4", name, *SHORT, "-o", "x.mp4"))
-        assert name in line or line.endswith("in the target")
+        assert line.startswith(f"facecycle: {name}: ")
         assert why in line
     assert not (folder / "x.mp4").exists()
 
@@ -318,11 +318,14 @@ def test_failure_as_json(run):
     assert done.returncode == 1
     report = json.loads(done.stdout)
     assert (report["status"], report["reason"]) == ("failed", "No such file or directory")
+    report = json.loads(run("talk.mp4", "missing.png", "--json").stdout)
+    assert report["reason"] == "missing.png: No such file or directory"
 
 
 def test_outputs_that_cannot_be_written(run, folder):
     (folder / "file").touch()
-    assert "file" in failure(run("talk.mp4", "face.jpg", *SHORT, "-o", "file/x.mp4"))
+    line = failure(run("talk.mp4", "face.jpg", *SHORT, "-o", "file/x.mp4"))
+    assert line.startswith("facecycle: file/x.mp4: ")
 
 
 @pytest.mark.parametrize(

@@ -377,6 +377,19 @@ def test_the_reference_is_the_most_neutral_quarter():
     assert result[0].reference.yaw == pytest.approx(15)
 
 
+@pytest.mark.parametrize(("yaw", "trust"), [(0, 1), (3, 1), (-9, 0.5), (30, 0)])
+def test_a_turned_head_is_no_reference(yaw, trust):
+    (referred,) = with_reference([motion(0, yaw=yaw)], settle=1)
+    assert referred.reference.trust == pytest.approx(trust)
+
+
+@pytest.mark.parametrize(("roll", "kept"), [(0.05, 0.05), (-0.6, 0.0)])
+def test_a_tilted_head_is_upright_at_rest(roll, kept):
+    tilted = replace(motion(0), seen=seen(0, Posed(0), alignment(roll=roll)))
+    (referred,) = with_reference([tilted], settle=1)
+    assert referred.reference.place.roll == pytest.approx(kept, abs=1e-3)
+
+
 def test_each_track_has_its_own_reference_and_nothing_gets_lost():
     tracks = [None, 0, 0, None, 0, 1, 1, None, 2]
     result = list(with_reference([motion(t, 0.1 * (t or 0)) for t in tracks], 4))

@@ -184,6 +184,8 @@ class Translation(Iterator[np.ndarray]):
                     frame = beside(motion.seen.image, frame)
                 yield frame
         if not self.faces_found:
+            if self.others:
+                raise NoFaceError(f"no face {self.settings.face}; it shows {self.others}")
             raise NoFaceError("no face found")
 
     def _count(self, motion: Performance, frame: np.ndarray) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -35,7 +36,8 @@ _NEUTRAL_SHARE = 4
 _FACING, _TURNED = 4.0, 14.0
 """Degrees of yaw. A head turned by less looks ahead, and its flow shows how the networks see that
 person at rest. If it is turned further even at its most neutral, it is not at rest, and turning
-back must not turn the target aside: in between, motion is ever more taken as it is."""
+back must not turn the target aside: in between, motion is ever more taken as it is. The same holds
+for a head that is tilted."""
 
 _CLOSED = 0.05
 """Distances between the eyes. A mouth that is never closed further is open, not at rest."""
@@ -197,13 +199,19 @@ def _reference(motions: Sequence[Performance]) -> Reference:
     known.sort(key=lambda m: float(np.square(_backflow(m)).sum()))
     known = known[:count]
     yaw = float(np.mean([m.yaw for m in known]))
+    at = mean_place([m.place for m in known])
     return Reference(
         np.mean([_backflow(m) for m in known], axis=0),
-        mean_place([m.place for m in known]),
+        replace(at, roll=at.roll * _trust(math.degrees(at.roll))),
         yaw,
         min(_CLOSED, float(np.mean(mouths))) if mouths else 0.0,
-        min(1.0, max(0.0, (_TURNED - abs(yaw)) / (_TURNED - _FACING))),
+        _trust(yaw),
     )
+
+
+def _trust(degrees: float) -> float:
+    """1 for a head at rest, 0 for one that is turned or tilted by that much on purpose."""
+    return min(1.0, max(0.0, (_TURNED - abs(degrees)) / (_TURNED - _FACING)))
 
 
 def _backflow(motion: Performance) -> np.ndarray:

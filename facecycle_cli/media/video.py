@@ -85,6 +85,8 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
     )
     if "matches no streams" in done.stderr:
         raise MediaError("no video in this file")
+    if "unspecified pixel format" in done.stderr:  # ffmpeg had none to look at
+        raise MediaError("a video without a frame that can be decoded")
     if done.returncode != 0:
         raise MediaError(f"not a readable video ({ffmpeg.reason(done.stderr)})")
     if _TEXT_ART.search(done.stderr):

@@ -156,6 +156,10 @@ def test_bad_inputs_are_one_line_each_and_the_others_are_done(clip, tmp_path, ru
     os.mkfifo(root / "pipe.mp4")
     run_ffmpeg("-f", "lavfi", "-i", "sine=d=1", "-c:a", "aac", root / "sound.mp4")
     run_ffmpeg("-f", "lavfi", "-i", "color=gray:s=160x120:d=0.4", root / "gray.mp4")
+    fragmented = ("-movflags", "empty_moov+frag_keyframe")
+    run_ffmpeg("-i", clip, "-c", "copy", *fragmented, root / "none.mp4")
+    whole = (root / "none.mp4").read_bytes()
+    (root / "none.mp4").write_bytes(whole[: whole.index(b"moof") - 4])  # a header, and no frame
     done = run_cli("preprocess", "mixed", "missing", "-o", "out", "--json", cwd=tmp_path)
     assert done.returncode == 1
     said = dict(line.split(": ", 2)[1:] for line in done.stderr.decode().splitlines())
@@ -164,12 +168,13 @@ def test_bad_inputs_are_one_line_each_and_the_others_are_done(clip, tmp_path, ru
         "mixed/cut.mp4": "not a readable video (moov atom not found)",
         "mixed/empty.mp4": "empty file",
         "mixed/gray.mp4": "no face of 32 pixels or more",
+        "mixed/none.mp4": "a video without a frame that can be decoded",
         "mixed/pipe.mp4": "not a regular file",
         "mixed/sound.mp4": "no video in this file",
         "mixed/text.jpg": "not a picture in a known format",
     }
     mixed, missing = map(json.loads, done.stdout.splitlines())
-    assert (mixed["done"], mixed["no_face"], mixed["unreadable"], mixed["failed"]) == (1, 1, 5, 0)
+    assert (mixed["done"], mixed["no_face"], mixed["unreadable"], mixed["failed"]) == (1, 1, 6, 0)
     assert missing == {**missing, "status": "failed", "reason": "no such file or folder"}
     assert {r["status"] for r in records(tmp_path / "out") if "status" in r} == {
         "done",

@@ -78,7 +78,7 @@ class StageTrainer:
         self.run = run
         self.processes = processes or Processes()
         self.workers = workers
-        self.guides = guides if self.settings.weights.guide else None
+        self.guides = guides
         self.metadata = metadata or {}
 
         # Without landmarks there is nothing to learn flows from alone.

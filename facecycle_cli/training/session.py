@@ -206,8 +206,8 @@ class _Session:
         return FrameStore(index, side, keep=keep, note=self.reporter.note)
 
     def _guides(self, config: RunConfig) -> Guides | None:
-        """Landmarks for the stages that are guided by them."""
-        if not any(config.of(stage).weights.guide for stage in config.stages):
+        """Landmarks for the expression stage, if they guide it."""
+        if "expression" not in config.stages or not config.expression.weights.guide:
             return None
         if self.processes.is_first and not self.run.neutral_shape.exists():
             self.reporter.note("measuring faces: where landmarks of a neutral face lie")
@@ -261,7 +261,7 @@ class _Session:
             processes=self.processes,
             perceptual=self.perceptual,
             workers=self._workers(),
-            guides=self.guides,
+            guides=self.guides if stage == "expression" else None,
             metadata=metadata,
         )
 

@@ -28,6 +28,7 @@ class Augmentation:
         hue: hue varies by this fraction of a turn.
         colour_probability: how often colours vary at all.
         grey: how often pictures become grey.
+        coarse: how often pictures lose detail, down to 0.4 of their resolution.
         flip: how often pictures are mirrored.
         coupled: whether both views of a pair get the same colours and are mirrored together. One
             view is rebuilt from the other, so that independent colours (the paper's) ask for what
@@ -41,6 +42,7 @@ class Augmentation:
     hue: float = 0.01
     colour_probability: float = 0.8
     grey: float = 0.0
+    coarse: float = 0.0
     flip: float = 0.5
     coupled: bool = False
 
@@ -54,6 +56,9 @@ class Augmentation:
             raise SettingsError(f"scale must be below 1, not {self.scale}")
 
 
+_COARSE = 0.4, 0.8
+
+
 @dataclass(frozen=True)
 class Draw:
     """What happens to both views of P pairs.
@@ -62,11 +67,15 @@ class Draw:
         theta: (2, P, 2, 3) affine matrices from output to input, in ``affine_grid``'s units.
         matrix: (2, P, 3, 3) of RGB in [0, 1].
         offset: (2, P, 3), added after it.
+        coarse: (2, P) bool, pictures that lose detail.
+        detail: the resolution that these keep, as a fraction.
     """
 
     theta: Tensor
     matrix: Tensor
     offset: Tensor
+    coarse: Tensor
+    detail: float = 1.0
 
 
 def draw(
@@ -88,14 +97,17 @@ def draw(
     """
     n = len(mirrored)
     total = n if pairs is None else pairs
-    theta, matrix, offset, flips = (
+    theta, matrix, offset, flips, coarse = (
         t.unflatten(0, (2, total))[:, start : start + n]
         for t in (
             _geometry(2 * total, settings, generator),
             *_colour(2 * total, settings, generator),
             torch.rand(2 * total, generator=generator) < settings.flip,
+            torch.rand(2 * total, generator=generator) < settings.coarse,
         )
     )
+    low, high = _COARSE
+    detail = low + (high - low) * torch.rand((), generator=generator).item()
     if settings.coupled:
         same_look = torch.ones(n, dtype=torch.bool)
     else:
@@ -104,10 +116,11 @@ def draw(
         theta[1] = torch.where(mirrored.view(n, 1, 1), theta[0], theta[1])
     matrix[1] = torch.where(same_look.view(n, 1, 1), matrix[0], matrix[1])
     offset[1] = torch.where(same_look.view(n, 1), offset[0], offset[1])
+    coarse[1] = torch.where(same_look, coarse[0], coarse[1])
     flips[1] = torch.where(same_look, flips[0], flips[1]) ^ mirrored
     # To mirror the output is to look up its x on the other side.
     theta[..., 0] = torch.where(flips.unsqueeze(-1), -theta[..., 0], theta[..., 0])
-    return Draw(theta, matrix, offset)
+    return Draw(theta, matrix, offset, coarse, detail)
 
 
 def unchanged(mirrored: Tensor) -> Draw:
@@ -115,7 +128,12 @@ def unchanged(mirrored: Tensor) -> Draw:
     n = len(mirrored)
     theta = torch.eye(2, 3).repeat(2, n, 1, 1)
     theta[1, :, 0, 0] = torch.where(mirrored, -1.0, 1.0)
-    return Draw(theta, torch.eye(3).repeat(2, n, 1, 1), torch.zeros(2, n, 3))
+    return Draw(
+        theta,
+        torch.eye(3).repeat(2, n, 1, 1),
+        torch.zeros(2, n, 3),
+        torch.zeros(2, n, dtype=torch.bool),
+    )
 
 
 def apply(views: Tensor, drawn: Draw, size: int) -> Tensor:
@@ -126,6 +144,12 @@ def apply(views: Tensor, drawn: Draw, size: int) -> Tensor:
     theta = drawn.theta.flatten(0, 1).to(device, non_blocking=True)
     grid = F.affine_grid(theta, [n, 3, size, size], align_corners=False)
     images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    coarse = drawn.coarse.flatten()
+    if coarse.any():
+        lost = F.interpolate(
+            images[coarse], scale_factor=drawn.detail, mode="bilinear", antialias=True
+        )
+        images[coarse] = F.interpolate(lost, (size, size), mode="bilinear")
     matrix = drawn.matrix.flatten(0, 1).to(device, non_blocking=True)
     offset = drawn.offset.flatten(0, 1).unsqueeze(-1).to(device, non_blocking=True)
     return torch.baddbmm(offset, matrix, images.flatten(2)).view_as(images).clamp(0, 1)

@@ -13,7 +13,7 @@ from facecycle_cli.training.errors import SettingsError
 from tests.training.conftest import face
 
 NOTHING = Augmentation(scale=0, colour=0, hue=0, colour_probability=0, flip=0)
-STRONG = Augmentation(scale=0.2, rotation=20, shift=0.1, colour=0.4, hue=0.1, grey=0.2)
+STRONG = Augmentation(scale=0.2, rotation=20, shift=0.1, colour=0.4, hue=0.1, grey=0.2, coarse=0.3)
 
 
 def views(pairs=3, size=64):
@@ -56,6 +56,17 @@ def test_grey_is_grey():
     result = augmented(views(), replace(STRONG, grey=1.0))
     torch.testing.assert_close(result[:, 0], result[:, 1], atol=1e-5, rtol=0)
     torch.testing.assert_close(result[:, 0], result[:, 2], atol=1e-5, rtol=0)
+
+
+def test_coarse_loses_detail_and_keeps_the_light():
+    rng = np.random.default_rng(0)
+    noise = torch.from_numpy(rng.integers(0, 256, (2, 3, 64, 64, 3), dtype=np.uint8))
+    lost = augmented(noise, replace(NOTHING, coarse=1.0))
+    assert lost.std() < 0.7 * plain(noise).std()
+    torch.testing.assert_close(lost.mean((2, 3)), plain(noise).mean((2, 3)), atol=0.01, rtol=0)
+    some = augmented(noise, replace(NOTHING, coarse=0.5))
+    changed = (some - plain(noise)).abs().amax((1, 2, 3)) > 0.1
+    assert 0 < changed.sum() < 6
 
 
 def test_flip_mirrors():

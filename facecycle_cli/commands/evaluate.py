@@ -92,12 +92,15 @@ class Setting:
         with self.console.progress("pictures", total) as line:
             yield lambda face: line.advance(text=face.name)
 
-    def extractors(self, features: Features, baseline: bool) -> dict[str, Extractor]:
+    def extractors(
+        self, features: Features, baseline: bool, *, mirrored: bool
+    ) -> dict[str, Extractor]:
         """One for each checkpoint, and the baselines."""
         from facecycle_cli.evaluation.features import expression_extractor
 
         probed = {
-            name: expression_extractor(model, features.value) for name, model in self.models.items()
+            name: expression_extractor(model, features.value, mirrored=mirrored)
+            for name, model in self.models.items()
         }
         return {**probed, **baselines(baseline, texture=False)}
 
@@ -211,7 +214,7 @@ def expression(
         data, checkpoint, compare, device=device, aligner=aligner, aligned=aligned, whole=True,
         report=report, overwrite=overwrite, seed=seed, console=console,
     )  # fmt: skip
-    extractors = setting.extractors(features, baseline)
+    extractors = setting.extractors(features, baseline, mirrored=True)
     with about(data), setting.progress(len(pictures)) as done:
         result = evaluate_expression(
             pictures, extractors, setting.settings, setting.backend, seed=seed, on_done=done
@@ -280,7 +283,7 @@ def pose(
         data, checkpoint, compare, device=device, aligner=aligner, aligned=aligned, whole=False,
         report=report, overwrite=overwrite, seed=seed, console=console, needs=("sklearn",),
     )  # fmt: skip
-    extractors = setting.extractors(features, baseline)
+    extractors = setting.extractors(features, baseline, mirrored=False)
     total = len(pictures) + (len(fitted) if fitted else 0)
     with about(data), setting.progress(total) as done:
         result = evaluate_pose(

@@ -84,19 +84,25 @@ def extract(
     return Extracted(features, np.array(rows, np.int64), problems, whole)
 
 
-def expression_extractor(model: FaceCycle, kind: str) -> Extractor:
+def expression_extractor(model: FaceCycle, kind: str, *, mirrored: bool = False) -> Extractor:
     """Frozen features of the expression encoder.
 
     Args:
         model: the networks.
         kind: ``code``, R_exp (256 numbers), or ``conv``, the last convolution, flattened.
+        mirrored: average over the face and its mirror image, which shows the same expression (but
+            another pose).
     """
 
     @torch.inference_mode()
     def features(crops: np.ndarray) -> np.ndarray:
         x = model.to_input(shrink(crops, model.config.image_size))
         encoder = model.expression_encoder
-        values = model.encode_expression(x) if kind == "code" else encoder.features(x)
+        if mirrored:
+            x = torch.cat((x, x.flip(-1)))
+        values = encoder(x) if kind == "code" else encoder.features(x)
+        if mirrored:
+            values = values.unflatten(0, (2, -1)).mean(0)
         return values.float().cpu().numpy()
 
     return features

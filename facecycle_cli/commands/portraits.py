@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -106,8 +107,10 @@ class PortraitOptions:
         outputs = Outputs(
             self.output, self.inputs, tag=tag, overwrite=self.overwrite, numbered=one_each
         )
-        model = open_model(self.checkpoint, self.device)
         backend = open_backend(self.aligner)
+        if prepare := getattr(backend, "prepare", None):
+            threading.Thread(target=prepare).start()  # while torch is imported
+        model = open_model(self.checkpoint, self.device)
         model.seed = self.seed
 
         from facecycle_cli.media import Provenance

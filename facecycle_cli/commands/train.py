@@ -124,7 +124,10 @@ def train(
             "not at all, necessarily, or from a file.",
         ),
     ] = None,
-    amp: Annotated[bool, _option("--amp", help="Mixed precision on CUDA: bf16 or fp16.")] = False,
+    amp: Annotated[
+        bool,
+        _option("--amp", help="Mixed precision: bf16 or fp16 on CUDA, bf16 on a CPU that has it."),
+    ] = False,
     compile_: Annotated[bool, _option("--compile", help="Compile the step.")] = False,
     workers: Annotated[
         Optional[int],  # noqa: UP045

@@ -87,7 +87,7 @@ class FaceDetector:
 
     def __init__(self, *, threads: int | None = None, min_score: float = 0.6) -> None:
         self.min_score = min_score
-        self._network = Network("face_detection_yunet_2023mar_dynamic.onnx", threads)
+        self.network = Network("face_detection_yunet_2023mar_dynamic.onnx", threads)
 
     def detect(self, images: Sequence[np.ndarray], *, min_face: int = 24) -> list[list[Detection]]:
         """All faces at least some `min_face` pixels high, per picture, largest first.
@@ -156,7 +156,7 @@ class FaceDetector:
 
     def _run(self, pixels: np.ndarray) -> list[list[Detection]]:
         """Run the network on BGR 0..255 (N, 3, H, W) and decode its anchors."""
-        outputs = self._network(input=pixels)
+        outputs = self.network(input=pixels)
         found: list[list[Detection]] = [[] for _ in pixels]
         for stride in _STRIDES:
             score = np.sqrt(outputs[f"cls_{stride}"][..., 0] * outputs[f"obj_{stride}"][..., 0])

@@ -103,7 +103,7 @@ class FaceMesh:
     """
 
     def __init__(self, *, threads: int | None = None) -> None:
-        self._network = Network("face_mesh_468.onnx", threads)
+        self.network = Network("face_mesh_468.onnx", threads)
 
     def locate(
         self, images: Sequence[np.ndarray], regions: Sequence[Region]
@@ -126,7 +126,7 @@ class FaceMesh:
                 for image, matrix in zip(images[part], matrices, strict=True)
             ]
             pixels = np.stack(crops).transpose(0, 3, 1, 2).astype(np.float32) / 255
-            outputs = self._network(image=pixels)
+            outputs = self.network(image=pixels)
             presence[part] = 1 / (1 + np.exp(-outputs["presence_logit"]))
             for i, matrix in enumerate(matrices, start):
                 inverse = invert_affine(matrix)

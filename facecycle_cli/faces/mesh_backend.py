@@ -30,6 +30,11 @@ class MeshBackend:
         self._detector = FaceDetector(threads=threads)
         self._mesh = FaceMesh(threads=threads)
 
+    def prepare(self) -> None:
+        """Read the networks now: in a thread, while something else takes its time."""
+        self._detector.network.open()
+        self._mesh.network.open()
+
     def detect(
         self, images: Sequence[np.ndarray], *, min_face: int = 24, settle: bool = True
     ) -> list[list[Face]]:

@@ -41,11 +41,12 @@ class Network:
 
     def __call__(self, **inputs: np.ndarray) -> Mapping[str, np.ndarray]:
         """Run the network on named inputs; returns its outputs by name."""
-        session = self._session or self._open()
+        session = self._session or self.open()
         names = [output.name for output in session.get_outputs()]
         return dict(zip(names, session.run(names, inputs), strict=True))
 
-    def _open(self) -> InferenceSession:
+    def open(self) -> InferenceSession:
+        """Read the file now instead of at the first call."""
         # Imported here so that the geometry of this floor can be used without loading onnxruntime.
         import onnxruntime
 

@@ -166,3 +166,10 @@ def test_load_backend_by_name():
         load_backend("dlib")
     with pytest.raises(ValueError, match="threads"):
         load_backend("mesh", threads=0)
+
+
+def test_prepared_networks_are_open_before_the_first_face():
+    backend = MeshBackend(threads=1)
+    backend.prepare()
+    assert backend._detector.network._session is not None
+    assert backend._mesh.network._session is not None

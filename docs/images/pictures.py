@@ -1,0 +1,48 @@
+"""Makes the still pictures of the README from examples/.
+
+python docs/images/pictures.py
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+import facecycle_cli as fc
+from facecycle_cli.faces import Alignment
+
+HERE = Path(__file__).resolve().parent
+EXAMPLES = HERE.parent.parent / "examples"
+TILE = 192
+COLUMNS = 6
+
+
+def crop(picture: np.ndarray) -> np.ndarray:
+    """The face as the networks are shown it, (TILE, TILE, 3)."""
+    return Alignment.from_face(backend.detect([picture])[0][0], TILE).crop(picture)
+
+
+def write(name: str, command: str, rows: list[list[np.ndarray]]) -> None:
+    """A table of pictures, with the note that the lower row is made."""
+    table = np.concatenate([np.concatenate(row, axis=1) for row in rows])
+    fc.write_image(table, HERE / name, provenance=fc.Provenance(command, None))
+
+
+if __name__ == "__main__":
+    model, backend = fc.load(), fc.load_backend()
+    people = [
+        fc.read_image(EXAMPLES / f"faces/person{i}_smiling.jpg") for i in range(1, COLUMNS + 1)
+    ]
+    neutral = fc.neutralize(people, model=model, backend=backend, size=TILE)
+    write("neutralize.jpg", "neutralize", [[crop(p) for p in people], list(neutral)])
+
+    with fc.read_frames(EXAMPLES / "head_turn.gif") as reader:
+        frames = [frame.image for frame in reader]
+    faces = [found[0] for found in backend.detect(frames) if found]
+    frames = [f for f, found in zip(frames, backend.detect(frames), strict=True) if found]
+    yaws = np.array([face.pose.yaw for face in faces])
+    wanted = np.linspace(max(yaws.min(), -40), min(yaws.max(), 40), COLUMNS)
+    turned = [frames[int(np.abs(yaws - yaw).argmin())] for yaw in wanted]
+    frontal = fc.frontalize(turned, model=model, backend=backend, size=TILE)
+    write("frontalize.jpg", "frontalize", [[crop(f) for f in turned], list(frontal)])

@@ -60,7 +60,7 @@ PRESET_SETTINGS: dict[str, dict[str, Any]] = {
             "lr": 6e-4,
             "beta2": 0.9,
             "augmentation": _ANY_LIGHT,
-            "weights": {"contrast": 1.0},
+            "weights": {"contrast": 1.0, "average": 2.0},
         },
     },
 }

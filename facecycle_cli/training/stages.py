@@ -46,6 +46,8 @@ class LossWeights:
     Attributes:
         guide: of the landmarks' guidance, see :mod:`.guidance`.
         contrast: of telling apart the persons of a batch by their identity codes.
+        average: of the distance between every de-identified face and the average neutral one. The
+            paper asks nothing of a single de-identified face, only of their mean.
         focus: no loss; from 0 to 1, how much pixel and SSIM losses look at the face instead of the
             whole crop.
         exchange: no loss; the share of the pairs whose views are exchanged, so that each is rebuilt
@@ -64,6 +66,7 @@ class LossWeights:
     gauge: float = 0.0
     guide: float = 0.0
     contrast: float = 0.0
+    average: float = 0.0
     focus: float = 0.0
     exchange: float = 1.0
     relight: float = 0.0
@@ -264,7 +267,8 @@ class IdentityStage(Stage):
             neutral = model.de_express(x, flow, noise).float()
 
         code = model.encode_identity(x)
-        mean = _mean(model.de_identify(neutral, code).float(), processes)
+        without = model.de_identify(neutral, code).float()
+        mean = _mean(without, processes)
         # The mean face is one picture: its features are computed once, not for every face.
         features = model.features(mean)
         expanded = features._replace(quarter=features.quarter.expand(len(x), -1, -1, -1))
@@ -286,6 +290,7 @@ class IdentityStage(Stage):
                     + 0.8 * ssim_loss(warped, target, importance),
                     "symmetry": symmetry_loss(restored),
                     "margin": margin_loss(mean, neutral),
+                    "average": pixel_loss(without, _mean(neutral, processes).expand_as(without)),
                     "contrast": self._contrast(code.float(), processes),
                 }
             )

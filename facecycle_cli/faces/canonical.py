@@ -29,6 +29,13 @@ def five_points(landmarks: np.ndarray, topology: Topology) -> np.ndarray:
     )
 
 
+def _turned_back(landmarks: np.ndarray, topology: Topology) -> tuple[np.ndarray, np.ndarray]:
+    """The landmarks (topology.count, 3) around their mean, seen from the front; and the turn."""
+    points = np.asarray(landmarks, np.float64)
+    rotation = head_pose(points, topology).rotation
+    return (points - points.mean(0)) @ rotation, rotation
+
+
 def frontal_shape(landmarks: np.ndarray, topology: Topology) -> np.ndarray:
     """The landmarks with the turn of the head undone, placed by the crop's template.
 
@@ -42,9 +49,7 @@ def frontal_shape(landmarks: np.ndarray, topology: Topology) -> np.ndarray:
     Raises:
         FaceError: they coincide.
     """
-    points = np.asarray(landmarks, np.float64)
-    rotation = head_pose(points, topology).rotation
-    front = ((points - points.mean(0)) @ rotation)[:, :2]
+    front = _turned_back(landmarks, topology)[0][:, :2]
     matrix = fit_similarity(five_points(front, topology), TEMPLATE)
     return front @ matrix[:, :2].T + matrix[:, 2]
 
@@ -54,9 +59,7 @@ def visibility(landmarks: np.ndarray, topology: Topology) -> np.ndarray:
 
     A head is taken for a ball around a point behind the face.
     """
-    points = np.asarray(landmarks, np.float64)
-    rotation = head_pose(points, topology).rotation
-    front = (points - points.mean(0)) @ rotation
+    front, rotation = _turned_back(landmarks, topology)
     half = np.ptp(front[:, 0]) / 2
     outwards = front - np.array([0, 0, _DEPTH * half])  # z points away from the camera
     outwards /= np.linalg.norm(outwards, axis=1, keepdims=True)

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from facecycle_cli.faces.canonical import five_points
 from facecycle_cli.faces.pose import HeadPose, head_pose
 from facecycle_cli.faces.topology import MESH_468, Topology
 
@@ -37,9 +38,7 @@ class Face:
         """(5, 2) float32: the eye's centre that is image-left on an upright face, the other eye's,
         nose tip, image-left and image-right corner of the mouth.
         """
-        return np.concatenate(
-            [self._eyes[:, :2], self.landmarks[[self.topology.nose_tip, *self.topology.mouth], :2]]
-        )
+        return five_points(self.landmarks[:, :2], self.topology)
 
     @cached_property
     def oval(self) -> np.ndarray:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from facecycle_cli.faces.canonical import frontal_shape, visibility
 from facecycle_cli.faces.mesh import FaceMesh, Region
+from facecycle_cli.faces.pose import head_pose
 from facecycle_cli.faces.topology import MESH_468, MESH_468_MIRRORED
 
 from .augment import Draw
@@ -101,7 +102,7 @@ class NeutralShape:
         """
         every = [np.stack([frontal_shape(face, MESH_468) for face in group]) for group in groups]
         shapes = np.concatenate(every)
-        yaws = np.array([abs(_yaw(face)) for group in groups for face in group])
+        yaws = np.array([abs(head_pose(face, MESH_468).yaw) for group in groups for face in group])
         shapes = _symmetric(shapes)
         looks = _looks_neutral(shapes) & (yaws < _FRONTAL)
         owners = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
@@ -142,12 +143,6 @@ class NeutralShape:
         """Read what :meth:`save` wrote."""
         with np.load(path, allow_pickle=False) as file:
             return cls(**{f.name: file[f.name] for f in fields(cls)})
-
-
-def _yaw(landmarks: np.ndarray) -> float:
-    from facecycle_cli.faces.pose import head_pose
-
-    return head_pose(landmarks, MESH_468).yaw
 
 
 def _symmetric(shapes: np.ndarray) -> np.ndarray:

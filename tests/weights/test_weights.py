@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from facecycle_cli import weights
@@ -44,3 +45,26 @@ def test_nothing_heavy_is_imported():
         "assert not {'torch', 'onnxruntime', 'face_alignment'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_rewritten_mesh_is_the_converted_one(shared_data):
+    """`rewrite_mesh.py` made the shipped file, and what it computes is what it computed before."""
+    onnx = pytest.importorskip("onnx")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    from .rewrite_mesh import rewrite
+
+    converted = shared_data.parent / "weights" / "face_mesh_468.onnx"
+    shipped = weights.path("face_mesh_468.onnx")
+    made = rewrite(onnx.load(converted))
+    assert {node.op_type for node in made.graph.node} >= {"Conv", "Relu", "Add"}
+    assert "PRelu" not in {node.op_type for node in made.graph.node}
+    image = np.random.default_rng(0).random((3, 3, 192, 192), np.float32)
+    outputs = [
+        onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"]).run(
+            ["landmarks", "presence_logit"], {"image": image}
+        )
+        for file in (str(converted), str(shipped), made.SerializeToString())
+    ]
+    for before, after, again in zip(*outputs, strict=True):
+        np.testing.assert_allclose(after, before, rtol=0, atol=1e-3)  # pixels of 192; logit
+        np.testing.assert_array_equal(again, after)

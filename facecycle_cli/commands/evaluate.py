@@ -143,12 +143,12 @@ def _set_up(
     console: Console,
     needs: tuple[str, ...] = (),
 ) -> Setting:
-    from facecycle_cli.evaluation.errors import EvaluationError, optional
+    from facecycle_cli.evaluation.errors import EvaluationError, require
     from facecycle_cli.pipelines.crops import CropSettings
 
     try:
         for module in needs:
-            optional(module)
+            require(module)
         folder = report_folder(report, overwrite, console)
     except EvaluationError as error:
         raise CommandError(str(error)) from error

@@ -44,9 +44,9 @@ def report_folder(folder: Path | None, overwrite: bool, console: Console) -> Pat
     if (folder / "report.json").exists() and not overwrite:
         console.note(f"{folder} holds a report, it is left as it is (--overwrite to replace it)")
         return None
-    from facecycle_cli.evaluation.errors import optional
+    from facecycle_cli.evaluation.errors import require
 
-    optional("matplotlib")
+    require("matplotlib")
     return folder
 
 

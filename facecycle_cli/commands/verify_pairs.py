@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _DRAWN = 2000
 _DRAWN_AGAINST = 1000  # (supplementary, section 5)
 _IDENTITY = "identity"
+_STATISTICS = "sklearn.metrics"
 
 
 @dataclass(frozen=True)
@@ -58,15 +59,19 @@ class PairsJob:
 
     def run(self, console: Console) -> None:
         """Compare every pair; print a row for each, and for labelled pairs the statistics."""
+        from facecycle_cli.evaluation.errors import prepare
+
         pairs = self._list(self.draw or _DRAWN)
         labelled = any(pair.same is not None for pair in pairs)
         if labelled:
-            self._need("sklearn.metrics")
+            self._need(_STATISTICS)
         elif self.calibrate is not None:
             raise CommandError(f"{self.pairs}: --calibrate needs labelled pairs (a column `same`)")
         folder = report_folder(self.report, self.overwrite, console)
         calibrated = self._calibrated(console)
         model, backend = self._open()
+        if labelled:
+            prepare(_STATISTICS)
         matches = self._match(pairs, model, backend, console)
         say_problems(matches.problems.items(), console)
         threshold, metrics = self._statistics(matches, model, labelled)
@@ -89,7 +94,7 @@ class PairsJob:
 
     def run_against(self, kind: Against, console: Console) -> None:
         """Verify generated faces against originals and print how well that goes."""
-        self._need("sklearn.metrics")
+        self._need(_STATISTICS)
         from facecycle_cli.evaluation.identity import sample_pairs, verify_against
         from facecycle_cli.evaluation.verification_report import report_against
         from facecycle_cli.media import Provenance
@@ -129,10 +134,10 @@ class PairsJob:
     # -- parts ------------------------------------------------------------------------------------
 
     def _need(self, module: str) -> None:
-        from facecycle_cli.evaluation.errors import optional
+        from facecycle_cli.evaluation.errors import require
 
         with about("verify --pairs with labels"):
-            optional(module)
+            require(module)
 
     def _list(self, count: int) -> list[Pair]:
         from facecycle_cli.evaluation.pairs import draw_pairs, parse_pairs, read_pairs

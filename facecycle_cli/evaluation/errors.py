@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import threading
+from contextlib import suppress
 from types import ModuleType
 
-__all__ = ["DataError", "EvaluationError", "MissingExtraError", "optional"]
+__all__ = ["DataError", "EvaluationError", "MissingExtraError", "optional", "prepare", "require"]
 
 _DISTRIBUTIONS = {"sklearn": "scikit-learn", "skimage": "scikit-image"}
 
@@ -34,6 +37,31 @@ def optional(module: str) -> ModuleType:
         top = module.partition(".")[0]
         if error.name is None or error.name.partition(".")[0] != top:
             raise  # it is there, and something inside of it is broken
-        raise MissingExtraError(
-            f"this needs {_DISTRIBUTIONS.get(top, top)}: pip install 'facecycle[evaluate]'"
-        ) from None
+        raise _missing(top) from None
+
+
+def require(module: str) -> None:
+    """Check, without importing it, that ``module`` is installed.
+
+    Raises:
+        MissingExtraError: it is not; the message says how to install it.
+    """
+    top = module.partition(".")[0]
+    if importlib.util.find_spec(top) is None:
+        raise _missing(top)
+
+
+def prepare(module: str) -> None:
+    """Import ``module`` in a thread of its own, while something else takes its time."""
+    threading.Thread(target=_try_import, args=(module,), daemon=True).start()
+
+
+def _try_import(module: str) -> None:
+    with suppress(Exception):  # whoever needs it meets the error again
+        importlib.import_module(module)
+
+
+def _missing(top: str) -> MissingExtraError:
+    return MissingExtraError(
+        f"this needs {_DISTRIBUTIONS.get(top, top)}: pip install 'facecycle[evaluate]'"
+    )

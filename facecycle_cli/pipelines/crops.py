@@ -149,7 +149,7 @@ def crop_faces(
     try:
         while batch := list(itertools.islice(source, _BATCH)):
             waiting.append(pool.submit(_crop_batch, batch, settings, backend))
-            if len(waiting) > workers + 1:
+            if len(waiting) > 4 * workers:
                 yield from waiting.popleft().result()
         while waiting:
             yield from waiting.popleft().result()

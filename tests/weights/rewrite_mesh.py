@@ -50,9 +50,7 @@ def _paddings(model: onnx.ModelProto) -> dict[str, list[int]]:
     session = onnxruntime.InferenceSession(
         probe.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    one, three = (
-        session.run(names, {"image": np.zeros((n, *_INPUT), np.float32)}) for n in (1, 3)
-    )
+    one, three = (session.run(names, {"image": np.zeros((n, *_INPUT), np.float32)}) for n in (1, 3))
     assert all(np.array_equal(a, b) for a, b in zip(one, three, strict=True))
     return {name: value.tolist() for name, value in zip(names, one, strict=True)}
 
@@ -136,7 +134,9 @@ def _expand_prelus(graph: onnx.GraphProto) -> None:
         nodes += [
             helper.make_node("Relu", [x], [f"{out}.relu"]),
             helper.make_node("Conv", [x, f"{out}.slope"], [f"{out}.line"], **per_channel),
-            helper.make_node("Conv", [f"{out}.relu", f"{out}.rest"], [f"{out}.bend"], **per_channel),
+            helper.make_node(
+                "Conv", [f"{out}.relu", f"{out}.rest"], [f"{out}.bend"], **per_channel
+            ),
             helper.make_node("Add", [f"{out}.line", f"{out}.bend"], [out]),
         ]
     _replace(graph, nodes)

@@ -14,6 +14,7 @@ from facecycle_cli.evaluation.errors import MissingExtraError, optional, prepare
 def test_missing_library_is_named_with_its_remedy(check, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setitem(sys.modules, "sklearn", None)
+    monkeypatch.delitem(sys.modules, "sklearn.metrics", raising=False)
     with pytest.raises(
         MissingExtraError, match=r"scikit-learn: pip install 'facecycle\[evaluate\]'"
     ):

@@ -84,9 +84,9 @@ def test_step(
     plain_perceptual.requires_grad_(True)
     theirs = step(plain, lambda: STRAIGHT[name](plain, plain_perceptual, x, *noises))
 
-    layout = torch.channels_last if half else torch.contiguous_format
     model, ours_perceptual = (
-        m.to(memory_format=layout) for m in copy.deepcopy((models["paper"], perceptual))
+        m.to(memory_format=torch.channels_last)
+        for m in copy.deepcopy((models["paper"], perceptual))
     )
     stage = STAGES[name](model, LossWeights(), ours_perceptual)
 
@@ -101,4 +101,4 @@ def test_step(
         timer=time.process_time,
         name=f"{name} step of `paper`, per face, {precision}", baseline_name="formula by formula",
     )  # fmt: skip
-    assert ratio <= (0.6 if half else 0.9)
+    assert ratio <= (0.6 if half else 0.85)

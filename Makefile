@@ -23,7 +23,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(INSTALL) -e '.[dev,train,evaluate]'
+	$(INSTALL) -e '.[dev,train,evaluate,onnx,ray]'
 	@touch $@ $(VENV)/.installed
 
 demo: $(VENV)/.installed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -186,6 +187,24 @@ sys.path.insert(0, {str(EXAMPLE.parent)!r})
 import numpy as np
 from onnx_neutralize import neutralize
 np.save("neutral.npy", neutralize({str(exported["generator"].path.parent)!r}, np.load("crops.npy")))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+    assert_same_picture(np.load(tmp_path / "neutral.npy"), neutral)
+
+
+def test_snippet_of_the_readme(exported, crops, neutral, tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    (snippet,) = (block for block in blocks if "onnxruntime" in block)
+    (tmp_path / "onnx").symlink_to(exported["generator"].path.parent)
+    np.save(tmp_path / "crops.npy", crops)
+    code = f"""
+import sys
+for name in ("torch", "PIL", "cv2", "onnx", "facecycle_cli"):
+    sys.modules[name] = None
+import numpy as np
+crops = np.load("crops.npy")
+{snippet}
+np.save("neutral.npy", neutral)
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
     assert_same_picture(np.load(tmp_path / "neutral.npy"), neutral)

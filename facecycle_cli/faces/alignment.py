@@ -91,6 +91,12 @@ class Alignment:
         matrix[:, 2] += (factor - 1) / 2  # pixel centres: u' + 0.5 = factor * (u + 0.5)
         return Alignment(matrix, size)
 
+    def widened(self, margin: int) -> Alignment:
+        """The same crop with ``margin`` more pixels on each side."""
+        matrix = self.matrix.copy()
+        matrix[:, 2] += margin
+        return Alignment(matrix, self.size + 2 * margin)
+
     def crop(self, image: np.ndarray) -> np.ndarray:
         """The face, upright: (size, size, 3) uint8. Beyond the photograph its border is
         repeated.

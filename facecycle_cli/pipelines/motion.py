@@ -17,16 +17,18 @@ class Moved(NamedTuple):
     Attributes:
         flow: (N, 2, h, w), from the output to the input face, in grid units.
         generated: (N, 3, S, S), normalised, as the networks draw it.
+        symmetric: the output faces the camera.
     """
 
     flow: Tensor
     generated: Tensor
+    symmetric: bool = False
 
 
 def neutral(model: FaceCycle, x: Tensor) -> Moved:
     """The neutral, frontal face (paper: D_exp with the de-expression flow)."""
     flow, _ = model.decode_flow(model.encode_expression(x))
-    return Moved(flow, model.de_express(x, flow))
+    return Moved(flow, model.de_express(x, flow), symmetric=True)
 
 
 def re_expressed(model: FaceCycle, start: Moved, backflow: Tensor) -> Moved:
@@ -49,7 +51,7 @@ def frontal(model: FaceCycle, x: Tensor) -> Moved:
     """
     flows = model.decode_flow(model.encode_expression(torch.cat((x, x.flip(-1)))))
     flow = turning_part(*flows.flow.chunk(2))
-    return Moved(flow, model.de_express(x, flow))
+    return Moved(flow, model.de_express(x, flow), symmetric=True)
 
 
 def turning_part(flow: Tensor, flow_of_mirrored: Tensor) -> Tensor:

@@ -136,20 +136,26 @@ def check_picture(image: np.ndarray, name: str = "picture") -> None:
 
 
 @torch.inference_mode()
-def move_crops(model: FaceCycle, crops: np.ndarray, motion: Motion) -> tuple[np.ndarray, Moved]:
+def move_crops(
+    model: FaceCycle, crops: np.ndarray, motion: Motion, *, wide: np.ndarray | None = None
+) -> tuple[np.ndarray, Moved]:
     """Give aligned crops a motion, at their own resolution.
 
     Args:
         model: the networks.
         crops: (N, H, H, 3) uint8 RGB, aligned as :class:`Alignment` does it.
         motion: one of :mod:`facecycle_cli.pipelines.motion`.
+        wide: the same with what lies around them, (N, H + 2 * M, H + 2 * M, 3) uint8; without it
+            the borders of the crops are repeated.
 
     Returns:
         the moved crops (N, H, H, 3) uint8, and the motion.
     """
     moved = motion(model, model.to_input(shrink(crops, model.config.image_size)))
-    photo = to_photo(model, crops)
-    return model.to_image(render(photo, moved.flow, moved.generated)).numpy(), moved
+    photo = to_photo(model, crops if wide is None else wide)
+    margin = (photo.shape[-1] - crops.shape[1]) // 2
+    result = render(photo, moved.flow, moved.generated, margin=margin, symmetric=moved.symmetric)
+    return model.to_image(result).numpy(), moved
 
 
 def to_photo(model: FaceCycle, crops: np.ndarray) -> torch.Tensor:
@@ -184,8 +190,10 @@ def move_faces(
         size: side of the crops.
     """
     alignments = [Alignment.from_face(face, size) for face in faces]
-    crops = np.stack([alignment.crop(image) for alignment in alignments])
-    results, moved = move_crops(model, crops, motion)
+    margin = size // 4
+    wide = np.stack([alignment.widened(margin).crop(image) for alignment in alignments])
+    crops = np.ascontiguousarray(wide[:, margin : margin + size, margin : margin + size])
+    results, moved = move_crops(model, crops, motion, wide=wide)
     flows = moved.flow.cpu().numpy()
     return [Portrait(*each) for each in zip(faces, alignments, crops, results, flows, strict=True)]
 

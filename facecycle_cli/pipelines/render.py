@@ -2,8 +2,8 @@
 
 The networks see 64x64 (or 128x128) pixels, but what they predict are flows, and a flow has no
 resolution: it warps the photograph's own pixels, skin and hair and all. What warping cannot do,
-such as opening a closed mouth or showing the far cheek, the generator draws at its own resolution,
-and only the difference is added.
+such as opening a closed mouth, the generator draws at its own resolution, and only the difference
+is added; the far cheek of a face that was turned to the front is the near one's mirror image.
 """
 
 from __future__ import annotations
@@ -12,10 +12,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from facecycle_cli.model.flow import jacobian_determinant, upsample, warp
+from facecycle_cli.model.flow import identity_grid, jacobian_determinant, upsample, warp
 
 CALM, TORN = 0.25, 0.75
 """Logarithmic change of area below which the warp is trusted, and above which the generator is."""
+
+NARROW = 0.9, 1.4
+"""Logarithmic difference of area between a place and its mirror image from which, and up to which,
+the mirror image is taken in."""
+
+TURNED = 0.45, 0.75
+"""The same, averaged over one half of the face, for all of that half: 15 and 25 degrees of yaw."""
+
+EYES, EYES_TURNED = (0.27, -0.16), (0.6, 0.85)
+"""Where the eyes are (on either side, in grid units), and up to where they are kept: a mirrored eye
+looks the other way, and the far eye is seen longer than its cheek (to 25 degrees or so)."""
+
+MIDDLE = 0.12
+"""Half width of the seam between the halves, in grid units."""
 
 
 def resize(image: Tensor, side: int) -> Tensor:
@@ -50,24 +64,95 @@ def blur(image: Tensor, sigma: float) -> Tensor:
     return F.conv2d(x, window.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)
 
 
-def render(photo: Tensor, flow: Tensor, generated: Tensor) -> Tensor:
+def beyond(photo: Tensor, flow: Tensor, margin: int) -> Tensor:
+    """Warp the middle of a picture with all of it to draw from.
+
+    Args:
+        photo: (N, C, H + 2 * margin, H + 2 * margin).
+        flow: (N, 2, H, H), in grid units of the middle.
+        margin: pixels around the middle.
+
+    Returns:
+        (N, C, H, H); what lies beyond the whole picture repeats its border.
+    """
+    side = photo.shape[-1] - 2 * margin
+    grid = (identity_grid(side, side, like=flow) + flow) * ((side - 1) / (photo.shape[-1] - 1))
+    return F.grid_sample(photo, grid.permute(0, 2, 3, 1), padding_mode="border", align_corners=True)
+
+
+def hidden(flow: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """What of a face turned to the front was not to be seen, two of (N, 1, side, side), 0 to 1.
+
+    Where the far half was, the flow looks at fewer pixels than on the near half: there the mirror
+    image knows better. From some 15 degrees of yaw on the whole half is counted in, with the hair,
+    which the local measure does not see.
+
+    Returns:
+        where the mirror image is to be taken, and where only its colours are: around the far eye,
+        while it is seen.
+    """
+    area = jacobian_determinant(upsample(flow, (side, side), mode="bicubic")).clamp(0.05, 2)
+    area = blur(F.pad(area.unsqueeze(1), (0, 1, 0, 1), mode="replicate"), sigma=side / 43)
+    narrowed = (area.flip(-1) / area).log()
+    grid = identity_grid(side, side, like=flow)
+    x, y = grid[:, :1], grid[:, 1:]
+    left = ((x / 0.72).square() + ((y - 0.12) / 0.9).square() < 1) & (x < 0)  # half of the face
+    turn = (narrowed * left).sum(dim=(2, 3), keepdim=True) / left.sum()
+    local = ramp(narrowed, *NARROW)
+    half = ramp(-x * turn.sign(), -MIDDLE, MIDDLE)
+    taken = torch.maximum(local, ramp(turn.abs(), *TURNED) * half)
+    eyes = ((x.abs() - EYES[0]) / 0.24).square() + ((y - EYES[1]) / 0.16).square()
+    kept = ramp(-eyes, -1, -0.3) * (1 - ramp(turn.abs(), *EYES_TURNED))
+    return blur(taken * (1 - kept), sigma=side / 64), taken * kept
+
+
+def complete(face: Tensor, flow: Tensor, low: int) -> Tensor:
+    """A frontal face (N, 3, H, H) whose hidden half is the mirror image of the other.
+
+    Soft symmetry: Hassner et al., "Effective face frontalization in unconstrained images", CVPR
+    2015, who leave the eyes alone as well. ``flow`` made it frontal; ``low`` is the side at which
+    what is hidden is found.
+    """
+    side = face.shape[-1]
+    mirrored, coloured = hidden(flow, low)
+    colours = blur(resize(face.flip(-1) - face, low), sigma=low / 12)
+    halves = torch.lerp(face, face.flip(-1), resize(mirrored, side).clamp(0, 1))
+    return halves + resize(coloured * colours, side)
+
+
+def ramp(x: Tensor, low: float, high: float) -> Tensor:
+    """0 up to ``low``, 1 from ``high`` on, smooth in between."""
+    t = ((x - low) / (high - low)).clamp(0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def render(
+    photo: Tensor, flow: Tensor, generated: Tensor, *, margin: int = 0, symmetric: bool = False
+) -> Tensor:
     """The moved face at the photograph's resolution.
 
     Args:
-        photo: (N, 3, H, H), any scale of values, H at least the model's size.
-        flow: (N, 2, h, w), from the output to the photograph, in grid units.
+        photo: (N, 3, H + 2 * margin, H + 2 * margin), any scale of values, H at least the model's
+            size.
+        flow: (N, 2, h, w), from the output to the photograph's middle, in grid units of that.
         generated: (N, 3, S, S), what the generator draws for the same motion.
+        margin: how far the photograph reaches beyond the face's crop, in pixels.
+        symmetric: the result faces the camera: see :func:`complete`.
 
     Returns:
-        (N, 3, H, H): ``warp(photo)`` plus what the generator knows better. Its large-scale
+        (N, 3, H, H): the warped photograph plus what the generator knows better. Its large-scale
         difference (light, colour, shape) is added everywhere; its fine structure, which is softer
         than the photograph's, only where the flow distorts.
     """
-    side = photo.shape[-1]
-    smooth = upsample(flow, (side, side), mode="bicubic")
-    warped = warp(photo, smooth, padding="border")
+    side = photo.shape[-1] - 2 * margin
     low = generated.shape[-1]
-    difference = generated - resize(warped, low)
+    smooth = upsample(flow, (side, side), mode="bicubic")
+    warped = beyond(photo, smooth, margin)
+    # The generator saw the crop alone: it is compared with what can be made of that.
+    middle = photo[..., margin : margin + side, margin : margin + side]
+    seen = warp(middle, smooth, padding="border") if margin else warped
+    difference = generated - resize(seen, low)
     broad = blur(difference, sigma=low / 32)
     torn = blur(distortion(flow, low), sigma=low / 64)
-    return warped + resize(broad + torn * (difference - broad), side)
+    result = warped + resize(broad + torn * (difference - broad), side)
+    return complete(result, flow, low) if symmetric else result

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -136,3 +137,13 @@ def test_crop_follows_the_photograph(angle, scale):
     a = Alignment.from_points(points, 48).crop(still)
     b = Alignment.from_points(points @ move[:, :2].T + move[:, 2], 48).crop(moved)
     assert np.abs(a.astype(int) - b).mean() < 2
+
+
+def test_a_widened_crop_shows_the_same_in_its_middle():
+    noise = np.random.default_rng(3).integers(0, 256, (200, 220, 3), np.uint8)
+    image = cv2.GaussianBlur(noise, (0, 0), 4)
+    alignment = Alignment(np.array([[0.6, 0.1, -20], [-0.1, 0.6, -15]]), 64)
+    wide = alignment.widened(16)
+    assert wide.size == 96
+    middle = wide.crop(image)[16:80, 16:80].astype(int)
+    assert np.abs(middle - alignment.crop(image)).mean() < 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from facecycle_cli.pipelines.render import blur, distortion, render, resize
+from facecycle_cli.pipelines.render import blur, complete, distortion, hidden, render, resize
 
 
 @pytest.fixture
@@ -59,3 +59,54 @@ def test_distortion_is_zero_for_shifts_and_one_for_folds():
 def test_resize_keeps_the_mean(photo, side):
     assert resize(photo, side).shape[-2:] == (side, side)
     assert resize(photo, side).mean().item() == pytest.approx(photo.mean().item(), abs=1e-3)
+
+
+def test_draws_what_lies_beyond_the_crop(photo):
+    crop = photo[..., 64:192, 64:192]
+    flow = still(side=128)
+    flow[:, 0] = 2 * 30 / 127  # thirty pixels to the right
+    drawn = resize(photo[..., 64:192, 94:222], 64)
+    moved = render(photo, flow, drawn, margin=64)
+    assert moved.shape == crop.shape
+    expected = photo[..., 64:192, 94:222]
+    assert (moved - expected)[..., :90].abs().mean() < 0.02
+    # Beyond the crop the generator cannot know: only its corrections of what it saw are added.
+    assert (moved - expected).abs().mean() < (render(crop, flow, drawn) - expected).abs().mean() / 2
+
+
+def turned(amount: float, side: int = 64) -> torch.Tensor:
+    """The flow that brings a head to the front whose right half was narrow and whose left was wide,
+    or the reverse for negative amounts."""
+    x = torch.linspace(-1, 1, side).expand(1, 1, side, side)
+    bend = amount * (1 - x**2)
+    return torch.cat((bend, torch.zeros_like(bend)), dim=1)
+
+
+def test_nothing_is_hidden_of_a_face_that_was_frontal():
+    mirrored, coloured = hidden(still(), 64)
+    assert mirrored.max() == 0
+    assert coloured.max() == 0
+    face = torch.rand(1, 3, 128, 128)
+    torch.testing.assert_close(complete(face, still(1), 64), face)
+
+
+@pytest.mark.parametrize("far_is_right", [True, False])
+def test_the_far_half_becomes_the_mirror_image_of_the_near_one(far_is_right):
+    face = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(2))
+    done = complete(face, turned(0.7 if far_is_right else -0.7), 64)
+    left, right = slice(0, 50), slice(78, 128)
+    near, far = (left, right) if far_is_right else (right, left)
+    torch.testing.assert_close(done[..., near], face[..., near], rtol=0, atol=1e-3)
+    torch.testing.assert_close(done[..., far], face.flip(-1)[..., far], rtol=0, atol=1e-3)
+
+
+def test_the_far_eye_is_kept_while_it_is_seen_and_takes_the_colours_of_the_other_half():
+    face = torch.full((1, 3, 128, 128), 0.5)
+    face[..., :64] = 0.2
+    eye = slice(50, 58), slice(42, 50)
+    face[..., eye[0], eye[1]] = 0.5
+    done = complete(face, turned(-0.46), 64)[0, 0]
+    assert done[90:100, 42:50].mean() > 0.3, "the cheek takes on the near one's light"
+    surroundings = torch.cat((done[50:58, 38:41].flatten(), done[50:58, 51:54].flatten())).mean()
+    assert done[eye].mean() > surroundings + 0.2, "the eye is still to be seen"
+    assert surroundings > 0.25, "what is around it has the cheek's light"

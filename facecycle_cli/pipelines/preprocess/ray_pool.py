@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 import socket
 from collections import deque
@@ -42,7 +43,7 @@ class RayPool:
         try:
             self._context = ray.init(
                 address=address,
-                logging_level="error",
+                logging_level=logging.ERROR,
                 log_to_driver=False,
                 ignore_reinit_error=True,
             )

@@ -179,16 +179,15 @@ def crop_stage(
     """
     margin = size // 4
     placed = alignment.scaled(size)
-    wide = placed.matrix.copy()
-    wide[:, 2] += margin
-    picture = Alignment(wide, size + 2 * margin).crop(image)
+    wide = placed.widened(margin)
+    picture = wide.crop(image)
     to_crop = np.array([[1.0, 0, -margin], [0, 1.0, -margin]])
     return Stage(
         picture,
         (margin, margin, size, size),
         _grid_units(to_crop, placed, alignment),
         cells=cells,
-        mouth=None if face is None else Mouth(face, wide, picture),
+        mouth=None if face is None else Mouth(face, wide.matrix, picture),
     )
 
 

@@ -29,10 +29,14 @@ class Augmentation:
         colour_probability: how often colours vary at all.
         grey: how often pictures become grey.
         coarse: how often pictures lose detail, down to 0.4 of their resolution.
+        light: one side of a picture becomes brighter and the other darker, by up to this fraction.
+        cover: how often a rectangle of up to a sixth of a picture is covered.
         flip: how often pictures are mirrored.
         coupled: whether both views of a pair get the same colours and are mirrored together. One
             view is rebuilt from the other, so that independent colours (the paper's) ask for what
             cannot be known; and mirrored pairs then differ in their geometry.
+        apart: whether views have nothing in common, not even those of a mirrored pair, as contrast
+            between persons wants it.
     """
 
     scale: float = 0.05
@@ -43,8 +47,11 @@ class Augmentation:
     colour_probability: float = 0.8
     grey: float = 0.0
     coarse: float = 0.0
+    light: float = 0.0
+    cover: float = 0.0
     flip: float = 0.5
     coupled: bool = False
+    apart: bool = False
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -52,11 +59,14 @@ class Augmentation:
             highest = 180.0 if field.name == "rotation" else 1.0
             if not 0 <= value <= highest:
                 raise SettingsError(f"{field.name} must be from 0 to {highest:g}, not {value}")
+        if self.coupled and self.apart:
+            raise SettingsError("views cannot be coupled and apart")
         if self.scale >= 1:
             raise SettingsError(f"scale must be below 1, not {self.scale}")
 
 
 _COARSE = 0.4, 0.8
+_COVERED = 0.12, 0.4
 
 
 @dataclass(frozen=True)
@@ -67,6 +77,9 @@ class Draw:
         theta: (2, P, 2, 3) affine matrices from output to input, in ``affine_grid``'s units.
         matrix: (2, P, 3, 3) of RGB in [0, 1].
         offset: (2, P, 3), added after it.
+        light: (2, P, 2), how much brighter it becomes from the middle to the right, and downwards.
+        cover: (2, P, 5), centre and half sides of a rectangle in fractions of a picture, and the
+            grey that covers it; half sides of 0 cover nothing.
         coarse: (2, P) bool, pictures that lose detail.
         detail: the resolution that these keep, as a fraction.
     """
@@ -74,6 +87,8 @@ class Draw:
     theta: Tensor
     matrix: Tensor
     offset: Tensor
+    light: Tensor
+    cover: Tensor
     coarse: Tensor
     detail: float = 1.0
 
@@ -108,8 +123,14 @@ def draw(
     )
     low, high = _COARSE
     detail = low + (high - low) * torch.rand((), generator=generator).item()
+    light, cover = (
+        t.unflatten(0, (2, total))[:, start : start + n]
+        for t in (_light(2 * total, settings, generator), _cover(2 * total, settings, generator))
+    )
     if settings.coupled:
         same_look = torch.ones(n, dtype=torch.bool)
+    elif settings.apart:
+        same_look = torch.zeros(n, dtype=torch.bool)
     else:
         # The paper mirrors the augmented first view.
         same_look = mirrored
@@ -118,9 +139,14 @@ def draw(
     offset[1] = torch.where(same_look.view(n, 1), offset[0], offset[1])
     coarse[1] = torch.where(same_look, coarse[0], coarse[1])
     flips[1] = torch.where(same_look, flips[0], flips[1]) ^ mirrored
+    sign = torch.where(mirrored, -1.0, 1.0)
+    light[1] = torch.where(same_look.view(n, 1), light[0], light[1])
+    light[1, :, 0] *= torch.where(same_look, sign, 1.0)
+    cover[1] = torch.where(same_look.view(n, 1), cover[0], cover[1])
+    cover[1, :, 0] = torch.where(same_look & mirrored, 1 - cover[1, :, 0], cover[1, :, 0])
     # To mirror the output is to look up its x on the other side.
     theta[..., 0] = torch.where(flips.unsqueeze(-1), -theta[..., 0], theta[..., 0])
-    return Draw(theta, matrix, offset, coarse, detail)
+    return Draw(theta, matrix, offset, light, cover, coarse, detail)
 
 
 def unchanged(mirrored: Tensor) -> Draw:
@@ -132,6 +158,8 @@ def unchanged(mirrored: Tensor) -> Draw:
         theta,
         torch.eye(3).repeat(2, n, 1, 1),
         torch.zeros(2, n, 3),
+        torch.zeros(2, n, 2),
+        torch.zeros(2, n, 5),
         torch.zeros(2, n, dtype=torch.bool),
     )
 
@@ -152,7 +180,27 @@ def apply(views: Tensor, drawn: Draw, size: int) -> Tensor:
         images[coarse] = F.interpolate(lost, (size, size), mode="bilinear")
     matrix = drawn.matrix.flatten(0, 1).to(device, non_blocking=True)
     offset = drawn.offset.flatten(0, 1).unsqueeze(-1).to(device, non_blocking=True)
-    return torch.baddbmm(offset, matrix, images.flatten(2)).view_as(images).clamp(0, 1)
+    images = torch.baddbmm(offset, matrix, images.flatten(2)).view_as(images)
+    if drawn.light.any():
+        images = images * _gradients(drawn.light.flatten(0, 1).to(device), size)
+    if drawn.cover.any():
+        images = _covered(images, drawn.cover.flatten(0, 1).to(device))
+    return images.clamp(0, 1)
+
+
+def _gradients(light: Tensor, size: int) -> Tensor:
+    """(N, 2) -> factors (N, 1, size, size)."""
+    line = torch.linspace(-1, 1, size, device=light.device)
+    across, down = light.view(-1, 2, 1, 1, 1).unbind(1)
+    return 1 + across * line + down * line[:, None]
+
+
+def _covered(images: Tensor, cover: Tensor) -> Tensor:
+    """Pictures with their rectangles (N, 5) filled."""
+    places = (torch.arange(images.shape[-1], device=images.device) + 0.5) / images.shape[-1]
+    x, y, half_width, half_height, grey = cover.view(-1, 5, 1, 1, 1).unbind(1)
+    inside = ((places - x).abs() < half_width) & ((places[:, None] - y).abs() < half_height)
+    return torch.where(inside, grey, images)
 
 
 def _uniform(n: int, spread: float, generator: torch.Generator) -> Tensor:
@@ -169,6 +217,24 @@ def _geometry(n: int, settings: Augmentation, generator: torch.Generator) -> Ten
     x, y = shift.T
     rows = torch.stack((cos * ratio, -sin / ratio, x, sin * ratio, cos / ratio, y))
     return rows.T.reshape(n, 2, 3)
+
+
+def _light(n: int, settings: Augmentation, generator: torch.Generator) -> Tensor:
+    """Slopes (n, 2) of brightness, in any direction."""
+    angle = _uniform(n, math.pi, generator)
+    strength = torch.rand(n, generator=generator) * settings.light
+    return torch.stack((angle.cos() * strength, angle.sin() * strength), dim=1)
+
+
+def _cover(n: int, settings: Augmentation, generator: torch.Generator) -> Tensor:
+    """Rectangles (n, 5), as :class:`Draw` has them."""
+    low, high = _COVERED
+    x, y, width, height, grey = torch.rand(5, n, generator=generator)
+    present = (torch.rand(n, generator=generator) < settings.cover).float()
+    sides = (low + (high - low) * side for side in (width, height))
+    return torch.stack((x, y, *(side / 2 * present for side in sides), grey), dim=1) * (
+        present.unsqueeze(1)
+    )
 
 
 def _colour(n: int, settings: Augmentation, generator: torch.Generator) -> tuple[Tensor, Tensor]:

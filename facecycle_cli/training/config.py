@@ -40,6 +40,9 @@ class StageConfig:
         ema: decay of the weights' moving average, which is what is saved; 0 for none.
         flow_steps: first steps of a guided expression stage: the flows learn from landmarks
             alone and nothing is drawn: faster, and pictures do not hold the flows at rest.
+        code_steps: first steps of an identity stage with ``contrast``: the codes learn by contrast
+            alone and nothing is drawn: faster, and batches may be as large as contrast wants them.
+        frozen: networks of the stage that do not learn, ``identity_encoder`` for example.
         clip: largest norm of the gradient; 0 for no clipping.
         augmentation: strengths.
         weights: of the losses.
@@ -55,6 +58,8 @@ class StageConfig:
     schedule: str = "cosine"
     ema: float = 0.0
     flow_steps: int = 0
+    code_steps: int = 0
+    frozen: tuple[str, ...] = ()
     clip: float = 0.0
     augmentation: Augmentation = field(default_factory=Augmentation)
     weights: LossWeights = field(default_factory=LossWeights)
@@ -65,6 +70,7 @@ class StageConfig:
         _at_least("steps", self.steps, 1)
         _at_least("warmup", self.warmup, 0)
         _at_least("flow_steps", self.flow_steps, 0)
+        _at_least("code_steps", self.code_steps, 0)
         if self.batch_size < 2 or self.batch_size % 2:
             raise SettingsError(f"batch_size must be even and at least 2, not {self.batch_size}")
         if not self.lr > 0:

@@ -68,14 +68,15 @@ class Judge:
             self.faces = to_faces(model, [v.first for v in _readable(store, sampler, wanted)])
 
     @torch.no_grad()
-    def loss(self, stage: Stage) -> float | None:
+    def loss(self, stage: Stage, *, undrawn: bool = False) -> float | None:
         """The stage's weighted loss on the held-out pairs; None if there are none."""
         if self.first is None or self.second is None:
             return None
         total, noise = 0.0, self.model.noise(0)
         for i in range(0, len(self.first), _AT_ONCE):
             part = torch.cat((self.first[i : i + _AT_ONCE], self.second[i : i + _AT_ONCE]))
-            total += stage(part, noise, noise, self._guide(i))["loss"].item() * len(part)
+            losses = stage(part, noise, noise, self._guide(i), undrawn=undrawn)
+            total += losses["loss"].item() * len(part)
         return total / (2 * len(self.first))
 
     def _guide(self, start: int) -> Guide | None:

@@ -81,18 +81,19 @@ class StageTrainer:
         self.guides = guides
         self.metadata = metadata or {}
 
-        # Without landmarks there is nothing to learn flows from alone.
-        self.flow_steps = self.settings.flow_steps if self.guides is not None else 0
+        self.undrawn_steps = self._undrawn_steps()
         self.device = model.device
         self.half = half_type(config.amp, self.device)
-        self.stage = STAGES[name](model, self.settings.weights, perceptual)  # type: ignore[index]
+        self.stage = STAGES[name](  # type: ignore[index]
+            model, self.settings.weights, perceptual, frozen=self.settings.frozen
+        )
         self.parameters = self.stage.parameters_to_train()
         self.module: nn.Module | Callable[..., dict[str, Tensor]] = self.stage
         if self.processes.size > 1:
             self.module = DistributedDataParallel(
                 self.stage,
                 broadcast_buffers=False,
-                find_unused_parameters=self.flow_steps > 0,
+                find_unused_parameters=self.undrawn_steps > 0,
             )
         if config.compile:
             self.module = torch.compile(self.module)
@@ -111,6 +112,12 @@ class StageTrainer:
         self._terms: tuple[str, ...] = ()
         self._since = 0
         self._speed = Speedometer()
+
+    def _undrawn_steps(self) -> int:
+        """Where there is nothing to learn from without drawing, there are none."""
+        if self.name == "expression":
+            return self.settings.flow_steps if self.guides is not None else 0
+        return self.settings.code_steps if self.settings.weights.contrast else 0
 
     @property
     def step(self) -> int:
@@ -187,7 +194,7 @@ class StageTrainer:
                 guide,
                 processes=self.processes.size,
                 start=self.share.start,
-                flows_only=batch.step < self.flow_steps,
+                undrawn=batch.step < self.undrawn_steps,
             )
         if self.device.type == "cpu" and not torch.isfinite(losses["loss"]):
             # Going backward through a warp by a flow that is no number reads wild memory on a CPU.
@@ -303,8 +310,9 @@ class StageTrainer:
 
     def _look(self, judge: Judge) -> None:
         """At the held-out faces, with the weights that would be used."""
+        undrawn = self.step <= self.undrawn_steps
         with self.average.in_place():
-            loss = judge.loss(self.stage)
+            loss = judge.loss(self.stage, undrawn=undrawn)
             self.run.sample(self.name, self.step, judge.grid())
         best = self.position.best
         if loss is not None:
@@ -312,6 +320,8 @@ class StageTrainer:
         if loss is None or best is None or loss < best:
             self.position.best = math.inf if loss is None else loss
             self._write_checkpoint()
+        if self.step == self.undrawn_steps:  # what is drawn from here on has losses of its own
+            self.position.best = None
 
     def _write_checkpoint(self) -> None:
         metadata = {**self.metadata, "stage": self.name, "steps": self.step}

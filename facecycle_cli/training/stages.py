@@ -7,7 +7,7 @@ losses stay in float32.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from typing import Literal
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from facecycle_cli.model import FaceCycle
-from facecycle_cli.model.flow import warp
+from facecycle_cli.model.flow import compose, warp
 from facecycle_cli.model.generator import Noise
 
 from .errors import SettingsError
@@ -54,6 +54,8 @@ class LossWeights:
             from the other's neutral face (paper: 1). The others are rebuilt from their own.
         relight: no loss; 1 gives an exchanged neutral face the colours (mean and spread) of the
             face it is to rebuild, which no flow can know.
+        perform: no loss; while identity codes learn alone, the share of the pictures that perform
+            the motion of another person's: one face is then seen in many poses.
     """
 
     pixel: float = 1.0
@@ -70,12 +72,13 @@ class LossWeights:
     focus: float = 0.0
     exchange: float = 1.0
     relight: float = 0.0
+    perform: float = 0.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
             if not getattr(self, field.name) >= 0:
                 raise SettingsError(f"{field.name} must be at least 0")
-        for name in ("focus", "exchange", "relight"):
+        for name in ("focus", "exchange", "relight", "perform"):
             if getattr(self, name) > 1:
                 raise SettingsError(f"{name} must be from 0 to 1, not {getattr(self, name)}")
 
@@ -90,11 +93,15 @@ def swap_views(x: Tensor, share: float = 1.0, start: int = 0) -> Tensor:
     """
     first, second = x.chunk(2)
     if share < 1:
-        numbers = range(start, start + len(first))
-        exchanged = [int((i + 1) * share) > int(i * share) for i in numbers]
-        mask = torch.tensor(exchanged, device=x.device).view(-1, *[1] * (x.dim() - 1))
+        mask = spread(share, start, len(first)).to(x.device).view(-1, *[1] * (x.dim() - 1))
         return torch.cat((torch.where(mask, second, first), torch.where(mask, first, second)))
     return torch.cat((second, first))
+
+
+def spread(share: float, start: int, count: int) -> Tensor:
+    """Which of ``count`` things, numbered from ``start`` on, belong to an even share: (N,) bool."""
+    numbers = range(start, start + count)
+    return torch.tensor([int((i + 1) * share) > int(i * share) for i in numbers], dtype=torch.bool)
 
 
 def relit(face: Tensor, like: Tensor, importance: Tensor) -> Tensor:
@@ -122,19 +129,32 @@ class Stage(nn.Module):
         model: the whole model; only some of its networks are trained.
         weights: of the losses.
         perceptual: Gram-matrix loss on VGG-19, or None to train without it.
+        frozen: networks of the stage that do not learn all the same.
+
+    Raises:
+        SettingsError: ``frozen`` names another network, or leaves none.
     """
 
     trained: tuple[str, ...]
 
     def __init__(
-        self, model: FaceCycle, weights: LossWeights, perceptual: PerceptualLoss | None = None
+        self,
+        model: FaceCycle,
+        weights: LossWeights,
+        perceptual: PerceptualLoss | None = None,
+        *,
+        frozen: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.model = model
         self.weights = weights
         self.perceptual = perceptual
+        if not set(frozen) < set(self.trained):
+            raise SettingsError(f"frozen must leave out at least one of {', '.join(self.trained)}")
         model.requires_grad_(False)
         for name in self.trained:
+            if name in frozen:
+                continue
             module = model.get_submodule(name)
             module.requires_grad_(not (name == "trunk" and model.config.trunk == "vgg19"))
 
@@ -188,7 +208,7 @@ class ExpressionStage(Stage):
         *,
         processes: int = 1,
         start: int = 0,
-        flows_only: bool = False,
+        undrawn: bool = False,
     ) -> dict[str, Tensor]:
         """Losses by name, ``loss`` being their weighted sum.
 
@@ -199,7 +219,7 @@ class ExpressionStage(Stage):
             guide: where landmarks are and where they should go.
             processes: that share the batch; the losses are averages, so nothing depends on it.
             start: number of the first pair here among those of all processes.
-            flows_only: leave out all that is drawn.
+            undrawn: leave out all that is drawn, and learn flows alone.
         """
         model = self.model
         flow, backflow = model.decode_flow(model.encode_expression(x))
@@ -210,7 +230,7 @@ class ExpressionStage(Stage):
                 "gauge": gauge_loss(_mean(flow, processes)[0]),
                 "guide": x.new_zeros(()) if guide is None else guide_loss(flow, guide),
             }
-        if flows_only:
+        if undrawn:
             return self._weigh(geometry)
         features = model.features(x)  # the trunk sees x once, for D_exp with and without a flow
 
@@ -255,13 +275,16 @@ class IdentityStage(Stage):
         *,
         processes: int = 1,
         start: int = 0,
-        flows_only: bool = False,
+        undrawn: bool = False,
     ) -> dict[str, Tensor]:
-        """As :meth:`ExpressionStage.forward`, but nothing is guided and everything drawn.
+        """As :meth:`ExpressionStage.forward`, but nothing is guided.
 
-        The mean face is the average over all processes.
+        The mean face is the average over all processes. ``undrawn`` leaves the contrast alone.
         """
         model = self.model
+        if undrawn:
+            code = model.encode_identity(self._performing(x, processes, start))
+            return self._weigh({"contrast": self._contrast(code.float(), processes)})
         with torch.no_grad():
             flow, backflow = model.decode_flow(model.encode_expression(x))
             neutral = model.de_express(x, flow, noise).float()
@@ -295,6 +318,21 @@ class IdentityStage(Stage):
                 }
             )
 
+    @torch.no_grad()
+    def _performing(self, x: Tensor, processes: int, start: int) -> Tensor:
+        """Some of the faces with the motion of the next pair's, warped and not drawn."""
+        share = self.weights.perform
+        if not share:
+            return x
+        model = self.model
+        flow, backflow = (f.float() for f in model.decode_flow(model.encode_expression(x)))
+        first, second = (_all(part, processes).roll(-1, 0) for part in backflow.chunk(2))
+        own = slice(start, start + len(x) // 2)
+        moved = self._warp(x, compose(flow, torch.cat((first[own], second[own]))))
+        # Not both views of the same pairs, so that one of them mostly is a photograph as it is.
+        chosen = [spread(share, start + view, len(x) // 2) for view in (0, 1)]
+        return torch.where(torch.cat(chosen).to(x.device).view(-1, 1, 1, 1), moved, x)
+
     def _contrast(self, code: Tensor, processes: int) -> Tensor:
         if not self.weights.contrast:
             return code.new_zeros(())
@@ -314,6 +352,17 @@ def _mean(x: Tensor, processes: int) -> Tensor:
     from torch.distributed.nn.functional import all_reduce
 
     return all_reduce(mean) / processes
+
+
+def _all(x: Tensor, processes: int) -> Tensor:
+    """The rows of all processes, in their order; no gradient flows back."""
+    if processes == 1:
+        return x
+    from torch.distributed import all_gather
+
+    parts = [torch.empty_like(x) for _ in range(processes)]
+    all_gather(parts, x.contiguous())
+    return torch.cat(parts)
 
 
 STAGES: dict[StageName, type[Stage]] = {"expression": ExpressionStage, "identity": IdentityStage}

@@ -13,7 +13,17 @@ from facecycle_cli.training.errors import SettingsError
 from tests.training.conftest import face
 
 NOTHING = Augmentation(scale=0, colour=0, hue=0, colour_probability=0, flip=0)
-STRONG = Augmentation(scale=0.2, rotation=20, shift=0.1, colour=0.4, hue=0.1, grey=0.2, coarse=0.3)
+STRONG = Augmentation(
+    scale=0.2,
+    rotation=20,
+    shift=0.1,
+    colour=0.4,
+    hue=0.1,
+    grey=0.2,
+    coarse=0.3,
+    light=0.3,
+    cover=0.5,
+)
 
 
 def views(pairs=3, size=64):
@@ -67,6 +77,40 @@ def test_coarse_loses_detail_and_keeps_the_light():
     some = augmented(noise, replace(NOTHING, coarse=0.5))
     changed = (some - plain(noise)).abs().amax((1, 2, 3)) > 0.1
     assert 0 < changed.sum() < 6
+
+
+def test_light_makes_one_side_brighter():
+    grey = torch.full((2, 50, 32, 32, 3), 128, dtype=torch.uint8)
+    result = augmented(grey, replace(NOTHING, light=0.4), size=32)[:, 0]
+    torch.testing.assert_close(
+        result.mean((1, 2)), torch.full((100,), 128 / 255), atol=1e-3, rtol=0
+    )
+    across = result[:, 16, -1] - result[:, 16, 0]
+    assert across.max() > 0.2
+    assert across.min() < -0.2
+    assert (result.amax((1, 2)) <= 128 / 255 * (1 + 0.4 * 2**0.5)).all()
+
+
+def test_cover_hides_a_rectangle_of_some_pictures():
+    black = torch.zeros(2, 200, 32, 32, 3, dtype=torch.uint8)
+    result = augmented(black, replace(NOTHING, cover=0.5), size=32)[:, 0]
+    hidden = result > 0
+    share = hidden.float().mean((1, 2))
+    assert 0.3 < (share > 0).float().mean() < 0.7
+    assert share.max() <= 0.4**2 + 0.03
+    for one in hidden[share > 0][:20]:
+        rows, columns = one.any(1), one.any(0)
+        assert one.sum() == rows.sum() * columns.sum(), "one rectangle"
+
+
+def test_views_that_are_apart_share_nothing():
+    pictures = views()
+    pictures[1] = pictures[0]
+    settings = replace(STRONG, apart=True, cover=0, coarse=0)
+    first, second = augmented(pictures, settings, mirrored=(0, 1, 2)).chunk(2)
+    assert (first - second.flip(-1)).abs().mean((1, 2, 3)).min() > 0.02
+    with pytest.raises(SettingsError, match="coupled and apart"):
+        replace(settings, coupled=True)
 
 
 def test_flip_mirrors():

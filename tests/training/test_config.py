@@ -22,7 +22,7 @@ def test_presets_have_their_own_defaults_per_stage():
     assert vars(paper.expression.weights) == {
         "pixel": 1.0, "perceptual": 0.01, "ssim": 5.0, "symmetry": 1.5, "margin": 1.0,
         "smoothness": 0.0, "folding": 0.0, "gauge": 0.0, "guide": 0.0, "contrast": 0.0,
-        "average": 0.0, "focus": 0.0, "exchange": 1.0, "relight": 0.0,
+        "average": 0.0, "focus": 0.0, "exchange": 1.0, "relight": 0.0, "perform": 0.0,
     }  # fmt: skip
     small = RunConfig.from_layers({})
     assert small.preset == "small"

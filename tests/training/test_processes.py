@@ -42,7 +42,8 @@ def test_two_processes_have_the_losses_of_one(tmp_path, clips, tiny_checkpoint):
     common = [
         clips, "--init", tiny_checkpoint, "--perceptual", "off", "--steps", 4, "--batch-size", 8,
         "--workers", 0, "--set", "log_every=1", "--set", "sample_every=4", "--set", "ema=0.9",
-        "--set", "lr=1e-3", "--device", "cpu",
+        "--set", "lr=1e-3", "--device", "cpu", "--set", "identity.code_steps=2",
+        "--set", "identity.weights.contrast=1", "--set", "identity.weights.perform=0.5",
     ]  # fmt: skip
     one = run([*common, "-o", tmp_path / "one"], 1)
     two = run([*common, "-o", tmp_path / "two"], 2)

@@ -151,6 +151,29 @@ def test_each_stage_learns_its_own_networks_only(tmp_path, clips, tiny_checkpoin
         assert changed == set(learns)
 
 
+def test_codes_learn_alone_first_and_their_best_is_forgotten_then(
+    tmp_path, clips, tiny_checkpoint, monkeypatch
+):
+    monkeypatch.setattr("facecycle_cli.training.sampler.HOLDOUT_SHARE", 4)
+    settings = {
+        "stage": "identity", "steps": 6, "code_steps": 4, "sample_every": 2,
+        "identity": {"weights": {"contrast": 1.0, "perform": 0.5}},
+    }  # fmt: skip
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(begin(whole, clips, tiny_checkpoint, **settings), whole, device=CPU)
+    rows = losses(whole)
+    assert ["ssim" in row for row in rows if "loss" in row] == [False, False, True]
+    best = read_info(whole / "checkpoint.safetensors").metadata["metrics"]["held_out_loss"]
+    judged = [row["held_out_loss"] for row in rows if "held_out_loss" in row]
+    assert judged[-1] > min(judged)  # with what is drawn, there is more to be lost
+    assert best == pytest.approx(judged[-1], rel=1e-4)
+
+    config = begin(parts, clips, tiny_checkpoint, **settings)
+    assert not train(config, parts, device=CPU, stop=StopAfter(3)).finished
+    train(go_on(parts), parts, device=CPU)
+    assert_same_run(whole, parts)
+
+
 def test_a_finished_run_can_be_made_longer(tmp_path, clips, tiny_checkpoint):
     run = tmp_path / "run"
     train(begin(run, clips, tiny_checkpoint, stage="expression", steps=2), run, device=CPU)

@@ -7,12 +7,13 @@ import copy
 import pytest
 import torch
 
-from facecycle_cli.model.flow import warp
+from facecycle_cli.model.flow import compose, warp
 from facecycle_cli.training import precision
-from facecycle_cli.training.errors import TrainingError
+from facecycle_cli.training.errors import SettingsError, TrainingError
 from facecycle_cli.training.guidance import Guide
 from facecycle_cli.training.losses import (
     SsimTarget,
+    contrast_loss,
     margin_loss,
     ssim_loss,
     symmetry_loss,
@@ -84,14 +85,14 @@ def test_a_guided_stage_can_learn_flows_alone(tiny, batch):
     guide = Guide(target, target + 0.1, torch.ones(4, 5))
     stage = ExpressionStage(tiny, LossWeights(guide=2.0))
     whole = stage(x, noise, noise_back, guide)
-    alone = stage(x, noise, noise_back, guide, flows_only=True)
+    alone = stage(x, noise, noise_back, guide, undrawn=True)
     assert set(alone) == {"loss", "smoothness", "folding", "gauge", "guide"}
     assert alone["guide"].item() == pytest.approx(whole["guide"].item())
     assert alone["loss"].item() == pytest.approx(2 * alone["guide"].item())
     optimiser = torch.optim.Adam(stage.parameters_to_train().values(), lr=3e-3)
     for _ in range(30):
         optimiser.zero_grad()
-        loss = stage(x, noise, noise_back, guide, flows_only=True)["loss"]
+        loss = stage(x, noise, noise_back, guide, undrawn=True)["loss"]
         loss.backward()
         optimiser.step()
     assert stage(x, noise, noise_back, guide)["guide"].item() < 0.3 * alone["guide"].item()
@@ -142,6 +143,40 @@ def test_identity_stage(tiny, batch, vgg_state):
     torch.testing.assert_close(found["margin"], margin)
     expected = total(pixel, gram, ssim, symmetry_loss(restored), margin)
     torch.testing.assert_close(found["loss"], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_codes_can_learn_by_contrast_alone(tiny, batch):
+    x, noise, noise_back = batch
+    stage = IdentityStage(tiny, LossWeights(contrast=2.0))
+    alone = stage(x, noise, noise_back, undrawn=True)
+    assert set(alone) == {"loss", "contrast"}
+    whole = stage(x, noise, noise_back)
+    assert alone["contrast"].item() == pytest.approx(whole["contrast"].item())
+    assert alone["loss"].item() == pytest.approx(2 * alone["contrast"].item())
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_faces_perform_the_motion_of_the_next_pair(tiny, batch, share):
+    x, noise, noise_back = batch  # pairs (0, 2) and (1, 3)
+    stage = IdentityStage(tiny, LossWeights(contrast=1.0, perform=share))
+    flow, backflow = tiny.decode_flow(tiny.encode_expression(x))
+    moved = warp(x, compose(flow, backflow[[1, 0, 3, 2]]), padding="border")
+    expected = torch.where(
+        torch.tensor([share == 1, True, True, share == 1]).view(4, 1, 1, 1), moved, x
+    )
+    torch.testing.assert_close(stage._performing(x, 1, 0), expected)
+    code = tiny.encode_identity(expected)
+    found = stage(x, noise, noise_back, undrawn=True)["contrast"]
+    torch.testing.assert_close(found, contrast_loss(code))
+
+
+def test_networks_can_be_frozen(tiny):
+    stage = IdentityStage(tiny, LossWeights(), frozen=("identity_encoder",))
+    names = {name.split(".")[0] for name in stage.parameters_to_train()}
+    assert names == {"normaliser"}
+    for wrong in (("trunk",), ("identity_encoder", "normaliser")):
+        with pytest.raises(SettingsError, match="identity_encoder, normaliser"):
+            IdentityStage(tiny, LossWeights(), frozen=wrong)
 
 
 def test_focus_and_flow_losses_are_off_in_the_paper_and_count_when_asked(tiny, batch):

@@ -83,8 +83,8 @@ def translate(
     mouth: Annotated[
         MouthChoice,
         typer.Option(
-            help="How wide TGT opens its mouth: as the landmarks of SRC say, or as the networks' "
-            "flow has it, which parts no lips.",
+            help="How wide TGT opens its mouth, and when it blinks: as the landmarks of SRC say, "
+            "or as the networks' flow has it, which parts no lips and does not blink.",
         ),
     ] = MouthChoice.landmarks,
     size: Size = 256,

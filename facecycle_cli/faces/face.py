@@ -66,6 +66,16 @@ class Face:
         return self._in_eye_distances(self.topology.inner_lips)
 
     @property
+    def eye_opening(self) -> float:
+        """Between the lids over the width of an eye, the mean of both; about 0.2 when open."""
+        openings = []
+        for upper, lower in (self.topology.left_lids, self.topology.right_lids):
+            above, below = (self.landmarks[list(lid)] for lid in (upper, lower))
+            gap = np.linalg.norm(above[1:-1].mean(0) - below[1:-1].mean(0))
+            openings.append(gap / max(1e-6, float(np.linalg.norm(above[-1] - above[0]))))
+        return float(np.mean(openings))
+
+    @property
     def _eyes(self) -> np.ndarray:
         """(2, 3) float32: the centres of the eyes."""
         sides = (self.topology.left_eye, self.topology.right_eye)

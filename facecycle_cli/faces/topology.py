@@ -8,6 +8,7 @@ __all__ = ["IBUG_68", "MESH_468", "MESH_468_MIRRORED", "Topology"]
 
 Group = tuple[int, ...]
 Pair = tuple[int, int]
+Lids = tuple[Group, Group]
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,8 @@ class Topology:
     Attributes:
         count: number of landmarks.
         left_eye, right_eye: landmarks whose mean is the centre of the eye.
+        left_lids, right_lids: of each eye the edge of the upper and of the lower lid, from the
+            image-left corner to the other one.
         nose_tip: one landmark.
         mouth: its left and right corner.
         inner_lips: middle of the inner edge of the upper and of the lower lip.
@@ -33,6 +36,8 @@ class Topology:
     count: int
     left_eye: Group
     right_eye: Group
+    left_lids: Lids
+    right_lids: Lids
     nose_tip: int
     mouth: Pair
     inner_lips: Pair
@@ -52,6 +57,14 @@ MESH_468 = Topology(
     count=468,
     left_eye=(33, 133),
     right_eye=(362, 263),
+    left_lids=(
+        (33, 246, 161, 160, 159, 158, 157, 173, 133),
+        (33, 7, 163, 144, 145, 153, 154, 155, 133),
+    ),
+    right_lids=(
+        (362, 398, 384, 385, 386, 387, 388, 466, 263),
+        (362, 382, 381, 380, 374, 373, 390, 249, 263),
+    ),
     nose_tip=1,
     mouth=(61, 291),
     inner_lips=(13, 14),
@@ -79,6 +92,8 @@ IBUG_68 = Topology(
     count=68,
     left_eye=(36, 37, 38, 39, 40, 41),
     right_eye=(42, 43, 44, 45, 46, 47),
+    left_lids=((36, 37, 38, 39), (36, 41, 40, 39)),
+    right_lids=((42, 43, 44, 45), (42, 47, 46, 45)),
     nose_tip=30,
     mouth=(48, 54),
     inner_lips=(62, 66),

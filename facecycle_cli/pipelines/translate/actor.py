@@ -11,6 +11,7 @@ import torch
 from facecycle_cli.faces import Alignment, Face
 from facecycle_cli.model import FaceCycle
 
+from .eyes import closing
 from .motion import Performance
 from .placement import HeadPlace, Placement, place
 from .stage import Drawing, crop_stage, picture_stage
@@ -29,7 +30,8 @@ class Actor:
         face: the face in it.
         model: the networks.
         motion: ``absolute`` or ``relative``.
-        mouth: how wide it opens: as the source's landmarks say, or as the flow has it.
+        mouth: how wide it opens, and how far its eyes close: as the source's landmarks say, or as
+            the flow has it.
         size: side of the frames, aligned crops; None: the frames are the whole picture.
 
     Attributes:
@@ -77,7 +79,9 @@ class Actor:
         arrays = fields.displacement, change, fields.inside
         rows = zip(*(array.cpu().numpy() for array in arrays), motions, strict=True)
         return [
-            self.stage.prepare(displacement, change, inside, self._opening(motion))
+            self.stage.prepare(
+                displacement, change, inside, self._opening(motion), self._closed(motion)
+            )
             for displacement, change, inside, motion in rows
         ]
 
@@ -102,6 +106,13 @@ class Actor:
             return motion.mouth - self.face.mouth_opening
         assert motion.reference is not None
         return motion.mouth - motion.reference.mouth
+
+    def _closed(self, motion: Performance) -> float:
+        """How far the eyelids have to be down, 0..1."""
+        assert motion.reference is not None
+        if motion.eyes is None:
+            return 0.0
+        return closing(motion.eyes, motion.reference.eyes, motion.yaw)
 
     def _backflow(self, motion: Performance) -> np.ndarray:
         """From the target's neutral face to the motion."""

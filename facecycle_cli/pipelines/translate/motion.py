@@ -30,6 +30,12 @@ _TOLERANCE = 0.02
 _MOUTH_TOLERANCE = 0.03
 """Distances between the eyes. The opening of a still mouth trembles by about a third of it."""
 
+_EYE_TOLERANCE = 0.04
+"""Widths of an eye, of the opening between its lids."""
+
+_OPEN_SHARE = 0.6
+"""The share of a track's first frames whose eyes are less open than usual."""
+
 _NEUTRAL_SHARE = 4
 """The reference is the mean of the most neutral quarter of a track's first frames."""
 
@@ -52,6 +58,7 @@ class Reference:
         place: of the head in the picture.
         yaw: degrees.
         mouth: opening of the mouth in distances between the eyes.
+        eyes: usual opening of the eyes over their width.
         trust: 0..1, how much it is the person at rest.
     """
 
@@ -59,6 +66,7 @@ class Reference:
     place: HeadPlace
     yaw: float
     mouth: float
+    eyes: float = 0.0
     trust: float = 1.0
 
 
@@ -70,12 +78,14 @@ class Performance:
         seen: the frame.
         backflow: (2, s, s) float32, from a neutral face to the source's.
         mouth: opening of the source's mouth in distances between the eyes.
+        eyes: opening of the source's eyes over their width.
         reference: of the source's track.
     """
 
     seen: Observation
     backflow: np.ndarray | None = None
     mouth: float | None = None
+    eyes: float | None = None
     reference: Reference | None = None
 
     @property
@@ -119,7 +129,8 @@ def encode(model: FaceCycle, observed: Iterable[list[Observation]]) -> Iterator[
             if seen.crop is None or seen.face is None:
                 yield Performance(seen)
             else:
-                yield Performance(seen, next(backflows), seen.face.mouth_opening)
+                face = seen.face
+                yield Performance(seen, next(backflows), face.mouth_opening, face.eye_opening)
 
 
 def still_performance(model: FaceCycle, seen: Observation) -> Performance:
@@ -142,7 +153,7 @@ def performances(
         model: the networks.
         observed: the source's frames.
         width: of the flows' smoothing, in frames; 0 for none.
-        lips: of the mouth's.
+        lips: of the mouth's, and of the eyelids'.
         settle: number of a track's first frames that its reference is chosen from.
     """
     motions = smoothed(
@@ -160,6 +171,14 @@ def performances(
         group=lambda motion: motion.track,
         get=lambda motion: np.array(motion.mouth),
         put=lambda motion, mouth: replace(motion, mouth=float(mouth)),
+    )
+    motions = smoothed(
+        motions,
+        width=lips,
+        tolerance=lambda _: _EYE_TOLERANCE,
+        group=lambda motion: motion.track,
+        get=lambda motion: np.array(motion.eyes),
+        put=lambda motion, eyes: replace(motion, eyes=float(eyes)),
     )
     return with_reference(motions, settle)
 
@@ -196,6 +215,7 @@ def _reference(motions: Sequence[Performance]) -> Reference:
     count = max(1, len(known) // _NEUTRAL_SHARE)
     # Who speaks closes the mouth at other moments than those at which the head is straight.
     mouths = sorted(m.mouth for m in known if m.mouth is not None)[:count]
+    eyes = [m.eyes for m in known if m.eyes is not None]
     known.sort(key=lambda m: float(np.square(_backflow(m)).sum()))
     known = known[:count]
     yaw = float(np.mean([m.yaw for m in known]))
@@ -205,6 +225,7 @@ def _reference(motions: Sequence[Performance]) -> Reference:
         replace(at, roll=at.roll * _trust(math.degrees(at.roll))),
         yaw,
         min(_CLOSED, float(np.mean(mouths))) if mouths else 0.0,
+        float(np.quantile(eyes, _OPEN_SHARE)) if eyes else 0.0,
         _trust(yaw),
     )
 

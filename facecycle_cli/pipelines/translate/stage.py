@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -9,6 +10,7 @@ import numpy as np
 
 from facecycle_cli.faces import Alignment, Face
 
+from .eyes import Eyes
 from .folds import unfolded
 from .mouth import Mouth
 
@@ -35,12 +37,14 @@ class Drawing:
         change: (h, w, 3) float32, in grey levels.
         opening: how much further the lips part than in the photograph, in half widths of the mouth.
         missing: how much of that is not in ``displacement``.
+        closed: how far the eyelids are down, 0..1.
     """
 
     displacement: np.ndarray
     change: np.ndarray
     opening: float = 0.0
     missing: float = 0.0
+    closed: float = 0.0
 
 
 class Stage:
@@ -52,6 +56,7 @@ class Stage:
         to_crop: (2, 3), pixels of ``picture`` -> grid units of the target's crop.
         cells: points of the coarse grid along a side of the crop.
         mouth: in ``picture``; without it the mouth moves as the displacement has it.
+        eyes: in ``picture``; without them the eyelids do.
 
     Attributes:
         points: (h, w, 2) float32: the coarse grid in grid units of the target's crop.
@@ -65,9 +70,11 @@ class Stage:
         *,
         cells: int,
         mouth: Mouth | None = None,
+        eyes: Eyes | None = None,
     ) -> None:
         self._picture = picture
         self._mouth = mouth
+        self._eyes = eyes
         left, top, width, height = frame
         self._still = np.ascontiguousarray(picture[top : top + height, left : left + width])
         linear = to_crop[:, :2]
@@ -104,6 +111,7 @@ class Stage:
         change: np.ndarray,
         inside: np.ndarray,
         opening: float = 0.0,
+        closed: float = 0.0,
     ) -> Drawing:
         """Let the motion end around the head, and the picture not be torn.
 
@@ -113,6 +121,7 @@ class Stage:
             inside: (2, h, w), the points in the moved crop.
             opening: how much further the lips are to part than in the photograph, in distances
                 between the eyes; of no consequence without a mouth.
+            closed: how far the eyelids are to be down, 0..1; of no consequence without eyes.
         """
         x, y = ((inside[i] - _CENTRE[i]) / _RADII[i] for i in range(2))
         radius = np.hypot(x, y)
@@ -122,9 +131,10 @@ class Stage:
         pixels = unfolded(pixels * moving, self._cell)
         change = change.transpose(1, 2, 0) * changing
         if self._mouth is None:
-            return Drawing(pixels, change)
+            return Drawing(pixels, change, closed=closed)
         wanted = opening * self._mouth.unit
-        return Drawing(pixels, change, wanted, self._mouth.missing(wanted, pixels, self._to_cells))
+        missing = self._mouth.missing(wanted, pixels, self._to_cells)
+        return Drawing(pixels, change, wanted, missing, closed)
 
     def draw(self, drawing: Drawing) -> np.ndarray:
         """The frame, (H, W, 3) uint8."""
@@ -132,6 +142,9 @@ class Stage:
         flow = cv2.resize(drawing.displacement, size, interpolation=cv2.INTER_CUBIC)
         change = cv2.resize(drawing.change, size, interpolation=cv2.INTER_CUBIC)
         xs, ys = self._xs + flow[..., 0], self._ys + flow[..., 1]
+        for eye, part in self._around_eyes(drawing):
+            assert self._eyes is not None
+            xs[part], ys[part] = self._eyes.close(eye, xs[part], ys[part], drawing.closed)
         around = self._around_mouth(drawing)
         if around is not None and self._mouth is not None:
             xs[around], ys[around], dark = self._mouth.open(
@@ -146,13 +159,29 @@ class Stage:
         frame[self._part] = drawn
         return frame
 
+    def _around_eyes(self, drawing: Drawing) -> Iterator[tuple[int, tuple[slice, slice]]]:
+        """Either eye with the rows and columns of the moving part that its lid changes."""
+        if self._eyes is None or not drawing.closed:
+            return
+        for eye, reach in enumerate(self._eyes.reaches()):
+            if (around := self._around(drawing, reach)) is not None:
+                yield eye, around
+
     def _around_mouth(self, drawing: Drawing) -> tuple[slice, slice] | None:
         """Rows and columns of the moving part that the mouth's opening changes."""
         if self._mouth is None or not drawing.opening:
             return None
-        x0, y0, x1, y1 = self._mouth.reach()
+        return self._around(drawing, self._mouth.reach())
+
+    def _around(
+        self, drawing: Drawing, reach: tuple[float, float, float, float]
+    ) -> tuple[slice, slice] | None:
+        """Rows and columns that look at a part of the picture; None if none do."""
+        x0, y0, x1, y1 = reach
         x, y = np.moveaxis(self._pixels + drawing.displacement, -1, 0)
-        near = (x >= x0) & (x <= x1) & (y >= y0) & (y <= y1)
+        # A cell more on each side: the part may be smaller than one.
+        near = (x >= x0 - self._cell) & (x <= x1 + self._cell)
+        near &= (y >= y0 - self._cell) & (y <= y1 + self._cell)
         if not near.any():
             return None
         rows, columns = (
@@ -175,7 +204,7 @@ def crop_stage(
     image: np.ndarray, alignment: Alignment, size: int, *, cells: int, face: Face | None = None
 ) -> Stage:
     """The stage that shows the aligned crop, ``size`` pixels wide; what enters it from beyond its
-    borders comes from the photograph. The mouth of ``face`` can be opened.
+    borders comes from the photograph. The mouth of ``face`` can be opened, and its eyes closed.
     """
     margin = size // 4
     placed = alignment.scaled(size)
@@ -188,13 +217,14 @@ def crop_stage(
         _grid_units(to_crop, placed, alignment),
         cells=cells,
         mouth=None if face is None else Mouth(face, wide.matrix, picture),
+        eyes=None if face is None else Eyes(face, wide.matrix),
     )
 
 
 def picture_stage(
     image: np.ndarray, alignment: Alignment, *, cells: int, face: Face | None = None
 ) -> Stage:
-    """The stage that shows the whole photograph; the mouth of ``face`` can be opened."""
+    """The stage that shows the whole photograph; ``face`` as :func:`crop_stage` has it."""
     height, width = image.shape[:2]
     return Stage(
         image,
@@ -202,6 +232,7 @@ def picture_stage(
         _units(alignment.matrix, alignment.size),
         cells=cells,
         mouth=None if face is None else Mouth(face, np.eye(2, 3), image),
+        eyes=None if face is None else Eyes(face, np.eye(2, 3)),
     )
 
 

@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
@@ -21,12 +21,11 @@ from facecycle_cli.commands.common import (
     Quiet,
     Verbose,
 )
+from facecycle_cli.commands.preprocess_summary import forecast, rounded, run_fields, run_summary
 
 if TYPE_CHECKING:
     from facecycle_cli.commands.console import Progress
-    from facecycle_cli.pipelines.preprocess import Estimate, Events, Settings, Tally
-
-_COMMON_REASONS = 8  # shown in the summary; the index has them all
+    from facecycle_cli.pipelines.preprocess import Events, Settings
 
 
 class LayoutChoice(str, Enum):
@@ -243,9 +242,9 @@ class _Job:
             )
         seconds = time.perf_counter() - started
         for tally in tallies:
-            self._console.result(None, _fields(tally, self._folder, seconds))
+            self._console.result(None, run_fields(tally, self._folder, seconds))
         if not self._console.json and not self._console.quiet:
-            self._console.result(_summary(tallies, self._folder, seconds), {})
+            self._console.result(run_summary(tallies, self._folder, seconds), {})
         return any(tally.has_failures for tally in tallies)
 
     def estimate(self) -> bool:
@@ -271,13 +270,13 @@ class _Job:
                 "sources": entry.sources,
                 "known": entry.known,
                 "input_bytes": entry.input_bytes,
-                "crops": _rounded(entry.crops),
+                "crops": rounded(entry.crops),
                 "hours": None if entry.seconds is None else round(entry.seconds / 3600, 4),
-                "output_bytes": _rounded(entry.output_bytes),
+                "output_bytes": rounded(entry.output_bytes),
                 "workers": processes,
                 "reason": entry.problem,
             }
-            self._console.result(_forecast(entry, self._folder, processes), fields)
+            self._console.result(forecast(entry, self._folder, processes), fields)
         return any(entry.problem for entry in estimates)
 
 
@@ -326,84 +325,3 @@ def _shown(path: str) -> str:
     """As the user would write it."""
     relative = os.path.relpath(path)
     return path if relative.startswith(os.pardir) else relative
-
-
-def _fields(tally: Tally, folder: str, seconds: float) -> dict[str, Any]:
-    counts = tally.counts
-    reasons = sorted(tally.reasons.items(), key=lambda item: -item[1])
-    return {
-        "input": tally.input,
-        "status": "failed" if tally.has_failures else "done",
-        "output": folder,
-        "sources": tally.sources,
-        "known": tally.known,
-        "done": counts.get("done", 0),
-        "no_face": counts.get("no-face", 0),
-        "unreadable": counts.get("unreadable", 0),
-        "failed": counts.get("failed", 0),
-        "crops": tally.crops,
-        "frames": tally.frames,
-        "seconds": round(seconds, 3),
-        "frames_per_second": round(tally.frames / seconds, 2),
-        "reason": tally.problem,
-        "reasons": [
-            {"status": status, "reason": reason, "sources": count}
-            for (status, reason), count in reasons
-        ],
-    }
-
-
-def _summary(tallies: Sequence[Tally], folder: str, seconds: float) -> str:
-    """The table at the end: all inputs together."""
-    counts: dict[str, int] = {}
-    reasons: dict[tuple[str, str], int] = {}
-    for tally in tallies:
-        for status, count in tally.counts.items():
-            counts[status] = counts.get(status, 0) + count
-        for key, count in tally.reasons.items():
-            reasons[key] = reasons.get(key, 0) + count
-    known = sum(tally.known for tally in tallies)
-    frames = sum(tally.frames for tally in tallies)
-    rows = [("sources", sum(tally.sources for tally in tallies), "")]
-    if known:
-        rows.append(("  finished earlier", known, ""))
-    rows.append(("  done", counts.get("done", 0), ""))
-    for status in ("no-face", "unreadable", "failed"):
-        if counts.get(status):
-            rows.append((f"  {status}", counts[status], ""))
-            of_status = sorted(((n, why) for (what, why), n in reasons.items() if what == status))
-            rows += [("", n, why) for n, why in of_status[: -_COMMON_REASONS - 1 : -1]]
-    rows.append(("crops", sum(tally.crops for tally in tallies), f"in {folder}"))
-    rows.append(("frames", frames, f"{frames / seconds:.1f} per second"))
-    return "\n".join(f"{label:<19}{number:>10,}  {text}".rstrip() for label, number, text in rows)
-
-
-def _forecast(entry: Estimate, folder: str, processes: int) -> str | None:
-    if entry.problem:
-        return None
-    known = f", {entry.known:,} of them finished" if entry.known else ""
-    text = f"{entry.input}: {entry.sources:,} sources ({_bytes(entry.input_bytes)} left{known})"
-    if entry.seconds is None or entry.crops is None or entry.output_bytes is None:
-        return text
-    return (
-        f"{text}\nabout {entry.crops:,.0f} crops, {_bytes(entry.output_bytes)} in {folder}, "
-        f"{_duration(entry.seconds)} with {processes} process{'' if processes == 1 else 'es'}"
-    )
-
-
-def _rounded(value: float | None) -> int | None:
-    return None if value is None else round(value)
-
-
-def _bytes(count: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}" if unit != "bytes" else f"{count:.0f} bytes"
-        count /= 1000
-    return f"{count:,.3g} TB"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} seconds"
-    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

@@ -16,7 +16,7 @@ import torch
 from facecycle_cli.faces import FaceBackend
 from facecycle_cli.model import FaceCycle
 
-from .crops import CropSettings, face_crop
+from .crops import CropSettings, Picture, crop_faces
 from .defaults import default_backend, default_model
 from .portraits import shrink
 
@@ -180,13 +180,24 @@ def verify(
         ValueError: not as many on either side.
     """
     model, backend = model or default_model(), backend or default_backend()
-    if _many(image_a) or _many(image_b):
-        pairs = zip(image_a, image_b, strict=True)
-        return [verify(a, b, model=model, backend=backend, threshold=threshold) for a, b in pairs]
-    settings = CropSettings(model.config.image_size)
-    a, b = (face_crop(np.asarray(image), settings, backend) for image in (image_a, image_b))
     limit = stored_threshold(model) if threshold is None else Threshold(threshold)
-    return compare_crops(model, a, b, limit)
+    many = _many(image_a) or _many(image_b)
+    first, second = (list(i) if many else [np.asarray(i)] for i in (image_a, image_b))
+    if len(first) != len(second):
+        raise ValueError(f"{len(first)} pictures cannot be compared with {len(second)}")
+    settings = CropSettings(model.config.image_size)
+    pictures = [Picture(f"picture {k}", image) for k, image in enumerate((*first, *second))]
+    crops = []
+    for face in crop_faces(pictures, settings, backend):
+        if face.crop is None:
+            assert face.problem is not None
+            raise face.problem
+        crops.append(face.crop)
+    if not crops:
+        return []
+    a, b = np.split(identity_embedding(model, np.stack(crops)), 2)
+    verdicts = [Verdict(float(cosine), limit) for cosine in (a * b).sum(axis=1)]
+    return verdicts if many else verdicts[0]
 
 
 def _many(images: np.ndarray | Sequence[np.ndarray]) -> bool:

@@ -135,7 +135,7 @@ def test_verify_takes_pairs_and_many_of_them(photos, examples):
     both = fc.verify([photos[0], photos[1]], [other, other])
     assert both[0].similarity == pytest.approx(alone.similarity, abs=1e-5)
     assert both[0].similarity > both[1].similarity
-    with pytest.raises(ValueError, match="argument 2"):
+    with pytest.raises(ValueError, match="2 pictures cannot be compared with 1"):
         fc.verify(photos[:2], [other])
 
 

@@ -42,7 +42,7 @@ if __name__ == "__main__":
     faces = [found[0] for found in backend.detect(frames) if found]
     frames = [f for f, found in zip(frames, backend.detect(frames), strict=True) if found]
     yaws = np.array([face.pose.yaw for face in faces])
-    wanted = np.linspace(max(yaws.min(), -40), min(yaws.max(), 40), COLUMNS)
+    wanted = np.linspace(max(yaws.min(), -35), min(yaws.max(), 35), COLUMNS)
     turned = [frames[int(np.abs(yaws - yaw).argmin())] for yaw in wanted]
     frontal = fc.frontalize(turned, model=model, backend=backend, size=TILE)
     write("frontalize.jpg", "frontalize", [[crop(f) for f in turned], list(frontal)])

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facecycle_cli.faces import FaceBackend, load_backend
+from facecycle_cli.faces import Face, FaceBackend, load_backend
 from facecycle_cli.media import read_image
 from facecycle_cli.model import FaceCycle, load
 
@@ -31,8 +31,19 @@ def smiling(examples: Path) -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def couple(smiling: np.ndarray, examples: Path) -> np.ndarray:
+def photograph(examples: Path) -> np.ndarray:
+    """A photograph of a neutral person with the eyes open."""
+    return read_image(examples / "faces" / "person2_neutral.jpg")
+
+
+@pytest.fixture(scope="session")
+def face(backend: FaceBackend, photograph: np.ndarray) -> Face:
+    """The face in it."""
+    return backend.detect([photograph])[0][0]
+
+
+@pytest.fixture(scope="session")
+def couple(smiling: np.ndarray, photograph: np.ndarray) -> np.ndarray:
     """Two people beside each other."""
-    other = read_image(examples / "faces" / "person2_neutral.jpg")
-    height = min(len(smiling), len(other))
-    return np.concatenate((smiling[:height], other[:height]), axis=1)
+    height = min(len(smiling), len(photograph))
+    return np.concatenate((smiling[:height], photograph[:height]), axis=1)

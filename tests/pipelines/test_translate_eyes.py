@@ -9,19 +9,8 @@ import pytest
 
 from facecycle_cli.faces import Alignment, Face
 from facecycle_cli.faces.topology import IBUG_68, MESH_468, MESH_468_MIRRORED
-from facecycle_cli.media import read_image
 from facecycle_cli.pipelines.translate.eyes import Eyes, closing
 from facecycle_cli.pipelines.translate.stage import Stage, picture_stage
-
-
-@pytest.fixture(scope="module")
-def photograph(examples) -> np.ndarray:
-    return read_image(examples / "faces" / "person2_neutral.jpg")
-
-
-@pytest.fixture(scope="module")
-def face(backend, photograph) -> Face:
-    return backend.detect([photograph])[0][0]
 
 
 @pytest.fixture(scope="module")

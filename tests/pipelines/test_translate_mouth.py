@@ -9,22 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
-from facecycle_cli.faces import Alignment, Face
+from facecycle_cli.faces import Alignment
 from facecycle_cli.media import read_image
 from facecycle_cli.pipelines.translate.folds import stretch, unfolded
 from facecycle_cli.pipelines.translate.mouth import Mouth
 from facecycle_cli.pipelines.translate.source import skull
 from facecycle_cli.pipelines.translate.stage import Stage, crop_stage, picture_stage
-
-
-@pytest.fixture(scope="module")
-def photograph(examples) -> np.ndarray:
-    return read_image(examples / "faces" / "person2_neutral.jpg")
-
-
-@pytest.fixture(scope="module")
-def face(backend, photograph) -> Face:
-    return backend.detect([photograph])[0][0]
 
 
 def drawn(stage: Stage, opening: float) -> np.ndarray:

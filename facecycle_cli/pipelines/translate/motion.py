@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -164,23 +164,23 @@ def performances(
         get=_backflow,
         put=lambda motion, backflow: replace(motion, backflow=backflow),
     )
-    motions = smoothed(
-        motions,
-        width=lips,
-        tolerance=lambda _: _MOUTH_TOLERANCE,
-        group=lambda motion: motion.track,
-        get=lambda motion: np.array(motion.mouth),
-        put=lambda motion, mouth: replace(motion, mouth=float(mouth)),
-    )
-    motions = smoothed(
-        motions,
-        width=lips,
-        tolerance=lambda _: _EYE_TOLERANCE,
-        group=lambda motion: motion.track,
-        get=lambda motion: np.array(motion.eyes),
-        put=lambda motion, eyes: replace(motion, eyes=float(eyes)),
-    )
+    motions = _smoothed_number(motions, "mouth", lips, _MOUTH_TOLERANCE)
+    motions = _smoothed_number(motions, "eyes", lips, _EYE_TOLERANCE)
     return with_reference(motions, settle)
+
+
+def _smoothed_number(
+    motions: Iterable[Performance], name: Literal["mouth", "eyes"], width: float, tolerance: float
+) -> Iterator[Performance]:
+    """The motions with one of their numbers smoothed."""
+    return smoothed(
+        motions,
+        width=width,
+        tolerance=lambda _: tolerance,
+        group=lambda motion: motion.track,
+        get=lambda motion: np.array(getattr(motion, name)),
+        put=lambda motion, value: replace(motion, **{name: float(value)}),
+    )
 
 
 def with_reference(motions: Iterable[Performance], settle: int) -> Iterator[Performance]:

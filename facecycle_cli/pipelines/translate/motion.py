@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -170,16 +170,21 @@ def performances(
 
 
 def _smoothed_number(
-    motions: Iterable[Performance], name: Literal["mouth", "eyes"], width: float, tolerance: float
+    motions: Iterable[Performance], name: str, width: float, tolerance: float
 ) -> Iterator[Performance]:
-    """The motions with one of their numbers smoothed."""
+    """The motions with one of their numbers smoothed, ``mouth`` or ``eyes``."""
+
+    def put(motion: Performance, value: np.ndarray) -> Performance:
+        change: dict[str, Any] = {name: float(value)}
+        return replace(motion, **change)
+
     return smoothed(
         motions,
         width=width,
         tolerance=lambda _: tolerance,
         group=lambda motion: motion.track,
         get=lambda motion: np.array(getattr(motion, name)),
-        put=lambda motion, value: replace(motion, **{name: float(value)}),
+        put=put,
     )
 
 

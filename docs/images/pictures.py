@@ -47,11 +47,10 @@ if __name__ == "__main__":
     frontal = fc.frontalize(turned, model=model, backend=backend, size=TILE)
     write("frontalize.jpg", "frontalize", [[crop(f) for f in turned], list(frontal)])
 
-    profile = frames[int(np.abs(yaws).argmax())]
+    profile, aside = (frames[int(np.abs(yaws - yaw).argmin())] for yaw in (yaws.min(), 30))
     failures = [
         (profile, fc.frontalize(profile, model=model, backend=backend, size=TILE)),
-        (people[1], neutral[1]),
-        (people[3], neutral[3]),
+        (aside, fc.frontalize(aside, model=model, backend=backend, size=TILE)),
         (people[0], fc.neutralize(people[0], model=model, backend=backend, size=TILE, mean=True)),
     ]
     rows = [[crop(photo) for photo, _ in failures], [result for _, result in failures]]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facecycle_cli.commands.portraits import PortraitOptions, portrait_command
+from facecycle_cli.commands.portraits import MouthChoice, PortraitOptions, portrait_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,13 @@ def neutralize(
     mean: Annotated[
         bool, typer.Option("--mean", help="Go on to the mean face: de-identified.")
     ] = False,
+    mouth: Annotated[
+        MouthChoice,
+        typer.Option(
+            help="How the mouth is closed: at the lips that landmarks find, or by the networks' "
+            "flow, which hides no teeth.",
+        ),
+    ] = MouthChoice.landmarks,
 ) -> None:
     """Remove head turn and expression: the frontal, neutral face.
 
@@ -39,7 +46,7 @@ def neutralize(
     ) -> list[Portrait]:
         from facecycle_cli.pipelines.neutralize import neutral_portraits
 
-        return neutral_portraits(image, found, model, size=side, mean=mean)
+        return neutral_portraits(image, found, model, size=side, mean=mean, mouth=mouth.value)
 
     options.run(
         move,

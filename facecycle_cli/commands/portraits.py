@@ -7,6 +7,7 @@ import inspect
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, fields
+from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
@@ -39,6 +40,14 @@ if TYPE_CHECKING:
     from facecycle_cli.pipelines.portraits import Portrait
 
     Move = Callable[[np.ndarray, Sequence[Face], FaceCycle, int], list[Portrait]]
+
+
+class MouthChoice(str, Enum):
+    """What says how a mouth moves."""
+
+    landmarks = "landmarks"
+    flow = "flow"
+
 
 PasteBack = Annotated[
     bool, typer.Option("--paste-back", help="Put the face into the original picture.")

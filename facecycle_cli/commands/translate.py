@@ -19,15 +19,8 @@ from facecycle_cli.commands.common import (
     Size,
     Verbose,
 )
-from facecycle_cli.commands.portraits import Aligner, PasteBack
+from facecycle_cli.commands.portraits import Aligner, MouthChoice, PasteBack
 from facecycle_cli.commands.translating import TranslationJob
-
-
-class MouthChoice(str, Enum):
-    """What says how wide the target's mouth opens."""
-
-    landmarks = "landmarks"
-    flow = "flow"
 
 
 class MotionChoice(str, Enum):

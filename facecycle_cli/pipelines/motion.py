@@ -18,17 +18,24 @@ class Moved(NamedTuple):
         flow: (N, 2, h, w), from the output to the input face, in grid units.
         generated: (N, 3, S, S), normalised, as the networks draw it.
         symmetric: the output faces the camera.
+        at_rest: its mouth is closed.
     """
 
     flow: Tensor
     generated: Tensor
     symmetric: bool = False
+    at_rest: bool = False
 
 
 def neutral(model: FaceCycle, x: Tensor) -> Moved:
     """The neutral, frontal face (paper: D_exp with the de-expression flow)."""
     flow, _ = model.decode_flow(model.encode_expression(x))
-    return Moved(flow, model.de_express(x, flow), symmetric=True)
+    return Moved(flow, model.de_express(x, flow), symmetric=True, at_rest=True)
+
+
+def neutral_by_flow(model: FaceCycle, x: Tensor) -> Moved:
+    """The same, and the mouth is left to the flow as well."""
+    return neutral(model, x)._replace(at_rest=False)
 
 
 def re_expressed(model: FaceCycle, start: Moved, backflow: Tensor) -> Moved:

@@ -13,6 +13,7 @@ from facecycle_cli.model import FaceCycle
 
 from . import motion
 from .defaults import default_backend, default_model
+from .mouth import MouthMotion
 from .portraits import (
     DEFAULT_SIZE,
     One,
@@ -36,6 +37,7 @@ def neutralize(
     *,
     faces: Literal["largest"] = ...,
     mean: bool = ...,
+    mouth: MouthMotion = ...,
     **options: Unpack[Options],
 ) -> np.ndarray: ...
 @overload
@@ -44,6 +46,7 @@ def neutralize(
     *,
     faces: Literal["all"],
     mean: bool = ...,
+    mouth: MouthMotion = ...,
     **options: Unpack[Options],
 ) -> One: ...
 @overload
@@ -52,6 +55,7 @@ def neutralize(
     *,
     faces: Literal["largest"] = ...,
     mean: bool = ...,
+    mouth: MouthMotion = ...,
     **options: Unpack[Options],
 ) -> list[np.ndarray | None]: ...
 @overload
@@ -60,6 +64,7 @@ def neutralize(
     *,
     faces: Literal["all"],
     mean: bool = ...,
+    mouth: MouthMotion = ...,
     **options: Unpack[Options],
 ) -> list[One | None]: ...
 def neutralize(
@@ -70,6 +75,7 @@ def neutralize(
     size: int = DEFAULT_SIZE,
     faces: Which = "largest",
     mean: bool = False,
+    mouth: MouthMotion = "landmarks",
     paste_back: bool = False,
 ) -> One | list[Any]:
     """Make the faces of a picture frontal and neutral.
@@ -81,6 +87,8 @@ def neutralize(
         size: side of the crops.
         faces: ``largest``, or ``all``.
         mean: go on to the mean face.
+        mouth: ``landmarks``: the lips meet, wherever the face's landmarks say they are. ``flow``:
+            the networks' flow closes the mouth as far as it can, and teeth may stay to be seen.
         paste_back: put the faces back into the picture.
 
     Returns:
@@ -95,7 +103,7 @@ def neutralize(
     networks = model or default_model()
 
     def make(picture: np.ndarray, found: Sequence[Face]) -> list[Portrait]:
-        return neutral_portraits(picture, found, networks, size=size, mean=mean)
+        return neutral_portraits(picture, found, networks, size=size, mean=mean, mouth=mouth)
 
     return portray(image, make, backend or default_backend(), faces=faces, paste_back=paste_back)
 
@@ -112,9 +120,11 @@ def neutral_portraits(
     *,
     size: int = DEFAULT_SIZE,
     mean: bool = False,
+    mouth: MouthMotion = "landmarks",
 ) -> list[Portrait]:
     """Neutralise given faces of a picture (see :func:`neutralize`)."""
-    portraits = move_faces(image, faces, model, motion.neutral, size=size)
+    move = motion.neutral if mouth == "landmarks" else motion.neutral_by_flow
+    portraits = move_faces(image, faces, model, move, size=size)
     if not mean:
         return portraits
     crops = np.stack([portrait.crop for portrait in portraits])

@@ -15,6 +15,7 @@ from facecycle_cli.faces import Alignment, Face, FaceBackend, NoFaceError, paste
 from facecycle_cli.model import FaceCycle
 
 from .motion import Moved
+from .mouth import Mouth
 from .render import render
 
 Motion = Callable[[FaceCycle, torch.Tensor], Moved]
@@ -137,7 +138,12 @@ def check_picture(image: np.ndarray, name: str = "picture") -> None:
 
 @torch.inference_mode()
 def move_crops(
-    model: FaceCycle, crops: np.ndarray, motion: Motion, *, wide: np.ndarray | None = None
+    model: FaceCycle,
+    crops: np.ndarray,
+    motion: Motion,
+    *,
+    wide: np.ndarray | None = None,
+    mouths: Sequence[Mouth] = (),
 ) -> tuple[np.ndarray, Moved]:
     """Give aligned crops a motion, at their own resolution.
 
@@ -147,6 +153,7 @@ def move_crops(
         motion: one of :mod:`facecycle_cli.pipelines.motion`.
         wide: the same with what lies around them, (N, H + 2 * M, H + 2 * M, 3) uint8; without it
             the borders of the crops are repeated.
+        mouths: of the faces, in pixels of ``wide``; a motion to rest shuts them.
 
     Returns:
         the moved crops (N, H, H, 3) uint8, and the motion.
@@ -154,7 +161,14 @@ def move_crops(
     moved = motion(model, model.to_input(shrink(crops, model.config.image_size)))
     photo = to_photo(model, crops if wide is None else wide)
     margin = (photo.shape[-1] - crops.shape[1]) // 2
-    result = render(photo, moved.flow, moved.generated, margin=margin, symmetric=moved.symmetric)
+    result = render(
+        photo,
+        moved.flow,
+        moved.generated,
+        margin=margin,
+        symmetric=moved.symmetric,
+        shut=mouths if moved.at_rest else (),
+    )
     return model.to_image(result).numpy(), moved
 
 
@@ -191,9 +205,14 @@ def move_faces(
     """
     alignments = [Alignment.from_face(face, size) for face in faces]
     margin = size // 4
-    wide = np.stack([alignment.widened(margin).crop(image) for alignment in alignments])
+    widened = [alignment.widened(margin) for alignment in alignments]
+    wide = np.stack([alignment.crop(image) for alignment in widened])
     crops = np.ascontiguousarray(wide[:, margin : margin + size, margin : margin + size])
-    results, moved = move_crops(model, crops, motion, wide=wide)
+    mouths = [
+        Mouth(face, alignment.matrix, picture)
+        for face, alignment, picture in zip(faces, widened, wide, strict=True)
+    ]
+    results, moved = move_crops(model, crops, motion, wide=wide, mouths=mouths)
     flows = moved.flow.cpu().numpy()
     return [Portrait(*each) for each in zip(faces, alignments, crops, results, flows, strict=True)]
 

@@ -8,14 +8,26 @@ is added; the far cheek of a face that was turned to the front is the near one's
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from facecycle_cli.model.flow import identity_grid, jacobian_determinant, upsample, warp
+from facecycle_cli.model.flow import identity_grid, jacobian_determinant, upsample
+
+from .mouth import Mouth
 
 CALM, TORN = 0.25, 0.75
 """Logarithmic change of area below which the warp is trusted, and above which the generator is."""
+
+SHUT, OPEN = 0.12, 0.22
+"""Half widths of a mouth between its lips, as landmarks see a closed one, and one that is open."""
+
+WELL_SHUT = 1.3
+"""How much further than that the lips of an open mouth go: at the corners it is wider than an
+ellipse."""
 
 NARROW = 0.9, 1.4
 """Logarithmic difference of area between a place and its mirror image from which, and up to which,
@@ -64,20 +76,54 @@ def blur(image: Tensor, sigma: float) -> Tensor:
     return F.conv2d(x, window.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)
 
 
-def beyond(photo: Tensor, flow: Tensor, margin: int) -> Tensor:
-    """Warp the middle of a picture with all of it to draw from.
+def look_up(flow: Tensor, side: int, margin: int) -> Tensor:
+    """Where each pixel of the output takes its colour from.
 
     Args:
-        photo: (N, C, H + 2 * margin, H + 2 * margin).
-        flow: (N, 2, H, H), in grid units of the middle.
-        margin: pixels around the middle.
+        flow: (N, 2, h, w), in grid units of the middle of a picture.
+        side: of that middle, in pixels.
+        margin: pixels around it.
 
     Returns:
-        (N, C, H, H); what lies beyond the whole picture repeats its border.
+        (N, 2, side, side), in grid units of the whole picture.
     """
-    side = photo.shape[-1] - 2 * margin
-    grid = (identity_grid(side, side, like=flow) + flow) * ((side - 1) / (photo.shape[-1] - 1))
-    return F.grid_sample(photo, grid.permute(0, 2, 3, 1), padding_mode="border", align_corners=True)
+    smooth = upsample(flow, (side, side), mode="bicubic")
+    grid = identity_grid(side, side, like=flow) + smooth
+    return grid * ((side - 1) / (side + 2 * margin - 1))
+
+
+def sample(photo: Tensor, places: Tensor) -> Tensor:
+    """The colours of (N, C, H, H) at (N, 2, h, w) in grid units; its border is repeated."""
+    return F.grid_sample(
+        photo, places.permute(0, 2, 3, 1), padding_mode="border", align_corners=True
+    )
+
+
+def closed(places: Tensor, flow: Tensor, mouths: Sequence[Mouth], margin: int) -> Tensor:
+    """Places as :func:`look_up` gives them, with the mouths shut as far as the flow has not.
+
+    A flow is smooth and cannot hide teeth behind lips. The mouths are those of the wide pictures.
+    """
+    side, cells = places.shape[-1], flow.shape[-1]
+    half = (side + 2 * margin - 1) / 2
+    part = np.array([[cells / side, 0, 0], [0, cells / side, 0]])
+    part[:, 2] = (0.5 - margin) * cells / side - 0.5
+    pixels = (places.cpu().numpy() * half + half).astype(np.float32)
+    shift = np.zeros_like(pixels)
+    coarse = flow.cpu().numpy().transpose(0, 2, 3, 1) * ((side - 1) / 2)
+    for (xs, ys), (dx, dy), displacement, mouth in zip(pixels, shift, coarse, mouths, strict=True):
+        open_enough = np.clip((mouth.opening - SHUT) / (OPEN - SHUT), 0, 1)
+        wanted = -WELL_SHUT * mouth.opening * float(open_enough)
+        x0, y0, x1, y1 = mouth.reach()
+        near = (xs >= x0) & (xs <= x1) & (ys >= y0) & (ys <= y1)
+        if not wanted or not near.any():
+            continue
+        missing = mouth.missing(wanted, np.ascontiguousarray(displacement, np.float32), part)
+        rows, columns = (np.flatnonzero(near.any(axis=axis)) for axis in (1, 0))
+        around = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        new_xs, new_ys, _ = mouth.open(xs[around], ys[around], wanted, missing)
+        dx[around], dy[around] = new_xs - xs[around], new_ys - ys[around]
+    return places + torch.from_numpy(shift).to(places) / half
 
 
 def hidden(flow: Tensor, side: int) -> tuple[Tensor, Tensor]:
@@ -127,7 +173,13 @@ def ramp(x: Tensor, low: float, high: float) -> Tensor:
 
 
 def render(
-    photo: Tensor, flow: Tensor, generated: Tensor, *, margin: int = 0, symmetric: bool = False
+    photo: Tensor,
+    flow: Tensor,
+    generated: Tensor,
+    *,
+    margin: int = 0,
+    symmetric: bool = False,
+    shut: Sequence[Mouth] = (),
 ) -> Tensor:
     """The moved face at the photograph's resolution.
 
@@ -138,6 +190,7 @@ def render(
         generated: (N, 3, S, S), what the generator draws for the same motion.
         margin: how far the photograph reaches beyond the face's crop, in pixels.
         symmetric: the result faces the camera: see :func:`complete`.
+        shut: N mouths, in the pixels of ``photo``, that are to be closed: see :func:`closed`.
 
     Returns:
         (N, 3, H, H): the warped photograph plus what the generator knows better. Its large-scale
@@ -146,13 +199,13 @@ def render(
     """
     side = photo.shape[-1] - 2 * margin
     low = generated.shape[-1]
-    smooth = upsample(flow, (side, side), mode="bicubic")
-    warped = beyond(photo, smooth, margin)
+    places = look_up(flow, side, margin)
     # The generator saw the crop alone: it is compared with what can be made of that.
-    middle = photo[..., margin : margin + side, margin : margin + side]
-    seen = warp(middle, smooth, padding="border") if margin else warped
-    difference = generated - resize(seen, low)
+    inside = (side - 1) / (photo.shape[-1] - 1)
+    difference = generated - resize(sample(photo, places.clamp(-inside, inside)), low)
     broad = blur(difference, sigma=low / 32)
     torn = blur(distortion(flow, low), sigma=low / 64)
-    result = warped + resize(broad + torn * (difference - broad), side)
+    if shut:
+        places = closed(places, flow, shut, margin)
+    result = sample(photo, places) + resize(broad + torn * (difference - broad), side)
     return complete(result, flow, low) if symmetric else result

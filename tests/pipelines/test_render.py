@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
+from facecycle_cli.media import read_image
+from facecycle_cli.pipelines.neutralize import neutralize
 from facecycle_cli.pipelines.render import blur, complete, distortion, hidden, render, resize
 
 
@@ -110,3 +113,34 @@ def test_the_far_eye_is_kept_while_it_is_seen_and_takes_the_colours_of_the_other
     surroundings = torch.cat((done[50:58, 38:41].flatten(), done[50:58, 51:54].flatten())).mean()
     assert done[eye].mean() > surroundings + 0.2, "the eye is still to be seen"
     assert surroundings > 0.25, "what is around it has the cheek's light"
+
+
+# -- mouths ----------------------------------------------------------------------------------------
+
+
+def test_a_neutral_mouth_is_closed(backend, examples):
+    """Teeth are hidden behind lips, which no smooth flow can do."""
+    photos = [read_image(examples / "faces" / f"person{i}_smiling.jpg") for i in (2, 4, 6)]
+    before = [backend.detect([photo])[0][0].mouth_opening for photo in photos]
+    openings = {}
+    for mouth in ("flow", "landmarks"):
+        neutral = [neutralize(photo, backend=backend, mouth=mouth) for photo in photos]
+        openings[mouth] = [backend.detect([face])[0][0].mouth_opening for face in neutral]
+    for start, flow, landmarks in zip(before, *openings.values(), strict=True):
+        assert start > 0.08
+        assert landmarks < 0.7 * flow
+        assert landmarks < 0.02  # as close as those of a closed mouth
+
+
+def test_a_mouth_that_is_closed_already_is_left_alone(backend, photograph):
+    shut, flow = (neutralize(photograph, backend=backend, mouth=m) for m in ("landmarks", "flow"))
+    assert np.array_equal(shut, flow)
+
+
+def test_nothing_but_the_mouth_is_moved(backend, examples):
+    photo = read_image(examples / "faces" / "person2_smiling.jpg")
+    shut, flow = (neutralize(photo, backend=backend, mouth=m) for m in ("landmarks", "flow"))
+    changed = (shut != flow).any(-1)
+    assert changed[128:].mean() > 0.02
+    assert not changed[:110].any()
+    assert not changed[:, :20].any()

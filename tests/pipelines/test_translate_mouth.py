@@ -11,8 +11,8 @@ import pytest
 
 from facecycle_cli.faces import Alignment
 from facecycle_cli.media import read_image
+from facecycle_cli.pipelines.mouth import Mouth
 from facecycle_cli.pipelines.translate.folds import stretch, unfolded
-from facecycle_cli.pipelines.translate.mouth import Mouth
 from facecycle_cli.pipelines.translate.source import skull
 from facecycle_cli.pipelines.translate.stage import Stage, crop_stage, picture_stage
 

@@ -13,9 +13,10 @@ import numpy as np
 
 from facecycle_cli.faces import FaceBackend, NoFaceError, load_backend
 from facecycle_cli.model import FaceCycle, load
+from facecycle_cli.pipelines.mouth import MouthMotion
 from facecycle_cli.pipelines.portraits import DEFAULT_SIZE, find_faces
 
-from .actor import Actor, MouthMotion
+from .actor import Actor
 from .ahead import ahead
 from .motion import Performance, batches, performances, still_performance
 from .report import MotionMeter

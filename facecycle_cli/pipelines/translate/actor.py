@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import torch
 
 from facecycle_cli.faces import Alignment, Face
 from facecycle_cli.model import FaceCycle
+from facecycle_cli.pipelines.mouth import MouthMotion
 
 from .eyes import closing
 from .motion import Performance
@@ -17,9 +17,7 @@ from .placement import HeadPlace, Placement, place
 from .stage import Drawing, crop_stage, picture_stage
 from .target import Motion, Target
 
-__all__ = ["Actor", "MouthMotion"]
-
-MouthMotion = Literal["landmarks", "flow"]
+__all__ = ["Actor"]
 
 
 class Actor:

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 
 from facecycle_cli.faces import Alignment, Face
+from facecycle_cli.pipelines.mouth import Mouth
 
 from .eyes import Eyes
 from .folds import unfolded
-from .mouth import Mouth
 
 __all__ = ["Drawing", "Stage", "crop_stage", "picture_stage"]
 

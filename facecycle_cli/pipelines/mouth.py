@@ -1,4 +1,4 @@
-"""The target's mouth, opened and closed in its photograph.
+"""A mouth, opened and closed in its photograph.
 
 The photograph of a closed mouth has no pixels for the inside of an open one: a flow, which is
 smooth, can only make its lips thicker. So the lips are cut apart along the line where they meet,
@@ -7,12 +7,17 @@ which the landmarks know; the lower one takes the jaw along, and what appears be
 
 from __future__ import annotations
 
+from typing import Literal
+
 import cv2
 import numpy as np
 
 from facecycle_cli.faces import Face
 
-__all__ = ["Mouth"]
+__all__ = ["Mouth", "MouthMotion"]
+
+MouthMotion = Literal["landmarks", "flow"]
+"""What says how a mouth moves: landmarks, or the networks' flow alone."""
 
 _UPPER, _LOWER = 0.2, 0.8
 """Shares of the lips in an opening: most of it is the jaw's."""
@@ -55,6 +60,7 @@ class Mouth:
 
     Attributes:
         unit: a distance between the eyes in half widths of the mouth; openings are measured in it.
+        opening: of the mouth in the photograph, in half widths.
     """
 
     def __init__(self, face: Face, to_picture: np.ndarray, picture: np.ndarray) -> None:
@@ -70,6 +76,7 @@ class Mouth:
         eyes = float(np.linalg.norm(corners[1] - corners[0])) / max(1e-6, face.mouth_width)
         self.unit = eyes * float(np.sqrt(abs(np.linalg.det(to_picture[:, :2])))) / self._half
         places = self._place(points)
+        self.opening = face.mouth_opening * self.unit
         self._upper = _contour(places[list(topology.upper_lip)])
         self._lower = _contour(places[list(topology.lower_lip)])
         self._chin = max(0.8, float(places[topology.chin, 1] - self._lower[1].max()))

@@ -59,9 +59,14 @@ def distortion(flow: Tensor, side: int) -> Tensor:
 
     Measured by how much the flow stretches or squeezes the picture locally.
     """
-    area = jacobian_determinant(upsample(flow, (side, side), mode="bicubic")).clamp_min(0.05)
-    area = F.pad(area.unsqueeze(1), (0, 1, 0, 1), mode="replicate")
+    area = change_of_area(flow, side).clamp_min(0.05)
     return ((area.log().abs() - CALM) / (TORN - CALM)).clamp(0, 1)
+
+
+def change_of_area(flow: Tensor, side: int) -> Tensor:
+    """How much more of the picture each place looks at than it covers, (N, 1, side, side)."""
+    area = jacobian_determinant(upsample(flow, (side, side), mode="bicubic"))
+    return F.pad(area.unsqueeze(1), (0, 1, 0, 1), mode="replicate")
 
 
 def blur(image: Tensor, sigma: float) -> Tensor:
@@ -137,8 +142,7 @@ def hidden(flow: Tensor, side: int) -> tuple[Tensor, Tensor]:
         where the mirror image is to be taken, and where only its colours are: around the far eye,
         while it is seen.
     """
-    area = jacobian_determinant(upsample(flow, (side, side), mode="bicubic")).clamp(0.05, 2)
-    area = blur(F.pad(area.unsqueeze(1), (0, 1, 0, 1), mode="replicate"), sigma=side / 43)
+    area = blur(change_of_area(flow, side).clamp(0.05, 2), sigma=side / 43)
     narrowed = (area.flip(-1) / area).log()
     grid = identity_grid(side, side, like=flow)
     x, y = grid[:, :1], grid[:, 1:]

@@ -63,7 +63,9 @@ def expand_inputs(patterns: Sequence[str], kinds: Collection[Kind]) -> Iterator[
         if pattern == STDIN or os.path.lexists(pattern):
             yield from _expand_one(pattern, suffixes, what)
             continue
-        matches = sorted(glob.glob(pattern, recursive=True)) if glob.has_magic(pattern) else []
+        found = glob.iglob(pattern, recursive=True) if glob.has_magic(pattern) else ()
+        # ``**`` stands for its own folder, too, and glob does not ask whether there is one.
+        matches = sorted(filter(os.path.lexists, found))
         for match in matches:
             yield from _expand_one(match, suffixes, what)
         if not matches:

@@ -7,7 +7,7 @@ import stat
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from facecycle_cli.media import PendingFile, atomic_path, expand_inputs
@@ -85,6 +85,7 @@ def test_links_are_followed_but_not_in_circles(tree, tmp_path_factory):
     assert len(found) == 5
 
 
+@example(["**"])
 @given(st.lists(st.text("abc./*[]?-", min_size=1, max_size=6), max_size=4))
 def test_any_patterns_give_each_at_least_one_input(patterns):
     patterns = [f"/nonexistent/{pattern}" for pattern in patterns]

@@ -24,6 +24,12 @@ Which = Literal["largest", "all"]
 DEFAULT_SIZE = 256
 """Side of the crops that are moved and returned, in pixels."""
 
+_TURNED = 12.0
+"""Degrees of yaw from which more than the oval of the face is put back into a picture."""
+
+_HEAD_CENTRE, _HEAD_RADII = np.array((0.5, 0.53)), np.array((0.46, 0.5))
+"""The ellipse of a frontal head with its hair, as fractions of the crop's side."""
+
 _BATCH = 16
 """Pictures in which faces are looked for at once."""
 
@@ -220,5 +226,21 @@ def move_faces(
 def paste_portraits(image: np.ndarray, portraits: Sequence[Portrait]) -> np.ndarray:
     """The picture with every result in its face's place, smallest face first."""
     for portrait in reversed(portraits):
-        image = paste_back(image, portrait.result, portrait.alignment, portrait.face.oval)
+        image = paste_back(image, portrait.result, portrait.alignment, replaced(portrait))
     return image
+
+
+def replaced(portrait: Portrait) -> np.ndarray:
+    """What of the picture a result takes the place of, (K, 2) float32, a polygon.
+
+    The face's oval; for a head that was turned aside all of the head, since a frontal face is
+    wider than what was to be seen of it.
+    """
+    oval = portrait.face.oval
+    if abs(portrait.face.pose.yaw) < _TURNED:
+        return oval
+    angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+    circle = np.column_stack((np.cos(angles), np.sin(angles)))
+    head = (_HEAD_CENTRE + _HEAD_RADII * circle) * portrait.alignment.size - 0.5
+    points = np.concatenate((oval, portrait.alignment.apply_inverse(head)))
+    return cv2.convexHull(points.astype(np.float32))[:, 0]

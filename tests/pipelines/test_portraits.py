@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
 from facecycle_cli.faces import NoFaceError
 from facecycle_cli.media import read_frames
+from facecycle_cli.pipelines import motion
 from facecycle_cli.pipelines.frontalize import frontalize, frontalize_crops
 from facecycle_cli.pipelines.grid import flow_colours, step_grid
 from facecycle_cli.pipelines.neutralize import (
@@ -15,7 +17,12 @@ from facecycle_cli.pipelines.neutralize import (
     neutralize,
     neutralize_crops,
 )
-from facecycle_cli.pipelines.portraits import find_faces, move_faces, paste_portraits
+from facecycle_cli.pipelines.portraits import (
+    find_faces,
+    move_faces,
+    paste_portraits,
+    replaced,
+)
 
 
 @pytest.fixture
@@ -58,8 +65,6 @@ def test_no_face_is_an_error(together):
 
 
 def test_paste_back_changes_the_face_and_nothing_else(smiling, model, backend):
-    from facecycle_cli.pipelines import motion
-
     (found,) = find_faces([smiling], backend)
     (portrait,) = move_faces(smiling, found, model, motion.neutral)
     picture = paste_portraits(smiling, [portrait])
@@ -73,6 +78,26 @@ def test_paste_back_changes_the_face_and_nothing_else(smiling, model, backend):
     assert columns.max() <= x1
     assert y0 <= rows.min()
     assert rows.max() <= y1
+
+
+def test_more_than_the_oval_of_a_turned_face_is_replaced(model, backend, examples):
+    """What was seen of it is narrower than the frontal face that takes its place."""
+    with read_frames(examples / "head_turn.gif") as reader:
+        frames = [frame.image for frame in reader]
+    faces = [found[0] for found in backend.detect(frames)]
+    straight, turned = (
+        min(range(len(faces)), key=lambda i: abs(abs(faces[i].pose.yaw) - yaw)) for yaw in (0, 28)
+    )
+    for index, wider in ((straight, False), (turned, True)):
+        (portrait,) = move_faces(frames[index], [faces[index]], model, motion.frontal)
+        region = replaced(portrait)
+        inside = [
+            cv2.pointPolygonTest(region, tuple(map(float, p)), True) for p in portrait.face.oval
+        ]
+        assert min(inside) > -1
+        assert (cv2.contourArea(region) > 1.3 * cv2.contourArea(portrait.face.oval)) == wider
+    pasted = paste_portraits(frames[turned], [portrait])
+    assert abs(backend.detect([pasted])[0][0].pose.yaw) < 8
 
 
 def test_a_neutral_face_looks_ahead(model, backend, examples):

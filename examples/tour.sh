@@ -22,7 +22,7 @@ say facecycle translate talker.mpg faces/person2_neutral.jpg -o "$out/talking.mp
 
 # Two photographs of one person, and of two.
 say facecycle verify faces/person1_neutral.jpg faces/person1_smiling.jpg || true
-say facecycle verify faces/person1_neutral.jpg faces/person4_neutral.jpg || true
+say facecycle verify faces/person1_neutral.jpg faces/person2_neutral.jpg || true
 
 # In a pipeline: pictures through standard input and output.
 printf '\n\033[1m$ facecycle neutralize - < faces/person5_smiling.jpg > piped.png\033[0m\n'

@@ -25,6 +25,10 @@ _UPPER, _LOWER = 0.2, 0.8
 _ROUNDNESS = 0.6
 """Exponent of the opening's outline; 0.5 is an ellipse."""
 
+_OVERLAP = 1.3
+"""How far lips close, of the gap between them that landmarks find: these lie on the lips, and what
+is between is a little more."""
+
 _MOST = 1.3
 """The widest opening, in half widths of the mouth."""
 
@@ -143,7 +147,7 @@ class Mouth:
         )
         gap = np.maximum(0, lower - upper)
         outline = np.maximum(0, 1 - u * u) ** _ROUNDNESS
-        parted = np.maximum(wanted * outline, -gap)
+        parted = np.maximum(wanted * outline, -_OVERLAP * gap)
         chin = missing * np.exp(-((u / _CHEEKS) ** 4))
         new_upper, new_lower = upper - _UPPER * parted, lower + _LOWER * parted
         below, above = np.maximum(0, v - new_lower), np.maximum(0, new_upper - v)

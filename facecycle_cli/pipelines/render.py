@@ -22,10 +22,10 @@ from .mouth import Mouth
 CALM, TORN = 0.25, 0.75
 """Logarithmic change of area below which the warp is trusted, and above which the generator is."""
 
-SHUT, OPEN = 0.12, 0.22
+SHUT, OPEN = 0.11, 0.18
 """Half widths of a mouth between its lips, as landmarks see a closed one, and one that is open."""
 
-WELL_SHUT = 1.3
+WELL_SHUT = 1.6
 """How much further than that the lips of an open mouth go: at the corners it is wider than an
 ellipse."""
 

@@ -14,6 +14,8 @@ import numpy as np
 
 from facecycle_cli.faces import Face
 
+from .feature import FeatureFrame
+
 __all__ = ["Mouth", "MouthMotion"]
 
 MouthMotion = Literal["landmarks", "flow"]
@@ -71,15 +73,11 @@ class Mouth:
         topology = face.topology
         points = face.landmarks[:, :2] @ to_picture[:, :2].T + to_picture[:, 2]
         left, right = points[[topology.upper_lip[0], topology.upper_lip[-1]]]
-        self._middle = (left + right) / 2
-        self._half = max(1.0, float(np.linalg.norm(right - left)) / 2)
-        along = (right - left) / (2 * self._half)
-        # Rows: the axes u and v in pixels of the picture. The chin says which way is down.
-        self._axes = np.array([along, [-along[1], along[0]]])
+        self._frame = FeatureFrame(left, right)
         corners = face.landmarks[list(topology.mouth)]
         eyes = float(np.linalg.norm(corners[1] - corners[0])) / max(1e-6, face.mouth_width)
-        self.unit = eyes * float(np.sqrt(abs(np.linalg.det(to_picture[:, :2])))) / self._half
-        places = self._place(points)
+        self.unit = eyes * float(np.sqrt(abs(np.linalg.det(to_picture[:, :2])))) / self._frame.half
+        places = self._frame.place(points)
         self.opening = face.mouth_opening * self.unit
         self._upper = _contour(places[list(topology.upper_lip)])
         self._lower = _contour(places[list(topology.lower_lip)])
@@ -87,7 +85,7 @@ class Mouth:
         lips = list(topology.outer_lips)
         self._marks = points[[*lips, topology.upper[-1], topology.lower[0]]]
         lip_middle = (points[topology.inner_lips[1]] + points[topology.outer_lips[1]]) / 2
-        self._inside = _colour(picture, lip_middle, self._half / 6) * _INSIDE
+        self._inside = _colour(picture, lip_middle, self._frame.half / 6) * _INSIDE
 
     def missing(self, wanted: float, displacement: np.ndarray, part: np.ndarray) -> float:
         """What the flow has not opened of an opening that is to be seen.
@@ -112,17 +110,14 @@ class Mouth:
         lips_before, nose_before = (
             float(np.linalg.norm(self._marks[i] - self._marks[i + 1])) for i in (0, 2)
         )
-        brought = (lips * nose_before / max(1.0, nose) - lips_before) / self._half
+        brought = (lips * nose_before / max(1.0, nose) - lips_before) / self._frame.half
         least, most = sorted((0.0, wanted))
         return wanted - min(max(brought, least), most)
 
     def reach(self) -> tuple[float, float, float, float]:
         """x0, y0, x1, y1 in pixels of the picture: nothing else moves with the mouth."""
         below = self._lower[1].max() + _MOST + self._chin + _BELOW_CHIN
-        corners = np.array([[u, v] for u in (-2.2, 2.2) for v in (-1.5, below)])
-        pixels = self._middle + self._half * corners @ self._axes
-        (x0, y0), (x1, y1) = pixels.min(0), pixels.max(0)
-        return float(x0), float(y0), float(x1), float(y1)
+        return self._frame.box(2.2, -1.5, below)
 
     def open(
         self, xs: np.ndarray, ys: np.ndarray, wanted: float, missing: float
@@ -139,9 +134,7 @@ class Mouth:
             inside of the mouth, which the photograph does not show.
         """
         wanted, missing = min(wanted, _MOST), min(missing, _MOST)
-        x, y = (xs - self._middle[0]) / self._half, (ys - self._middle[1]) / self._half
-        u = x * self._axes[0, 0] + y * self._axes[0, 1]
-        v = x * self._axes[1, 0] + y * self._axes[1, 1]
+        u, v = self._frame.coordinates(xs, ys)
         upper, lower = (
             np.interp(u, *line).astype(np.float32) for line in (self._upper, self._lower)
         )
@@ -160,25 +153,16 @@ class Mouth:
         up = _UPPER * lip * (1 - _rising(above, 0, _ABOVE))
         # Between the lips, teeth stay where they are below the upper one.
         shift = np.where(v >= new_lower, -down, np.where(v <= new_upper, up, _UPPER * parted))
-        soft = _EDGE / self._half
+        soft = _EDGE / self._frame.half
         depth = v - new_upper
         dark = _rising(depth, gap - soft, gap + soft) * _rising(new_lower - v, -soft / 2, soft / 2)
         dark *= _rising(parted, 0, 2 * soft)
-        moved = self._half * shift
-        return (
-            (xs + moved * self._axes[1, 0]).astype(np.float32),
-            (ys + moved * self._axes[1, 1]).astype(np.float32),
-            dark.astype(np.float32),
-        )
+        return *self._frame.shifted(xs, ys, shift), dark.astype(np.float32)
 
     @property
     def inside(self) -> np.ndarray:
         """(3,) float32, the colour of its inside."""
         return self._inside
-
-    def _place(self, points: np.ndarray) -> np.ndarray:
-        """(N, 2) pixels of the picture -> (N, 2) u, v."""
-        return (points - self._middle) @ self._axes.T / self._half
 
 
 def _contour(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

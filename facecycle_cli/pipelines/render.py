@@ -206,10 +206,12 @@ def render(
     places = look_up(flow, side, margin)
     # The generator saw the crop alone: it is compared with what can be made of that.
     inside = (side - 1) / (photo.shape[-1] - 1)
-    difference = generated - resize(sample(photo, places.clamp(-inside, inside)), low)
+    seen = sample(photo, places.clamp(-inside, inside))
+    difference = generated - resize(seen, low)
     broad = blur(difference, sigma=low / 32)
     torn = blur(distortion(flow, low), sigma=low / 64)
     if shut:
         places = closed(places, flow, shut, margin)
-    result = sample(photo, places) + resize(broad + torn * (difference - broad), side)
+    warped = sample(photo, places) if margin or shut else seen
+    result = warped + resize(broad + torn * (difference - broad), side)
     return complete(result, flow, low) if symmetric else result

@@ -9,7 +9,7 @@ import pytest
 
 from facecycle_cli.faces import Alignment, Face
 from facecycle_cli.faces.topology import IBUG_68, MESH_468, MESH_468_MIRRORED
-from facecycle_cli.pipelines.translate.eyes import Eyes, closing
+from facecycle_cli.pipelines.translate.eyes import closing, eyes_of
 from facecycle_cli.pipelines.translate.stage import Stage, picture_stage
 
 
@@ -40,7 +40,7 @@ def test_nothing_but_the_eyes_changes(photograph, face, stage):
     assert np.array_equal(drawn(stage, 0.0), photograph)
     changed = (drawn(stage, 1.0) != photograph).any(-1)
     allowed = np.zeros_like(changed)
-    for x0, y0, x1, y1 in Eyes(face, np.eye(2, 3)).reaches():
+    for x0, y0, x1, y1 in (eye.reach() for eye in eyes_of(face, np.eye(2, 3))):
         allowed[int(y0) - 2 : int(y1) + 3, int(x0) - 2 : int(x1) + 3] = True
     assert changed.sum() > 200
     assert not (changed & ~allowed).any()

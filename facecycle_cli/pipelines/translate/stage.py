@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -11,7 +11,7 @@ import numpy as np
 from facecycle_cli.faces import Alignment, Face
 from facecycle_cli.pipelines.mouth import Mouth
 
-from .eyes import Eyes
+from .eyes import Eye, eyes_of
 from .folds import unfolded
 
 __all__ = ["Drawing", "Stage", "crop_stage", "picture_stage"]
@@ -70,7 +70,7 @@ class Stage:
         *,
         cells: int,
         mouth: Mouth | None = None,
-        eyes: Eyes | None = None,
+        eyes: Sequence[Eye] = (),
     ) -> None:
         self._picture = picture
         self._mouth = mouth
@@ -142,9 +142,9 @@ class Stage:
         flow = cv2.resize(drawing.displacement, size, interpolation=cv2.INTER_CUBIC)
         change = cv2.resize(drawing.change, size, interpolation=cv2.INTER_CUBIC)
         xs, ys = self._xs + flow[..., 0], self._ys + flow[..., 1]
-        for eye, part in self._around_eyes(drawing):
-            assert self._eyes is not None
-            xs[part], ys[part] = self._eyes.close(eye, xs[part], ys[part], drawing.closed)
+        for eye in self._eyes if drawing.closed else ():
+            if (part := self._around(drawing, eye.reach())) is not None:
+                xs[part], ys[part] = eye.close(xs[part], ys[part], drawing.closed)
         around = self._around_mouth(drawing)
         if around is not None and self._mouth is not None:
             xs[around], ys[around], dark = self._mouth.open(
@@ -158,14 +158,6 @@ class Stage:
         frame = self._still.copy()
         frame[self._part] = drawn
         return frame
-
-    def _around_eyes(self, drawing: Drawing) -> Iterator[tuple[int, tuple[slice, slice]]]:
-        """Either eye with the rows and columns of the moving part that its lid changes."""
-        if self._eyes is None or not drawing.closed:
-            return
-        for eye, reach in enumerate(self._eyes.reaches()):
-            if (around := self._around(drawing, reach)) is not None:
-                yield eye, around
 
     def _around_mouth(self, drawing: Drawing) -> tuple[slice, slice] | None:
         """Rows and columns of the moving part that the mouth's opening changes."""
@@ -217,7 +209,7 @@ def crop_stage(
         _grid_units(to_crop, placed, alignment),
         cells=cells,
         mouth=None if face is None else Mouth(face, wide.matrix, picture),
-        eyes=None if face is None else Eyes(face, wide.matrix),
+        eyes=() if face is None else eyes_of(face, wide.matrix),
     )
 
 
@@ -232,7 +224,7 @@ def picture_stage(
         _units(alignment.matrix, alignment.size),
         cells=cells,
         mouth=None if face is None else Mouth(face, np.eye(2, 3), image),
-        eyes=None if face is None else Eyes(face, np.eye(2, 3)),
+        eyes=() if face is None else eyes_of(face, np.eye(2, 3)),
     )
 
 

@@ -64,7 +64,7 @@ class PairsJob:
         pairs = self._list(self.draw or _DRAWN)
         labelled = any(pair.same is not None for pair in pairs)
         if labelled:
-            self._need(_STATISTICS)
+            self._need_statistics()
         elif self.calibrate is not None:
             raise CommandError(f"{self.pairs}: --calibrate needs labelled pairs (a column `same`)")
         folder = report_folder(self.report, self.overwrite, console)
@@ -94,7 +94,7 @@ class PairsJob:
 
     def run_against(self, kind: Against, console: Console) -> None:
         """Verify generated faces against originals and print how well that goes."""
-        self._need(_STATISTICS)
+        self._need_statistics()
         from facecycle_cli.evaluation.identity import sample_pairs, verify_against
         from facecycle_cli.evaluation.verification_report import report_against
         from facecycle_cli.media import Provenance
@@ -133,11 +133,11 @@ class PairsJob:
 
     # -- parts ------------------------------------------------------------------------------------
 
-    def _need(self, module: str) -> None:
+    def _need_statistics(self) -> None:
         from facecycle_cli.evaluation.errors import require
 
         with about("verify --pairs with labels"):
-            require(module)
+            require(_STATISTICS)
 
     def _list(self, count: int) -> list[Pair]:
         from facecycle_cli.evaluation.pairs import draw_pairs, parse_pairs, read_pairs

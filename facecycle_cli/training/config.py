@@ -159,6 +159,8 @@ class RunConfig:
         _one_of("trunk", self.trunk, ("vgg19", "random"))
         _one_of("amp", self.amp, PRECISIONS)
         _one_of("cache", self.cache, ("auto", "ram", "disk"))
+        for stage, losses in STAGES.items():
+            losses.check_frozen(self.of(stage).frozen)
         for name in ("log_every", "sample_every"):
             _at_least(name, getattr(self, name), 1)
         for name in ("seed", "holdout", "save_every", "min_sharpness", "max_yaw"):

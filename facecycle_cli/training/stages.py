@@ -149,14 +149,19 @@ class Stage(nn.Module):
         self.model = model
         self.weights = weights
         self.perceptual = perceptual
-        if not set(frozen) < set(self.trained):
-            raise SettingsError(f"frozen must leave out at least one of {', '.join(self.trained)}")
+        self.check_frozen(frozen)
         model.requires_grad_(False)
         for name in self.trained:
             if name in frozen:
                 continue
             module = model.get_submodule(name)
             module.requires_grad_(not (name == "trunk" and model.config.trunk == "vgg19"))
+
+    @classmethod
+    def check_frozen(cls, frozen: Sequence[str]) -> None:
+        """Raise `SettingsError` if these are not networks of the stage, or all of them."""
+        if not set(frozen) < set(cls.trained):
+            raise SettingsError(f"frozen must leave out at least one of {', '.join(cls.trained)}")
 
     def parameters_to_train(self) -> dict[str, nn.Parameter]:
         """The parameters that learn, by their names in the model, in a fixed order."""

@@ -52,6 +52,14 @@ def test_steps_take_the_place_of_epochs():
     assert config.identity.epochs == 2
 
 
+def test_frozen_networks_are_checked_before_any_stage_begins():
+    config = RunConfig.from_layers({"identity": {"frozen": ["identity_encoder"]}})
+    assert config.identity.frozen == ("identity_encoder",)
+    for wrong in (["trunk"], ["identity_encoder", "normaliser"]):
+        with pytest.raises(SettingsError, match="frozen must leave out"):
+            RunConfig.from_layers({"identity": {"frozen": wrong}})
+
+
 def test_toml_there_and_back(tmp_path):
     layer = {"data": ['a "b"\\c', "ä\n"], "singles": ["x"], "amp": "bf16", "identity": {"lr": 1e-7}}
     config = RunConfig.from_layers({"preset": "paper"}, layer)

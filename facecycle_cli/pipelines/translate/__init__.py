@@ -55,8 +55,8 @@ class Settings:
             its most neutral moments is added.
         mouth: how wide the target's mouth opens: ``landmarks``: as wide as the source's landmarks
             say, its lips parted in the photograph; its eyelids come down as the source's do.
-            ``flow``: as the networks' flow has it (the
-            paper's translation, which at 16x16 cells moves lips a little and parts none).
+            ``flow``: as the networks' flow has it (the paper's translation, which moves lips a
+            little and parts none).
         size: side of the output, the target's aligned crop.
         paste_back: the output is the target's whole picture instead.
         side_by_side: the source is shown to the left of the output.

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .ellipse import face_ellipse
 from .errors import SettingsError
 
 
@@ -31,6 +32,11 @@ class Augmentation:
         coarse: how often pictures lose detail, down to 0.4 of their resolution.
         light: one side of a picture becomes brighter and the other darker, by up to this fraction.
         cover: how often a rectangle of up to a sixth of a picture is covered.
+        tone: the curve from dark to bright bends by up to this much: values in [0, 1] are raised to
+            a power between e^-tone and e^tone.
+        tint: red, green and blue become brighter or darker, each by up to this fraction.
+        surroundings: how often what lies around the face gives way to plain colours: hair,
+            clothes and background are not the person.
         flip: how often pictures are mirrored.
         coupled: whether both views of a pair get the same colours and are mirrored together. One
             view is rebuilt from the other, so that independent colours (the paper's) ask for what
@@ -49,6 +55,9 @@ class Augmentation:
     coarse: float = 0.0
     light: float = 0.0
     cover: float = 0.0
+    tone: float = 0.0
+    tint: float = 0.0
+    surroundings: float = 0.0
     flip: float = 0.5
     coupled: bool = False
     apart: bool = False
@@ -66,7 +75,11 @@ class Augmentation:
 
 
 _COARSE = 0.4, 0.8
+_DARKEST = 1e-3
+"""Powers of 0 have no slope and those of less no value."""
 _COVERED = 0.12, 0.4
+_FACE_SPREAD = 0.15
+"""How much larger or smaller the ellipse around a face may be in each direction."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +93,10 @@ class Draw:
         light: (2, P, 2), how much brighter it becomes from the middle to the right, and downwards.
         cover: (2, P, 5), centre and half sides of a rectangle in fractions of a picture, and the
             grey that covers it; half sides of 0 cover nothing.
+        tone: (2, P) exponents.
+        tint: (2, P, 3) factors.
+        surroundings: (2, P, 9): 1 where they are replaced, else 0; width and height of the ellipse
+            that stays, of an average face's; the colours above and below.
         coarse: (2, P) bool, pictures that lose detail.
         detail: the resolution that these keep, as a fraction.
     """
@@ -89,6 +106,9 @@ class Draw:
     offset: Tensor
     light: Tensor
     cover: Tensor
+    tone: Tensor
+    tint: Tensor
+    surroundings: Tensor
     coarse: Tensor
     detail: float = 1.0
 
@@ -123,9 +143,15 @@ def draw(
     )
     low, high = _COARSE
     detail = low + (high - low) * torch.rand((), generator=generator).item()
-    light, cover = (
+    light, cover, tone, tint, surroundings = (
         t.unflatten(0, (2, total))[:, start : start + n]
-        for t in (_light(2 * total, settings, generator), _cover(2 * total, settings, generator))
+        for t in (
+            _light(2 * total, settings, generator),
+            _cover(2 * total, settings, generator),
+            _uniform(2 * total, settings.tone, generator).exp(),
+            1 + _uniform(6 * total, settings.tint, generator).view(-1, 3),
+            _surroundings(2 * total, settings, generator),
+        )
     )
     if settings.coupled:
         same_look = torch.ones(n, dtype=torch.bool)
@@ -135,18 +161,16 @@ def draw(
         # The paper mirrors the augmented first view.
         same_look = mirrored
         theta[1] = torch.where(mirrored.view(n, 1, 1), theta[0], theta[1])
-    matrix[1] = torch.where(same_look.view(n, 1, 1), matrix[0], matrix[1])
-    offset[1] = torch.where(same_look.view(n, 1), offset[0], offset[1])
-    coarse[1] = torch.where(same_look, coarse[0], coarse[1])
+    for look in (matrix, offset, coarse, light, cover, tone, tint, surroundings):
+        same = same_look.view(n, *[1] * (look.dim() - 2))
+        look[1] = torch.where(same, look[0], look[1])
     flips[1] = torch.where(same_look, flips[0], flips[1]) ^ mirrored
     sign = torch.where(mirrored, -1.0, 1.0)
-    light[1] = torch.where(same_look.view(n, 1), light[0], light[1])
     light[1, :, 0] *= torch.where(same_look, sign, 1.0)
-    cover[1] = torch.where(same_look.view(n, 1), cover[0], cover[1])
     cover[1, :, 0] = torch.where(same_look & mirrored, 1 - cover[1, :, 0], cover[1, :, 0])
     # To mirror the output is to look up its x on the other side.
     theta[..., 0] = torch.where(flips.unsqueeze(-1), -theta[..., 0], theta[..., 0])
-    return Draw(theta, matrix, offset, light, cover, coarse, detail)
+    return Draw(theta, matrix, offset, light, cover, tone, tint, surroundings, coarse, detail)
 
 
 def unchanged(mirrored: Tensor) -> Draw:
@@ -160,6 +184,9 @@ def unchanged(mirrored: Tensor) -> Draw:
         torch.zeros(2, n, 3),
         torch.zeros(2, n, 2),
         torch.zeros(2, n, 5),
+        torch.ones(2, n),
+        torch.ones(2, n, 3),
+        torch.zeros(2, n, 9),
         torch.zeros(2, n, dtype=torch.bool),
     )
 
@@ -183,6 +210,13 @@ def apply(views: Tensor, drawn: Draw, size: int) -> Tensor:
     images = torch.baddbmm(offset, matrix, images.flatten(2)).view_as(images)
     if drawn.light.any():
         images = images * _gradients(drawn.light.flatten(0, 1).to(device), size)
+    if (drawn.tone != 1).any():
+        power = drawn.tone.flatten().view(-1, 1, 1, 1).to(device)
+        images = images.clamp(_DARKEST, 1) ** power
+    if (drawn.tint != 1).any():
+        images = images * drawn.tint.flatten(0, 1)[..., None, None].to(device)
+    if drawn.surroundings.any():
+        images = _alone(images, drawn.surroundings.flatten(0, 1).to(device))
     if drawn.cover.any():
         images = _covered(images, drawn.cover.flatten(0, 1).to(device))
     return images.clamp(0, 1)
@@ -201,6 +235,17 @@ def _covered(images: Tensor, cover: Tensor) -> Tensor:
     x, y, half_width, half_height, grey = cover.view(-1, 5, 1, 1, 1).unbind(1)
     inside = ((places - x).abs() < half_width) & ((places[:, None] - y).abs() < half_height)
     return torch.where(inside, grey, images)
+
+
+def _alone(images: Tensor, surroundings: Tensor) -> Tensor:
+    """Pictures with colours (N, 9) around the face."""
+    size = images.shape[-1]
+    replaced, width, height, *colours = surroundings.view(-1, 9, 1, 1, 1).unbind(1)
+    above, below = torch.cat(colours, dim=1).chunk(2, dim=1)
+    line = (torch.arange(size, device=images.device) + 0.5) / size
+    inside = face_ellipse(size, images.device, width, height)
+    plain = torch.lerp(above, below, line[:, None]).expand_as(images)
+    return torch.lerp(images, plain, replaced * (1 - inside))
 
 
 def _uniform(n: int, spread: float, generator: torch.Generator) -> Tensor:
@@ -235,6 +280,14 @@ def _cover(n: int, settings: Augmentation, generator: torch.Generator) -> Tensor
     return torch.stack((x, y, *(side / 2 * present for side in sides), grey), dim=1) * (
         present.unsqueeze(1)
     )
+
+
+def _surroundings(n: int, settings: Augmentation, generator: torch.Generator) -> Tensor:
+    """(n, 9), as :class:`Draw` has them."""
+    present = (torch.rand(n, 1, generator=generator) < settings.surroundings).float()
+    size = 1 + _uniform(2 * n, _FACE_SPREAD, generator).view(n, 2)
+    colours = torch.rand(n, 6, generator=generator)
+    return torch.cat((present, size, colours), dim=1) * present
 
 
 def _colour(n: int, settings: Augmentation, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -192,6 +192,7 @@ class StageTrainer:
                 noise,
                 noise_back,
                 guide,
+                persons=batch.persons.to(self.device, non_blocking=True),
                 processes=self.processes.size,
                 start=self.share.start,
                 undrawn=batch.step < self.undrawn_steps,

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from facecycle_cli.model.flow import jacobian_determinant
 
+from .ellipse import face_ellipse
 from .guidance import Guide
 
 SSIM_WINDOW = 11
@@ -94,10 +95,7 @@ def face_region(side: int, device: torch.device) -> Tensor:
     A soft ellipse from the forehead to the chin. Not in the paper: hair and background take half of
     a crop, and a short training spends itself on them.
     """
-    line = (torch.arange(side, device=device) + 0.5) / side
-    across, down = (line - 0.5) / 0.36, (line - 0.56) / 0.46
-    distance = (across.square() + down.square()[:, None]).sqrt()
-    inside = torch.sigmoid((1 - distance) / 0.06)
+    inside = face_ellipse(side, device)
     return inside / inside.mean()
 
 
@@ -124,7 +122,7 @@ def margin_loss(mean_face: Tensor, neutral: Tensor, margin: float = 0.1) -> Tens
     return F.relu((mean_face - neutral).abs() - margin).mean()
 
 
-def contrast_loss(codes: Tensor, temperature: float = 0.2) -> Tensor:
+def contrast_loss(codes: Tensor, persons: Tensor | None = None, temperature: float = 0.2) -> Tensor:
     """How badly each of 2P codes finds the other view of its pair among the batch (InfoNCE).
 
     Codes are compared by cosine, as verification compares them. Not in the paper.
@@ -132,13 +130,20 @@ def contrast_loss(codes: Tensor, temperature: float = 0.2) -> Tensor:
 
     Args:
         codes: (2P, D), first views and then second.
+        persons: (P,) integers, who is on each pair, if some may be there twice: other pairs of the
+            same person are then neither right nor wrong.
         temperature: of the softmax over similarities.
     """
     unit = F.normalize(codes, dim=1)
     similarity = unit @ unit.T / temperature
-    similarity.fill_diagonal_(-torch.inf)
     pairs = len(codes) // 2
-    other = torch.arange(len(codes), device=codes.device).roll(pairs)
+    number = torch.arange(len(codes), device=codes.device)
+    other = number.roll(pairs)
+    out = number[:, None] == number
+    if persons is not None:
+        who = persons.repeat(2)
+        out = (who[:, None] == who) & (number != other[:, None])
+    similarity = similarity.masked_fill(out, -torch.inf)
     return F.cross_entropy(similarity, other)
 
 

@@ -211,6 +211,7 @@ class ExpressionStage(Stage):
         noise_back: Noise,
         guide: Guide | None = None,
         *,
+        persons: Tensor | None = None,
         processes: int = 1,
         start: int = 0,
         undrawn: bool = False,
@@ -222,6 +223,7 @@ class ExpressionStage(Stage):
             noise: for de-expression.
             noise_back: for re-expression.
             guide: where landmarks are and where they should go.
+            persons: (P,) whom each pair shows, as numbers; contrast alone asks.
             processes: that share the batch; the losses are averages, so nothing depends on it.
             start: number of the first pair here among those of all processes.
             undrawn: leave out all that is drawn, and learn flows alone.
@@ -278,6 +280,7 @@ class IdentityStage(Stage):
         noise_back: Noise,
         guide: Guide | None = None,
         *,
+        persons: Tensor | None = None,
         processes: int = 1,
         start: int = 0,
         undrawn: bool = False,
@@ -289,7 +292,7 @@ class IdentityStage(Stage):
         model = self.model
         if undrawn:
             code = model.encode_identity(self._performing(x, processes, start))
-            return self._weigh({"contrast": self._contrast(code.float(), processes)})
+            return self._weigh({"contrast": self._contrast(code.float(), persons, processes)})
         with torch.no_grad():
             flow, backflow = model.decode_flow(model.encode_expression(x))
             neutral = model.de_express(x, flow, noise).float()
@@ -319,7 +322,7 @@ class IdentityStage(Stage):
                     "symmetry": symmetry_loss(restored),
                     "margin": margin_loss(mean, neutral),
                     "average": pixel_loss(without, _mean(neutral, processes).expand_as(without)),
-                    "contrast": self._contrast(code.float(), processes),
+                    "contrast": self._contrast(code.float(), persons, processes),
                 }
             )
 
@@ -338,7 +341,7 @@ class IdentityStage(Stage):
         chosen = [spread(share, start + view, len(x) // 2) for view in (0, 1)]
         return torch.where(torch.cat(chosen).to(x.device).view(-1, 1, 1, 1), moved, x)
 
-    def _contrast(self, code: Tensor, processes: int) -> Tensor:
+    def _contrast(self, code: Tensor, persons: Tensor | None, processes: int) -> Tensor:
         if not self.weights.contrast:
             return code.new_zeros(())
         if processes > 1:
@@ -346,7 +349,8 @@ class IdentityStage(Stage):
 
             first, second = (torch.cat(all_gather(view)) for view in code.chunk(2))
             code = torch.cat((first, second))
-        return contrast_loss(code)
+            persons = None if persons is None else _all(persons, processes)
+        return contrast_loss(code, persons)
 
 
 def _mean(x: Tensor, processes: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -23,6 +24,9 @@ STRONG = Augmentation(
     coarse=0.3,
     light=0.3,
     cover=0.5,
+    tone=0.3,
+    tint=0.1,
+    surroundings=0.5,
 )
 
 
@@ -63,7 +67,7 @@ def test_values_stay_between_black_and_white():
 
 
 def test_grey_is_grey():
-    result = augmented(views(), replace(STRONG, grey=1.0))
+    result = augmented(views(), replace(STRONG, grey=1.0, tint=0.0, surroundings=0.0))
     torch.testing.assert_close(result[:, 0], result[:, 1], atol=1e-5, rtol=0)
     torch.testing.assert_close(result[:, 0], result[:, 2], atol=1e-5, rtol=0)
 
@@ -101,6 +105,37 @@ def test_cover_hides_a_rectangle_of_some_pictures():
     for one in hidden[share > 0][:20]:
         rows, columns = one.any(1), one.any(0)
         assert one.sum() == rows.sum() * columns.sum(), "one rectangle"
+
+
+def test_tone_bends_greys_and_leaves_black_and_white():
+    ramp = torch.arange(256, dtype=torch.uint8).view(16, 16, 1).expand(2, 100, 16, 16, 3)
+    result = augmented(ramp, replace(NOTHING, tone=0.5), size=16)
+    torch.testing.assert_close(result[:, :, 0, 0], torch.zeros(200, 3), atol=0.02, rtol=0)
+    torch.testing.assert_close(result[:, :, -1, -1], torch.ones(200, 3), atol=1e-5, rtol=0)
+    middle = result[:, 0, 8, 0]
+    assert middle.min() == pytest.approx(0.5 ** math.exp(0.5), abs=0.02)
+    assert middle.max() == pytest.approx(0.5 ** math.exp(-0.5), abs=0.02)
+
+
+def test_tint_scales_each_colour():
+    grey = torch.full((2, 100, 8, 8, 3), 100, dtype=torch.uint8)
+    result = augmented(grey, replace(NOTHING, tint=0.2), size=8) * 255 / 100
+    assert result.amin() == pytest.approx(0.8, abs=0.02)
+    assert result.amax() == pytest.approx(1.2, abs=0.02)
+    assert (result.amax((2, 3)) - result.amin((2, 3))).max() < 1e-4, "the whole picture alike"
+    assert (result.amax(1) - result.amin(1)).max() > 0.1
+
+
+def test_surroundings_give_way_and_the_face_stays():
+    pictures = views(100)
+    result = augmented(pictures, replace(NOTHING, surroundings=0.5))
+    change = (result - plain(pictures)).abs().amax(1)
+    assert change[:, 30:42, 24:40].max() < 0.01
+    replaced = change[:, :4].amax((1, 2)) > 0.02
+    assert 0.35 < replaced.float().mean() < 0.65
+    assert change[~replaced].max() < 1e-4
+    rows = result[replaced][:, :, 10, :3]
+    assert (rows.amax(2) - rows.amin(2)).max() < 0.02, "a row has one colour beside the face"
 
 
 def test_views_that_are_apart_share_nothing():

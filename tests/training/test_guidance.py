@@ -150,3 +150,14 @@ def test_contrast_is_low_when_views_of_a_pair_agree():
     agreeing = contrast_loss(torch.cat((persons, 3 * persons)))
     strangers = contrast_loss(torch.randn(12, 32, generator=generator))
     assert agreeing < 0.1 < strangers
+
+
+def test_contrast_does_not_ask_one_person_to_differ_from_himself():
+    codes = torch.randn(4, 32, generator=torch.Generator().manual_seed(0))
+    twice = torch.cat((codes, codes[:1], codes, codes[:1]))  # the first person in two pairs
+    known = contrast_loss(twice, torch.tensor([0, 1, 2, 3, 0]))
+    once = contrast_loss(codes.repeat(2, 1))
+    assert known == pytest.approx(once.item(), abs=0.02)
+    assert contrast_loss(twice) > known + 0.2
+    distinct = contrast_loss(twice, torch.arange(5))
+    torch.testing.assert_close(distinct, contrast_loss(twice))

@@ -6,9 +6,10 @@
 folder with ``index.jsonl`` (preprocess)    every folder of crops that the index lists
 folder of ``.tar`` shards, or one shard     every folder in the names of the samples
 any other folder                            every folder below it that holds pictures; a picture
-                                            that lies in ``DATA`` itself is a person of its own,
-                                            and so is every picture of a folder in ``singles``
+                                            that lies in ``DATA`` itself is a person of its own
 ==========================================  ====================================================
+
+In all of them every picture of a folder in ``singles`` is a person of its own.
 """
 
 from __future__ import annotations
@@ -64,6 +65,35 @@ class Quality:
         return good
 
 
+class Singles:
+    """Folders in which every picture shows another person.
+
+    Args:
+        names: ``stills``, ``stills/utk``: consecutive parts of a folder's path.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._wanted = {name: Path(name).parts for name in names}
+        self._seen: set[str] = set()
+
+    def include(self, folder: Path) -> bool:
+        """Whether ``folder`` is one of them or lies in one."""
+        parts = folder.absolute().parts
+        found = {
+            name
+            for name, wanted in self._wanted.items()
+            if any(parts[i : i + len(wanted)] == wanted for i in range(len(parts)))
+        }
+        self._seen |= found
+        return bool(found)
+
+    def check(self) -> None:
+        """Raise `DataError` if one of them was never asked about."""
+        for name in self._wanted:
+            if name not in self._seen:
+                raise DataError(f"singles: no folder {name!r} with pictures in the data")
+
+
 def find_crops(
     data: Sequence[str | os.PathLike[str]],
     *,
@@ -75,14 +105,14 @@ def find_crops(
 
     Args:
         data: folders and shards.
-        singles: folders below them, by the end of their path, where every picture shows another
-            person.
+        singles: folders among or below them, see :class:`Singles`.
         quality: which crops to leave out.
         note: is told what is odd.
 
     Raises:
         DataError: something that is not there, or nothing in it.
     """
+    alone = Singles(singles)
     quality = quality or Quality()
     paths = [Path(d) for d in data]
     for path in paths:
@@ -91,11 +121,12 @@ def find_crops(
     builder = IndexBuilder([path if path.is_dir() else path.parent for path in paths])
     for number, path in enumerate(paths):
         before = quality.left_out
-        if not _add(builder, number, path, singles, quality, note):
+        if not _add(builder, number, path, alone, quality, note):
             dropped = quality.left_out - before
             if dropped:
                 raise DataError(f"{path}: none of its {dropped} crops is sharp and frontal enough")
             raise DataError(f"{path}: no pictures in this folder")
+    alone.check()
     return builder.build()
 
 
@@ -103,7 +134,7 @@ def _add(
     builder: IndexBuilder,
     root: int,
     path: Path,
-    singles: Sequence[str],
+    singles: Singles,
     quality: Quality,
     note: Callable[[str], None],
 ) -> bool:
@@ -111,11 +142,11 @@ def _add(
     if path.is_file():
         if path.suffix != ".tar":
             raise DataError(f"{path}: neither a folder nor a .tar shard")
-        return _add_shards(builder, root, [path], quality)
+        return _add_shards(builder, root, [path], singles, quality)
     if shards := sorted(path.glob("*.tar")):
-        return _add_shards(builder, root, shards, quality)
+        return _add_shards(builder, root, shards, singles, quality)
     if (path / INDEX).is_file():
-        return _add_listed(builder, root, path, quality, note)
+        return _add_listed(builder, root, path, singles, quality, note)
     if quality.matters:
         raise DataError(
             f"{path}: has no {INDEX}, which min_sharpness and max_yaw need; "
@@ -125,7 +156,12 @@ def _add(
 
 
 def _add_listed(
-    builder: IndexBuilder, root: int, path: Path, quality: Quality, note: Callable[[str], None]
+    builder: IndexBuilder,
+    root: int,
+    path: Path,
+    singles: Singles,
+    quality: Quality,
+    note: Callable[[str], None],
 ) -> bool:
     groups: dict[str, str] = {}  # names joined by what is in no name: a million lists are too many
     current, names = "", list[str]()
@@ -156,11 +192,36 @@ def _add_listed(
     if broken:
         note(f"{path / INDEX}: {broken} lines cannot be read")
     for folder in sorted(groups):
-        builder.add(root, folder, sorted(set(groups[folder].split("/"))))
+        names = sorted(set(groups[folder].split("/")))
+        _add_folder(builder, root, path, folder, names, singles, note)
     return builder.has(root)
 
 
-def _add_shards(builder: IndexBuilder, root: int, shards: Sequence[Path], quality: Quality) -> bool:
+def _add_folder(
+    builder: IndexBuilder,
+    root: int,
+    path: Path,
+    folder: str,
+    names: Sequence[str],
+    singles: Singles,
+    note: Callable[[str], None],
+) -> None:
+    """The pictures of ``folder`` below ``path``: of one person, or each of another."""
+    if singles.include(path / folder):
+        for name in names:
+            builder.add(root, folder, [name])
+        return
+    if len(names) > _MANY:
+        note(
+            f"{path / folder}: {len(names)} pictures are taken for one person; if they are not, "
+            "name a part of this path in singles: --set singles='[\"" + path.name + "\"]'"
+        )
+    builder.add(root, folder, names)
+
+
+def _add_shards(
+    builder: IndexBuilder, root: int, shards: Sequence[Path], singles: Singles, quality: Quality
+) -> bool:
     groups: dict[str, array[int]] = {}
     for number, shard in enumerate(shards):
         try:
@@ -173,7 +234,12 @@ def _add_shards(builder: IndexBuilder, root: int, shards: Sequence[Path], qualit
     for folder in sorted(groups):
         numbers = iter(groups[folder])
         spans = zip(numbers, numbers, numbers, strict=True)
-        builder.add_samples(root, ((shards[n].name, o, size) for n, o, size in spans))
+        samples = ((shards[n].name, o, size) for n, o, size in spans)
+        if singles.include(shards[0].parent / folder):
+            for sample in samples:
+                builder.add_samples(root, [sample])
+        else:
+            builder.add_samples(root, samples)
     return builder.has(root)
 
 
@@ -210,32 +276,30 @@ def _add_walked(
     builder: IndexBuilder,
     root: int,
     path: Path,
-    singles: Sequence[str],
+    singles: Singles,
     note: Callable[[str], None],
 ) -> bool:
-    for place, folders, names in os.walk(path, followlinks=False):
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
+    for place, folders, names in os.walk(path, followlinks=True):
+        folders[:] = sorted(f for f in folders if f[0] != "." and not _leads_back(path, place, f))
         pictures = sorted(
             n for n in names if Path(n).suffix.lower() in IMAGE_SUFFIXES and n[0] != "."
         )
         folder = os.path.relpath(place, path)
-        if folder == "." or _is_single(Path(place), singles):
+        if folder == ".":
+            if pictures:
+                singles.include(path)  # they are
             for name in pictures:
-                builder.add(root, "" if folder == "." else folder, [name])
+                builder.add(root, "", [name])
         else:
-            if len(pictures) > _MANY:
-                note(
-                    f"{place}: {len(pictures)} pictures are taken for one person; if they are "
-                    "not, name this folder itself as DATA"
-                )
-            builder.add(root, folder, pictures)
+            _add_folder(builder, root, path, folder, pictures, singles, note)
     return builder.has(root)
 
 
-def _is_single(place: Path, singles: Sequence[str]) -> bool:
-    parts = place.absolute().parts
-    return any(
-        parts[i : i + len(wanted)] == wanted
-        for wanted in (Path(s).parts for s in singles)
-        for i in range(len(parts))
-    )
+def _leads_back(path: Path, place: str, folder: str) -> bool:
+    """Whether ``folder`` is a link to something that ``place``, below ``path``, lies in."""
+    target = os.path.join(place, folder)
+    if not os.path.islink(target):
+        return False
+    parts = Path(os.path.relpath(place, path)).parts
+    around = (path.joinpath(*parts[:i]) for i in range(len(parts) + 1))
+    return os.path.realpath(target) in map(os.path.realpath, around)

@@ -46,6 +46,38 @@ def test_singles_are_persons_of_their_own(tmp_path):
     assert sorted(index.sizes.tolist()) == [1, 1, 2]
 
 
+@pytest.mark.parametrize("wanted", ["photos_faces", "utk", "photos_faces/utk"])
+def test_singles_are_found_in_what_preprocess_listed(tmp_path, wanted):
+    """A folder of photographs is one folder of crops."""
+    listed = tmp_path / "photos_faces"
+    listed.mkdir()
+    lines = [crop_line(f"utk/images/0001/{i}.jpg") for i in range(3)]
+    (listed / "index.jsonl").write_text("".join(lines))
+    assert find_crops([listed]).sizes.tolist() == [3]
+    assert find_crops([listed], singles=[wanted]).sizes.tolist() == [1, 1, 1]
+
+
+def test_singles_that_are_nowhere_are_an_error(tmp_path):
+    touch(tmp_path, "stills/1.jpg", "stills/2.jpg")
+    assert find_crops([tmp_path / "stills"], singles=["stills"]).sizes.tolist() == [1, 1]
+    with pytest.raises(DataError, match="singles: no folder 'stils'"):
+        find_crops([tmp_path], singles=["stills", "stils"])
+
+
+def test_linked_folders_are_followed_but_not_in_circles(tmp_path):
+    touch(tmp_path, "far/away/1.jpg", "data/near/1.jpg", "data/near/2.jpg")
+    (tmp_path / "data" / "link").symlink_to(tmp_path / "far")
+    (tmp_path / "data" / "near" / "round").symlink_to(tmp_path / "data")
+    (tmp_path / "far" / "back").symlink_to(tmp_path / "data" / "near")
+    (tmp_path / "far" / "nowhere").symlink_to(tmp_path / "gone")
+    index = find_crops([tmp_path / "data"])
+    assert contents(index, tmp_path / "data") == [
+        ["link/away/1.jpg"],
+        ["link/back/1.jpg", "link/back/2.jpg"],
+        ["near/1.jpg", "near/2.jpg"],
+    ]
+
+
 def test_a_crowd_in_one_folder_is_pointed_out(tmp_path):
     touch(tmp_path, *[f"stills/{i}.jpg" for i in range(1001)])
     notes = []
@@ -125,6 +157,14 @@ def test_webdatasets_own_writer(tmp_path):
 def test_samples_without_folders_are_persons_of_their_own(tmp_path, write_shard):
     write_shard(tmp_path / "a.tar", {"one": {"jpg": jpeg(1)}, "two": {"png": jpeg(2)}})
     assert find_crops([tmp_path]).sizes.tolist() == [1, 1]
+
+
+def test_singles_are_found_in_shards(tmp_path, write_shard):
+    samples = {f"{k}/images/0001/{i}": {"jpg": jpeg(i)} for k in ("a", "utk") for i in range(2)}
+    write_shard(tmp_path / "a.tar", samples)
+    index = find_crops([tmp_path], singles=["utk"])
+    assert index.sizes.tolist() == [2, 1, 1]
+    assert [index.read(i) for i in (2, 3)] == [jpeg(0), jpeg(1)]
 
 
 def test_saved_and_mapped_again(tmp_path, write_shard):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .config import ModelConfig
 
-_FLOOR = 1.0
+_FLOOR = 0.3
 """Added to every variance, in units of the mean one that is kept: directions in which faces hardly
 differ are not blown up to the size of the others."""
 

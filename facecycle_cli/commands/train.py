@@ -128,7 +128,9 @@ def train(
         bool,
         _option("--amp", help="Mixed precision: bf16 or fp16 on CUDA, bf16 on a CPU that has it."),
     ] = False,
-    compile_: Annotated[bool, _option("--compile", help="Compile the step.")] = False,
+    compile_: Annotated[
+        bool, _option("--compile", help="Compile the step, which takes minutes at first.")
+    ] = False,
     workers: Annotated[
         Optional[int],  # noqa: UP045
         _option(min=0, help="Threads that read ahead. Default: one per core, at most 8."),

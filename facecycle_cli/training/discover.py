@@ -76,9 +76,11 @@ class Singles:
         self._wanted = {name: Path(name).parts for name in names}
         self._seen: set[str] = set()
 
-    def include(self, folder: Path) -> bool:
-        """Whether ``folder`` is one of them or lies in one."""
-        parts = folder.absolute().parts
+    def include(self, path: Path, folder: str = "") -> bool:
+        """Whether ``folder`` below ``path`` is one of them or lies in one."""
+        if not self._wanted:
+            return False
+        parts = (path / folder).absolute().parts
         found = {
             name
             for name, wanted in self._wanted.items()
@@ -112,135 +114,132 @@ def find_crops(
     Raises:
         DataError: something that is not there, or nothing in it.
     """
-    alone = Singles(singles)
     quality = quality or Quality()
     paths = [Path(d) for d in data]
     for path in paths:
         if not path.exists():
             raise DataError(f"{path}: no such folder")
     builder = IndexBuilder([path if path.is_dir() else path.parent for path in paths])
+    finder = _Finder(builder, Singles(singles), quality, note)
     for number, path in enumerate(paths):
         before = quality.left_out
-        if not _add(builder, number, path, alone, quality, note):
+        finder.add(number, path)
+        if not builder.has(number):
             dropped = quality.left_out - before
             if dropped:
                 raise DataError(f"{path}: none of its {dropped} crops is sharp and frontal enough")
             raise DataError(f"{path}: no pictures in this folder")
-    alone.check()
+    finder.singles.check()
     return builder.build()
 
 
-def _add(
-    builder: IndexBuilder,
-    root: int,
-    path: Path,
-    singles: Singles,
-    quality: Quality,
-    note: Callable[[str], None],
-) -> bool:
-    """Add what is in ``path``; False if that is nothing."""
-    if path.is_file():
-        if path.suffix != ".tar":
-            raise DataError(f"{path}: neither a folder nor a .tar shard")
-        return _add_shards(builder, root, [path], singles, quality)
-    if shards := sorted(path.glob("*.tar")):
-        return _add_shards(builder, root, shards, singles, quality)
-    if (path / INDEX).is_file():
-        return _add_listed(builder, root, path, singles, quality, note)
-    if quality.matters:
-        raise DataError(
-            f"{path}: has no {INDEX}, which min_sharpness and max_yaw need; "
-            "facecycle preprocess writes it"
-        )
-    return _add_walked(builder, root, path, singles, note)
+@dataclass(frozen=True)
+class _Finder:
+    """Adds what is in one place after the other to ``builder``."""
 
+    builder: IndexBuilder
+    singles: Singles
+    quality: Quality
+    note: Callable[[str], None]
 
-def _add_listed(
-    builder: IndexBuilder,
-    root: int,
-    path: Path,
-    singles: Singles,
-    quality: Quality,
-    note: Callable[[str], None],
-) -> bool:
-    groups: dict[str, str] = {}  # names joined by what is in no name: a million lists are too many
-    current, names = "", list[str]()
-    broken = 0
-
-    def put_away() -> None:
-        if names:
-            groups[current] = "/".join((*filter(None, [groups.get(current)]), *names))
-            names.clear()
-
-    with open(path / INDEX, "rb") as file:
-        for line in file:
-            if b'"path"' not in line:
-                continue
-            try:
-                record = json.loads(line)
-                folder, _, name = record["path"].rpartition("/")
-            except (ValueError, KeyError, TypeError, AttributeError):
-                broken += 1  # what a killed run left of a line
-                continue
-            if not quality.accepts(record):
-                continue
-            if folder != current:
-                put_away()
-                current = folder
-            names.append(name)
-    put_away()
-    if broken:
-        note(f"{path / INDEX}: {broken} lines cannot be read")
-    for folder in sorted(groups):
-        names = sorted(set(groups[folder].split("/")))
-        _add_folder(builder, root, path, folder, names, singles, note)
-    return builder.has(root)
-
-
-def _add_folder(
-    builder: IndexBuilder,
-    root: int,
-    path: Path,
-    folder: str,
-    names: Sequence[str],
-    singles: Singles,
-    note: Callable[[str], None],
-) -> None:
-    """The pictures of ``folder`` below ``path``: of one person, or each of another."""
-    if singles.include(path / folder):
-        for name in names:
-            builder.add(root, folder, [name])
-        return
-    if len(names) > _MANY:
-        note(
-            f"{path / folder}: {len(names)} pictures are taken for one person; if they are not, "
-            "name a part of this path in singles: --set singles='[\"" + path.name + "\"]'"
-        )
-    builder.add(root, folder, names)
-
-
-def _add_shards(
-    builder: IndexBuilder, root: int, shards: Sequence[Path], singles: Singles, quality: Quality
-) -> bool:
-    groups: dict[str, array[int]] = {}
-    for number, shard in enumerate(shards):
-        try:
-            for key, offset, length in _samples(shard, quality):
-                # Without folders in the names every picture is a person of its own.
-                folder = key.rpartition("/")[0] or key
-                groups.setdefault(folder, array("q")).extend((number, offset, length))
-        except (tarfile.TarError, EOFError) as error:
-            raise DataError(f"{shard}: not a tar file that can be read ({error})") from None
-    for folder in sorted(groups):
-        numbers = iter(groups[folder])
-        spans = zip(numbers, numbers, numbers, strict=True)
-        samples = ((shards[n].name, o, size) for n, o, size in spans)
-        if singles.include(shards[0].parent / folder):
-            for sample in samples:
-                builder.add_samples(root, [sample])
+    def add(self, root: int, path: Path) -> None:
+        """What ``path`` holds, the data's place number ``root``."""
+        if path.is_file():
+            if path.suffix != ".tar":
+                raise DataError(f"{path}: neither a folder nor a .tar shard")
+            self._shards(root, [path])
+        elif shards := sorted(path.glob("*.tar")):
+            self._shards(root, shards)
+        elif (path / INDEX).is_file():
+            self._listed(root, path)
+        elif self.quality.matters:
+            raise DataError(
+                f"{path}: has no {INDEX}, which min_sharpness and max_yaw need; "
+                "facecycle preprocess writes it"
+            )
         else:
-            builder.add_samples(root, samples)
-    return builder.has(root)
+            self._walked(root, path)
+
+    def _listed(self, root: int, path: Path) -> None:
+        groups: dict[str, str] = {}  # names joined by what is in no name: lists take too much room
+        current, names = "", list[str]()
+        broken = 0
+
+        def put_away() -> None:
+            if names:
+                groups[current] = "/".join((*filter(None, [groups.get(current)]), *names))
+                names.clear()
+
+        with open(path / INDEX, "rb") as file:
+            for line in file:
+                if b'"path"' not in line:
+                    continue
+                try:
+                    record = json.loads(line)
+                    folder, _, name = record["path"].rpartition("/")
+                except (ValueError, KeyError, TypeError, AttributeError):
+                    broken += 1  # what a killed run left of a line
+                    continue
+                if not self.quality.accepts(record):
+                    continue
+                if folder != current:
+                    put_away()
+                    current = folder
+                names.append(name)
+        put_away()
+        if broken:
+            self.note(f"{path / INDEX}: {broken} lines cannot be read")
+        for folder in sorted(groups):
+            self._folder(root, path, folder, sorted(set(groups[folder].split("/"))))
+
+    def _walked(self, root: int, path: Path) -> None:
+        for place, folders, names in os.walk(path, followlinks=True):
+            folders[:] = sorted(
+                f for f in folders if f[0] != "." and not _leads_back(path, place, f)
+            )
+            pictures = sorted(
+                n for n in names if Path(n).suffix.lower() in IMAGE_SUFFIXES and n[0] != "."
+            )
+            folder = os.path.relpath(place, path)
+            if folder != ".":
+                self._folder(root, path, folder, pictures)
+            elif pictures:
+                self.singles.include(path)  # they are, whether named or not
+                for name in pictures:
+                    self.builder.add(root, "", [name])
+
+    def _folder(self, root: int, path: Path, folder: str, names: Sequence[str]) -> None:
+        """The pictures of ``folder`` below ``path``: of one person, or each of another."""
+        if self.singles.include(path, folder):
+            for name in names:
+                self.builder.add(root, folder, [name])
+            return
+        if len(names) > _MANY:
+            self.note(
+                f"{path / folder}: {len(names)} pictures are taken for one person; if they are "
+                f"not, name a part of this path in singles: --set singles='[\"{path.name}\"]'"
+            )
+        self.builder.add(root, folder, names)
+
+    def _shards(self, root: int, shards: Sequence[Path]) -> None:
+        groups: dict[str, array[int]] = {}
+        for number, shard in enumerate(shards):
+            try:
+                for key, offset, length in _samples(shard, self.quality):
+                    # Without folders in the names every picture is a person of its own.
+                    folder = key.rpartition("/")[0] or key
+                    groups.setdefault(folder, array("q")).extend((number, offset, length))
+            except (tarfile.TarError, EOFError) as error:
+                raise DataError(f"{shard}: not a tar file that can be read ({error})") from None
+        for folder in sorted(groups):
+            numbers = iter(groups[folder])
+            spans = zip(numbers, numbers, numbers, strict=True)
+            samples = ((shards[n].name, o, size) for n, o, size in spans)
+            if self.singles.include(shards[0].parent, folder):
+                for sample in samples:
+                    self.builder.add_samples(root, [sample])
+            else:
+                self.builder.add_samples(root, samples)
 
 
 def _samples(shard: Path, quality: Quality) -> Iterator[tuple[str, int, int]]:
@@ -270,29 +269,6 @@ def _split_key(name: str) -> tuple[str, str, str]:
     stem, dot, suffix = path.name.partition(".")
     folder = str(path.parent)
     return (stem if folder == "." else f"{folder}/{stem}"), dot, suffix
-
-
-def _add_walked(
-    builder: IndexBuilder,
-    root: int,
-    path: Path,
-    singles: Singles,
-    note: Callable[[str], None],
-) -> bool:
-    for place, folders, names in os.walk(path, followlinks=True):
-        folders[:] = sorted(f for f in folders if f[0] != "." and not _leads_back(path, place, f))
-        pictures = sorted(
-            n for n in names if Path(n).suffix.lower() in IMAGE_SUFFIXES and n[0] != "."
-        )
-        folder = os.path.relpath(place, path)
-        if folder == ".":
-            if pictures:
-                singles.include(path)  # they are
-            for name in pictures:
-                builder.add(root, "", [name])
-        else:
-            _add_folder(builder, root, path, folder, pictures, singles, note)
-    return builder.has(root)
 
 
 def _leads_back(path: Path, place: str, folder: str) -> bool:

@@ -171,6 +171,13 @@ class RunConfig:
         """The stages to train, in order."""
         return tuple(STAGES) if self.stage == "both" else (self.stage,)
 
+    @property
+    def draws(self) -> bool:
+        """Whether any step draws a picture: identity codes can learn alone to the end."""
+        codes = self.identity
+        alone = codes.weights.contrast > 0 and not codes.epochs and codes.code_steps >= codes.steps
+        return self.stage != "identity" or not alone
+
     def of(self, stage: str) -> StageConfig:
         """The settings of ``stage``."""
         return getattr(self, stage)

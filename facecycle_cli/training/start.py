@@ -65,7 +65,8 @@ def prepare(config: RunConfig, note: Callable[[str], None], *, resumed: bool = F
     Raises:
         TrainingError: VGG-19's weights are needed and missing. CheckpointError, OSError.
     """
-    vgg = find_vgg19(config.perceptual, note)
+    unused = config.perceptual == "auto" and not config.draws
+    vgg = None if unused else find_vgg19(config.perceptual, note)
     if config.init:
         model = load(config.init).requires_grad_(True)
     else:

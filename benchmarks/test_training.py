@@ -24,6 +24,8 @@ from facecycle_cli.training.stages import STAGES, LossWeights
 from . import straightforward
 from .conftest import against
 
+CPU, GPU = 4, 32
+"""Faces of a step."""
 STRAIGHT = {
     "expression": straightforward.expression_loss,
     "identity": straightforward.identity_loss,
@@ -77,11 +79,14 @@ def steps(
     model: FaceCycle,
     perceptual: PerceptualLoss,
     name: str,
+    precision: str,
     device: torch.device,
-    half: torch.dtype | None,
     faces: int,
 ) -> tuple[Callable[[], Tensor], Callable[[], Tensor]]:
     """Our step and the straightforward one, on equal networks and the same batch."""
+    half = half_type("auto", device) if precision == "--amp" else None
+    if precision == "--amp" and half is None:
+        pytest.skip("this processor multiplies no bf16")
     source = torch.Generator().manual_seed(0)
     coarse = torch.randn(faces, 3, 12, 12, generator=source)
     x = F.interpolate(coarse, (64, 64), mode="bicubic").to(device)
@@ -111,14 +116,11 @@ def test_step(
     benchmark, models: dict[str, FaceCycle], perceptual: PerceptualLoss, name: str, precision: str
 ) -> None:
     """With ``--amp`` at most 0.6; in float32 what is left out is all that can be gained."""
-    device = torch.device("cpu")
-    half = half_type("auto", device) if precision == "--amp" else None
-    if precision == "--amp" and half is None:
-        pytest.skip("this processor multiplies no bf16")
-    ours, theirs = steps(models["paper"], perceptual, name, device, half, faces=4)
+    half = precision == "--amp"
+    ours, theirs = steps(models["paper"], perceptual, name, precision, torch.device("cpu"), CPU)
     torch.testing.assert_close(ours(), theirs(), rtol=0.02 if half else 1e-4, atol=0)
     ratio = against(
-        benchmark, ours, theirs, rounds=3, per=4, warm=True,
+        benchmark, ours, theirs, rounds=3, per=CPU, warm=True,
         timer=time.process_time,
         name=f"{name} step of `paper`, per face, {precision}", baseline_name="formula by formula",
     )  # fmt: skip
@@ -133,15 +135,12 @@ def test_step_on_a_gpu(
 ) -> None:
     """The paper's batch of 32 faces."""
     device = torch.device("cuda")
-    half = half_type("auto", device) if precision == "--amp" else None
-    ours, theirs = (
-        synchronised(run)
-        for run in steps(models["paper"], perceptual, name, device, half, faces=32)
-    )
+    runs = steps(models["paper"], perceptual, name, precision, device, GPU)
+    ours, theirs = map(synchronised, runs)
     # Convolutions round to TF32 on both sides, but not to the same numbers.
     torch.testing.assert_close(ours(), theirs(), rtol=0.02, atol=0)
     ratio = against(
-        benchmark, ours, theirs, rounds=20, per=32,
+        benchmark, ours, theirs, rounds=20, per=GPU,
         name=f"{name} step of `paper`, per face, {precision}, {torch.cuda.get_device_name()}",
         baseline_name="formula by formula",
     )  # fmt: skip

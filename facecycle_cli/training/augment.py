@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .ellipse import face_ellipse
+from .ellipse import face_ellipse, pixel_centres
 from .errors import SettingsError
 
 
@@ -75,9 +75,9 @@ class Augmentation:
 
 
 _COARSE = 0.4, 0.8
-_DARKEST = 1e-3
-"""Powers of 0 have no slope and those of less no value."""
 _COVERED = 0.12, 0.4
+_DARKEST = 1e-3
+"""What lies below it, as contrast makes it, has no power."""
 _FACE_SPREAD = 0.15
 """How much larger or smaller the ellipse around a face may be in each direction."""
 
@@ -231,7 +231,7 @@ def _gradients(light: Tensor, size: int) -> Tensor:
 
 def _covered(images: Tensor, cover: Tensor) -> Tensor:
     """Pictures with their rectangles (N, 5) filled."""
-    places = (torch.arange(images.shape[-1], device=images.device) + 0.5) / images.shape[-1]
+    places = pixel_centres(images.shape[-1], images.device)
     x, y, half_width, half_height, grey = cover.view(-1, 5, 1, 1, 1).unbind(1)
     inside = ((places - x).abs() < half_width) & ((places[:, None] - y).abs() < half_height)
     return torch.where(inside, grey, images)
@@ -242,9 +242,8 @@ def _alone(images: Tensor, surroundings: Tensor) -> Tensor:
     size = images.shape[-1]
     replaced, width, height, *colours = surroundings.view(-1, 9, 1, 1, 1).unbind(1)
     above, below = torch.cat(colours, dim=1).chunk(2, dim=1)
-    line = (torch.arange(size, device=images.device) + 0.5) / size
     inside = face_ellipse(size, images.device, width, height)
-    plain = torch.lerp(above, below, line[:, None]).expand_as(images)
+    plain = torch.lerp(above, below, pixel_centres(size, images.device)[:, None]).expand_as(images)
     return torch.lerp(images, plain, replaced * (1 - inside))
 
 

@@ -97,15 +97,13 @@ class Batches:
     def __iter__(self) -> Iterator[Batch]:
         if not self.workers:
             for step in self.steps:
-                pairs = self._pairs(step)
-                yield self._join(step, pairs, [self._read(pair) for pair in pairs])
+                yield self._join(step, [self._read(pair) for pair in self._pairs(step)])
             return
-        waiting: deque[tuple[int, list[Pair], list[Future]]] = deque()
+        waiting: deque[tuple[int, list[Future]]] = deque()
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="crops")
         try:
             for step in self.steps:
-                pairs = self._pairs(step)
-                waiting.append((step, pairs, [pool.submit(self._read, pair) for pair in pairs]))
+                waiting.append((step, [pool.submit(self._read, p) for p in self._pairs(step)]))
                 if len(waiting) > AHEAD:
                     yield self._gather(waiting.popleft())
             while waiting:
@@ -125,17 +123,17 @@ class Batches:
             self.guides.marks(views.crops[1], views.second),
         )
 
-    def _gather(self, waiting: tuple[int, list[Pair], list[Future]]) -> Batch:
-        step, pairs, futures = waiting
-        return self._join(step, pairs, [future.result() for future in futures])
+    def _gather(self, waiting: tuple[int, list[Future]]) -> Batch:
+        step, futures = waiting
+        return self._join(step, [future.result() for future in futures])
 
-    def _join(self, step: int, pairs: list[Pair], read: list[_Read]) -> Batch:
+    def _join(self, step: int, pairs: list[_Read]) -> Batch:
         side = self.store.side
-        views = torch.empty((2, len(read), side, side, 3), dtype=torch.uint8, pin_memory=self.pin)
+        views = torch.empty((2, len(pairs), side, side, 3), dtype=torch.uint8, pin_memory=self.pin)
         array = views.numpy()
-        for i, (found, _) in enumerate(read):
-            array[0, i], array[1, i] = found.first, found.second
-        mirrored = torch.tensor([found.mirrored for found, _ in read])
-        persons = torch.tensor([pair.group for pair in pairs])
-        marks = tuple(both[k] for k in (0, 1) for _, both in read if both is not None)
+        for i, (pair, _) in enumerate(pairs):
+            array[0, i], array[1, i] = pair.first, pair.second
+        mirrored = torch.tensor([pair.mirrored for pair, _ in pairs])
+        persons = torch.tensor([pair.person for pair, _ in pairs])
+        marks = tuple(both[k] for k in (0, 1) for _, both in pairs if both is not None)
         return Batch(step, views, mirrored, persons, marks)

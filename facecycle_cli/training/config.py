@@ -85,6 +85,11 @@ class StageConfig:
         """Pairs per step, over all processes."""
         return self.batch_size // 2
 
+    @property
+    def contrast_steps(self) -> int:
+        """First steps of an identity stage that draw nothing: none without a contrast."""
+        return self.code_steps if self.weights.contrast else 0
+
 
 @dataclass(frozen=True)
 class RunConfig:
@@ -175,8 +180,7 @@ class RunConfig:
     def draws(self) -> bool:
         """Whether any step draws a picture: identity codes can learn alone to the end."""
         codes = self.identity
-        alone = codes.weights.contrast > 0 and not codes.epochs and codes.code_steps >= codes.steps
-        return self.stage != "identity" or not alone
+        return self.stage != "identity" or codes.epochs > 0 or codes.contrast_steps < codes.steps
 
     def of(self, stage: str) -> StageConfig:
         """The settings of ``stage``."""

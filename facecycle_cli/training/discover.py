@@ -76,7 +76,7 @@ class Singles:
         self._wanted = {name: Path(name).parts for name in names}
         self._seen: set[str] = set()
 
-    def include(self, path: Path, folder: str = "") -> bool:
+    def include(self, path: Path, folder: str) -> bool:
         """Whether ``folder`` below ``path`` is one of them or lies in one."""
         if not self._wanted:
             return False
@@ -200,17 +200,15 @@ class _Finder:
             pictures = sorted(
                 n for n in names if Path(n).suffix.lower() in IMAGE_SUFFIXES and n[0] != "."
             )
-            folder = os.path.relpath(place, path)
-            if folder != ".":
-                self._folder(root, path, folder, pictures)
-            elif pictures:
-                self.singles.include(path)  # they are, whether named or not
-                for name in pictures:
-                    self.builder.add(root, "", [name])
+            if pictures:
+                folder = "" if place == str(path) else os.path.relpath(place, path)
+                self._folder(root, path, folder, pictures, alone=not folder)
 
-    def _folder(self, root: int, path: Path, folder: str, names: Sequence[str]) -> None:
+    def _folder(
+        self, root: int, path: Path, folder: str, names: Sequence[str], *, alone: bool = False
+    ) -> None:
         """The pictures of ``folder`` below ``path``: of one person, or each of another."""
-        if self.singles.include(path, folder):
+        if self.singles.include(path, folder) or alone:
             for name in names:
                 self.builder.add(root, folder, [name])
             return

@@ -10,6 +10,11 @@ _HALF_SIDES = 0.36, 0.46
 _SOFT = 0.06
 
 
+def pixel_centres(side: int, device: torch.device) -> Tensor:
+    """Where the pixels of a row or column are, (side,), in fractions of the picture."""
+    return (torch.arange(side, device=device) + 0.5) / side
+
+
 def face_ellipse(
     side: int, device: torch.device, width: Tensor | float = 1.0, height: Tensor | float = 1.0
 ) -> Tensor:
@@ -21,7 +26,7 @@ def face_ellipse(
         width: of an average face's, a number or a tensor (..., 1, 1).
         height: likewise.
     """
-    line = (torch.arange(side, device=device) + 0.5) / side
+    line = pixel_centres(side, device)
     across = (line - _CENTRE[0]) / (_HALF_SIDES[0] * width)
     down = (line[:, None] - _CENTRE[1]) / (_HALF_SIDES[1] * height)
     return torch.sigmoid((1 - (across.square() + down.square()).sqrt()) / _SOFT)

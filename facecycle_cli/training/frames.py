@@ -37,12 +37,14 @@ class Views(NamedTuple):
         second: the same of the second view.
         mirrored: whether the second view is still to be mirrored.
         crops: their numbers in the index.
+        person: the group that both are of.
     """
 
     first: np.ndarray
     second: np.ndarray
     mirrored: bool
     crops: tuple[int, int]
+    person: int
 
 
 class FrameStore:
@@ -122,8 +124,8 @@ class FrameStore:
                 if not mirrored:
                     other = self._from(second, start, stop, taken=first)
                     if other is not None:
-                        return Views(image, other[1], False, (first, other[0]))
-                return Views(image, image, True, (first, first))
+                        return Views(image, other[1], False, (first, other[0]), group)
+                return Views(image, image, True, (first, first), group)
             group = sampler.next_group(group)
             first = int(self.index.starts[group])
             second, mirrored = first + 1, int(self.index.sizes[group]) < 2 or mirrored

@@ -117,7 +117,7 @@ class StageTrainer:
         """Where there is nothing to learn from without drawing, there are none."""
         if self.name == "expression":
             return self.settings.flow_steps if self.guides is not None else 0
-        return self.settings.code_steps if self.settings.weights.contrast else 0
+        return self.settings.contrast_steps
 
     @property
     def step(self) -> int:

@@ -130,8 +130,8 @@ def contrast_loss(codes: Tensor, persons: Tensor | None = None, temperature: flo
 
     Args:
         codes: (2P, D), first views and then second.
-        persons: (P,) integers, who is on each pair, if some may be there twice: other pairs of the
-            same person are then neither right nor wrong.
+        persons: (P,) integers, who is on each pair; everybody another one by default. Other pairs
+            of the same person are neither right nor wrong.
         temperature: of the softmax over similarities.
     """
     unit = F.normalize(codes, dim=1)
@@ -139,11 +139,9 @@ def contrast_loss(codes: Tensor, persons: Tensor | None = None, temperature: flo
     pairs = len(codes) // 2
     number = torch.arange(len(codes), device=codes.device)
     other = number.roll(pairs)
-    out = number[:, None] == number
-    if persons is not None:
-        who = persons.repeat(2)
-        out = (who[:, None] == who) & (number != other[:, None])
-    similarity = similarity.masked_fill(out, -torch.inf)
+    who = (number[:pairs] if persons is None else persons).repeat(2)
+    neither = (who[:, None] == who) & (number != other[:, None])
+    similarity = similarity.masked_fill(neither, -torch.inf)
     return F.cross_entropy(similarity, other)
 
 

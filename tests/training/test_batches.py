@@ -87,19 +87,20 @@ def test_in_place_of_a_broken_picture_comes_the_next_but_never_the_same(tmp_path
     index = find_crops([tmp_path])
     store = FrameStore(index, 32, keep=False)
     sampler = PairSampler(index, "other-frames", seed=0)
-    first, second, mirrored, _ = store.pair(Pair(0, 1, 3, False), sampler)
+    first, second, mirrored, *_ = store.pair(Pair(0, 1, 3, False), sampler)
     assert np.array_equal(first, store.frame(3))  # 1 and 2 are broken
     assert np.array_equal(second, store.frame(0))  # 3 is taken
     assert not mirrored
     (tmp_path / "a/000003.jpg").write_bytes(b"broken")
     fresh = FrameStore(index, 32, keep=False)
-    first, second, mirrored, _ = fresh.pair(Pair(0, 1, 3, False), sampler)
+    first, second, mirrored, *_ = fresh.pair(Pair(0, 1, 3, False), sampler)
     assert mirrored  # one picture is left
     assert np.array_equal(first, second)
     (tmp_path / "a/000000.jpg").write_bytes(b"broken")
     fresh = FrameStore(index, 32, keep=False)
-    first, *_ = fresh.pair(Pair(0, 1, 3, False), sampler)
+    first, *_, person = fresh.pair(Pair(0, 1, 3, False), sampler)
     assert np.array_equal(first, fresh.frame(4))  # the next group
+    assert person == 1
 
 
 def test_nothing_readable_ends_the_run(tmp_path):

@@ -231,7 +231,7 @@ def _compare(
     from facecycle_cli.pipelines.crops import CropSettings, face_crop
     from facecycle_cli.pipelines.verify import RESEARCH_ONLY, compare_crops
 
-    settings = CropSettings(model.config.image_size, aligned=aligned)
+    settings = CropSettings(model.config.embedding_side, aligned=aligned)
     crops = []
     for name in (a, b):
         try:

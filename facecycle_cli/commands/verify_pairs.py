@@ -177,7 +177,7 @@ class PairsJob:
         try:
             with console.progress("pictures", files) as progress:
                 return match_pairs(
-                    pairs, extractors, self._settings(model.config.image_size), backend,
+                    pairs, extractors, self._settings(model.config.embedding_side), backend,
                     fail_on_missing=self.fail_on_missing,
                     on_done=lambda face: progress.advance(text=face.name),
                 )  # fmt: skip
@@ -276,7 +276,7 @@ class PairsJob:
         from facecycle_cli.evaluation.verification_report import report_pairs
 
         complete = {**summary, **self._traces(model)}
-        settings = self._settings(model.config.image_size)
+        settings = self._settings(model.config.embedding_side)
         say_written(report_pairs(folder, complete, matches, threshold, settings, backend), console)
 
 

@@ -8,8 +8,12 @@ from typing import Any, Literal
 Upsampling = Literal["transposed", "bilinear"]
 Padding = Literal["zeros", "border"]
 TrunkKind = Literal["vgg19", "learned"]
+Compared = Literal["code", "neutral"]
 
 IMAGE_SIZES = (64, 128)
+
+EMBEDDING_CELLS = 12
+"""Cells in a row and a column of the neutral face that verification compares one by one."""
 
 _CHOICES: dict[str, tuple[Any, ...]] = {
     "image_size": IMAGE_SIZES,
@@ -18,6 +22,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "padding": ("zeros", "border"),
     "residual": (False, True),
     "flow_stride": (2, 4),
+    "embedding_of": ("code", "neutral"),
 }
 _WIDTHS = {
     "encoder_widths": 4,
@@ -63,8 +68,10 @@ class ModelConfig:
         flow_stride: pixels of the input per cell of the flows, 4 (the paper's 16x16 of 64) or 2.
         inverse_steps: fixed-point steps from the flow to the backflow. One, the paper's, rebuilds
             a face that is warped there and back with SSIM 0.87, four with 0.97.
-        embedding_size: length of the vectors that verification compares, whitened identity codes; 0
-            compares the codes as they are (the paper).
+        embedding_of: what verification compares: the identity ``code`` (the paper), or what E_exp's
+            lower layers see in the ``neutral`` face.
+        embedding_size: length of the vectors that verification compares, whitened; 0 compares them
+            as they are (the paper).
         trunk: ``vgg19`` (frozen, ImageNet) or ``learned`` (trained with the rest).
         trunk_widths: channels of the trunk at strides 1, 2 and 4.
         generator_width: channels of D_exp's residual blocks.
@@ -90,6 +97,7 @@ class ModelConfig:
     flow_widths: tuple[int, int, int] = (256, 128, 64)
     flow_stride: int = 4
     inverse_steps: int = 1
+    embedding_of: Compared = "code"
     embedding_size: int = 0
     trunk: TrunkKind = "vgg19"
     trunk_widths: tuple[int, int, int] = (64, 128, 256)
@@ -120,8 +128,8 @@ class ModelConfig:
                 raise ValueError(f"{name} must be {allowed}, not {value!r}")
         if self.noise_kernel % 2 == 0:
             raise ValueError(f"noise_kernel must be odd, not {self.noise_kernel}")
-        if self.embedding_size > self.code_size:
-            raise ValueError("embedding_size must not be larger than code_size")
+        if self.embedding_size > self.embedding_inputs:
+            raise ValueError(f"embedding_size must not be larger than {self.embedding_inputs}")
         if self.trunk == "vgg19" and self.trunk_widths != (64, 128, 256):
             raise ValueError("the VGG-19 trunk has widths (64, 128, 256)")
         if self.normaliser_width != self.trunk_widths[2]:
@@ -131,6 +139,22 @@ class ModelConfig:
     def flow_size(self) -> int:
         """Side of the flow fields in cells."""
         return self.image_size // self.flow_stride
+
+    @property
+    def embedding_side(self) -> int:
+        """Side in pixels of the faces that verification looks at.
+
+        A neutral face is warped from a picture of half as many pixels again as the networks take:
+        small things tell people apart.
+        """
+        return self.image_size * 3 // 2 if self.embedding_of == "neutral" else self.image_size
+
+    @property
+    def embedding_inputs(self) -> int:
+        """Length of what is whitened."""
+        if self.embedding_of == "code":
+            return self.code_size
+        return self.encoder_widths[1] * EMBEDDING_CELLS**2
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able dictionary from which :meth:`from_dict` rebuilds the configuration."""
@@ -167,6 +191,7 @@ PRESETS: dict[str, ModelConfig] = {
         flow_widths=(96, 64, 48),
         flow_stride=2,
         inverse_steps=4,
+        embedding_of="neutral",
         embedding_size=256,
         trunk="learned",
         trunk_widths=(16, 32, 64),

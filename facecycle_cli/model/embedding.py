@@ -1,4 +1,4 @@
-"""From identity codes to the vectors whose cosine says how alike two people look."""
+"""From what is known of a face to the vector whose cosine says how alike two people look."""
 
 from __future__ import annotations
 
@@ -12,15 +12,23 @@ _FLOOR = 0.3
 """Added to every variance, in units of the mean one that is kept: directions in which faces hardly
 differ are not blown up to the size of the others."""
 
+_KEPT = 800
+"""Principal components that are looked at."""
+
+_WITHIN = 0.5
+"""What the differences between pictures of one person count beside those between people."""
+
 
 class Embedding(nn.Module):
-    """Whitens identity codes and makes them unit vectors.
+    """Whitens features of faces and makes them unit vectors.
 
-    Training spreads faces unevenly over the directions of the code, and a few of them, such as the
-    light, drown the others in a plain cosine. Whitening by the principal components of codes of
+    Faces differ unevenly in the directions of their features, and a few of them, such as the light,
+    drown the others in a plain cosine. Whitening by the principal components of the features of
     unlabelled faces makes them even (Jegou and Chum, "Negative evidences and co-occurences in image
-    retrieval: the benefit of PCA and whitening", ECCV 2012). With ``config.embedding_size`` 0, as
-    in the paper, codes are only made unit vectors.
+    retrieval: the benefit of PCA and whitening", ECCV 2012). Where there are several pictures of
+    some people, what differs between these counts as well (Hatch et al., "Within-class covariance
+    normalization for SVM-based speaker recognition", Interspeech 2006). With
+    ``config.embedding_size`` 0, as in the paper, features are only made unit vectors.
     """
 
     mean: Tensor
@@ -30,31 +38,57 @@ class Embedding(nn.Module):
         super().__init__()
         self.size = config.embedding_size
         if self.size:
-            self.register_buffer("mean", torch.zeros(config.code_size))
-            self.register_buffer("matrix", torch.zeros(config.code_size, self.size))
+            self.register_buffer("mean", torch.zeros(config.embedding_inputs))
+            self.register_buffer("matrix", torch.zeros(config.embedding_inputs, self.size))
             if not self.matrix.is_meta:  # until it is fitted
                 self.matrix.fill_diagonal_(1.0)
 
-    def forward(self, code: Tensor) -> Tensor:
-        """``code``: (N, code_size) -> (N, embedding_size or code_size), of length 1."""
+    def forward(self, features: Tensor) -> Tensor:
+        """``features``: (N, embedding_inputs) -> (N, embedding_size or embedding_inputs), unit."""
         if self.size:
-            code = (code - self.mean) @ self.matrix
-        return F.normalize(code, dim=1)
+            features = (features - self.mean) @ self.matrix
+        return F.normalize(features, dim=1)
 
     @torch.no_grad()
-    def fit(self, codes: Tensor) -> None:
-        """Measure the whitening on codes (M, code_size) of M >= 2 faces, whoever they are.
+    def fit(self, features: Tensor, within: Tensor | None = None) -> None:
+        """Measure the whitening.
+
+        Args:
+            features: (M, embedding_inputs) of M >= 2 faces, whoever they are.
+            within: (K, embedding_inputs), features of pictures of people with several, less the
+                mean of the person's.
 
         Raises:
-            ValueError: the configuration has no whitening, or there are too few codes.
+            ValueError: the configuration has no whitening, or there are too few faces.
         """
-        if not self.size or len(codes) < 2:
-            raise ValueError(f"no whitening of size {self.size} from {len(codes)} codes")
-        codes = codes.double()
-        mean = codes.mean(0)
-        variances, directions = torch.linalg.eigh(torch.cov(codes.T))  # ascending
-        variances = variances.flip(0)[: self.size].clamp_min(1e-12)
-        directions = directions.flip(1)[:, : self.size]
-        scale = (variances + _FLOOR * variances.mean()).sqrt()
+        if not self.size or len(features) <= self.size:
+            raise ValueError(f"no whitening of size {self.size} from {len(features)} faces")
+        features = features.double()
+        mean = features.mean(0)
+        variances, directions = _principal(features - mean)
+        total = uneven = torch.diag(variances)
+        if within is not None:
+            change = within.double() @ directions
+            scatter = change.T @ change
+            if scatter.trace() > 0:
+                scatter *= variances.sum() / scatter.trace()
+                uneven = torch.lerp(total, scatter, _WITHIN)
+        values, axes = torch.linalg.eigh(uneven)  # ascending
+        floor = _FLOOR * values[-self.size :].mean()
+        whiten = axes / (values.clamp_min(0) + floor).sqrt() @ axes.T
+        main = torch.linalg.eigh(whiten @ total @ whiten).eigenvectors.flip(1)[:, : self.size]
         self.mean.copy_(mean)
-        self.matrix.copy_(directions / scale)
+        self.matrix.copy_(directions @ whiten @ main)
+
+
+def _principal(centred: Tensor) -> tuple[Tensor, Tensor]:
+    """The largest variances (k,) and their directions (D, k) of M centred rows (M, D)."""
+    rows, columns = centred.shape
+    count = min(_KEPT, rows - 1, columns)
+    if rows < columns:  # the smaller of two matrices with the same eigenvalues
+        variances, weights = torch.linalg.eigh(centred @ centred.T / (rows - 1))
+        directions = F.normalize(centred.T @ weights[:, -count:], dim=0)
+    else:
+        variances, directions = torch.linalg.eigh(centred.T @ centred / (rows - 1))
+        directions = directions[:, -count:]
+    return variances[-count:].clamp_min(0), directions

@@ -49,9 +49,13 @@ class Encoder(nn.Module):
         )
         initialise(self)
 
+    def places(self, x: Tensor) -> Tensor:
+        """What the lower layers see, place by place: (N, encoder_widths[1], H / 4, W / 4)."""
+        return self.middle(self.stem(x))
+
     def features(self, x: Tensor) -> Tensor:
         """The last convolution's output, flattened: (N, 16 * encoder_features)."""
-        return self.top(self.middle(self.stem(x))).flatten(1)
+        return self.top(self.places(x)).flatten(1)
 
     def forward(self, x: Tensor) -> Tensor:
         """``x``: (N, 3, S, S) -> code (N, code_size) in (-1, 1)."""

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .config import ModelConfig
+from .config import EMBEDDING_CELLS, ModelConfig
+from .ellipse import face_ellipse
 from .embedding import Embedding
 from .encoder import Encoder
+from .flow import warp
 from .flow_decoder import FlowDecoder
 from .generator import Generator, Noise
 from .normaliser import Normaliser
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+_INNER_WIDTH = 0.9
+"""Of the ellipse in which neutral faces are compared, in widths of a face: without ears."""
 
 
 class Codes(NamedTuple):
@@ -88,14 +94,18 @@ class FaceCycle(nn.Module):
         """Where the weights are."""
         return self.input_mean.device
 
-    def to_input(self, images: np.ndarray | Tensor | Sequence[np.ndarray]) -> Tensor:
+    def to_input(
+        self, images: np.ndarray | Tensor | Sequence[np.ndarray], side: int | None = None
+    ) -> Tensor:
         """uint8 RGB (S, S, 3) or (N, S, S, 3) -> x (N, 3, S, S) on the model's device.
 
+        S is ``side``, by default the networks' own.
+
         Raises:
-            ValueError: not uint8, or not of the model's size.
+            ValueError: not uint8, or of another size.
         """
         array = images if isinstance(images, Tensor) else np.asarray(images)
-        side = self.config.image_size
+        side = side or self.config.image_size
         dtype = str(array.dtype).removeprefix("torch.")
         if dtype != "uint8" or tuple(array.shape[-3:]) != (side, side, 3) or array.ndim > 4:
             raise ValueError(
@@ -182,16 +192,38 @@ class FaceCycle(nn.Module):
         """D_exp(x) without a flow: the face itself, through the generator."""
         return self.generator(self.features(x), None, None)
 
-    def identity_code(self, x: Tensor) -> Tensor:
-        """R_id averaged over a face and its mirror image: (N, code_size).
-
-        Which side is which says nothing about a person.
-        """
-        return self.encode_identity(torch.cat((x, x.flip(-1)))).view(2, len(x), -1).mean(0)
+    # -- verification -----------------------------------------------------------------------------
 
     def embed_identity(self, x: Tensor) -> Tensor:
-        """What verification compares: unit vectors (N, D) whose dot product is their cosine."""
-        return self.embedding(self.identity_code(x))
+        """What verification compares: unit vectors (N, D) whose dot product is their cosine.
+
+        ``x``: (N, 3, E, E), where E is ``config.embedding_side``.
+        """
+        return self.embedding(self.identity_features(x))
+
+    def identity_features(self, x: Tensor) -> Tensor:
+        """The same before it is whitened: (N, ``config.embedding_inputs``).
+
+        Averaged over a face and its mirror image: which side is which says nothing about a person.
+        """
+        views = torch.cat((x, x.flip(-1)))
+        of_code = self.config.embedding_of == "code"
+        found = self.encode_identity(views) if of_code else self._neutral_features(views)
+        return found.view(2, len(x), -1).mean(0)
+
+    def _neutral_features(self, x: Tensor) -> Tensor:
+        """What E_exp's lower layers see, cell by cell, in the face that the flow makes neutral.
+
+        Neither expression nor pose is left in it, nor what is around it: E_exp's layers know what
+        eyes, noses and mouths look like, and here each is where everybody's is.
+        """
+        side = self.config.image_size
+        small = F.interpolate(x, (side, side), mode="bilinear", antialias=True)
+        flow, _ = self.decode_flow(self.encode_expression(small))
+        neutral = warp(x, flow, padding=self.config.padding)
+        face = face_ellipse(x.shape[-1], x.device, _INNER_WIDTH)
+        places = self.expression_encoder.places(neutral * face)
+        return F.adaptive_avg_pool2d(places, EMBEDDING_CELLS).flatten(1)
 
     # -- the identity cycle -----------------------------------------------------------------------
 

@@ -92,7 +92,8 @@ def identity_embedding(model: FaceCycle, crops: np.ndarray) -> np.ndarray:
     Returns:
         (N, D) float32 of length 1, so that the dot product is the cosine.
     """
-    x = model.to_input(shrink(crops, model.config.image_size))
+    side = model.config.embedding_side
+    x = model.to_input(shrink(crops, side), side)
     # On a CPU more faces at once outgrow the cache and take a quarter longer each.
     parts = x.split(_CPU_BATCH if x.device.type == "cpu" else len(x))
     return torch.cat([model.embed_identity(part) for part in parts]).cpu().numpy()
@@ -185,7 +186,7 @@ def verify(
     first, second = (list(i) if many else [np.asarray(i)] for i in (image_a, image_b))
     if len(first) != len(second):
         raise ValueError(f"{len(first)} pictures cannot be compared with {len(second)}")
-    settings = CropSettings(model.config.image_size)
+    settings = CropSettings(model.config.embedding_side)
     pictures = [Picture(f"picture {k}", image) for k, image in enumerate((*first, *second))]
     crops = []
     for face in crop_faces(pictures, settings, backend):

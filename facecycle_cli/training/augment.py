@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .ellipse import face_ellipse, pixel_centres
+from facecycle_cli.model.ellipse import face_ellipse, pixel_centres
+
 from .errors import SettingsError
 
 

@@ -108,6 +108,7 @@ class StageTrainer:
         self.share = Share.of(self.settings.pairs, self.processes.rank, self.processes.size)
         self.epoch_steps = math.ceil(len(sampler) / self.settings.pairs)
         self.steps = self.settings.epochs * self.epoch_steps or self.settings.steps
+        self._whitener = Whitener(store, sampler.held_out, config.seed)
         self._sums: Tensor | None = None
         self._terms: tuple[str, ...] = ()
         self._since = 0
@@ -330,7 +331,7 @@ class StageTrainer:
             metadata["metrics"] = {"held_out_loss": round(self.position.best, 6)}
         with self.average.in_place():
             if self.name == "identity" and self.model.embedding.size:
-                Whitener(self.store, self.sampler.held_out, self.config.seed).fit(self.model)
+                self._whitener.fit(self.model)
             self.run.write_checkpoint(self.model, metadata)
 
     def save(self) -> None:

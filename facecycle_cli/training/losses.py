@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from facecycle_cli.model.ellipse import face_ellipse
 from facecycle_cli.model.flow import jacobian_determinant
 
-from .ellipse import face_ellipse
 from .guidance import Guide
 
 SSIM_WINDOW = 11

@@ -32,8 +32,8 @@ METRICS = {
     "neutral_asymmetry": "the same of the neutral face",
     "input_motion": "mean length of the flow of x, in percent of the picture's side",
     "neutral_motion": "the same of the neutral face's flow: what was not removed",
-    "identity_similarity": "cosine of the identity codes of x and its neutral face",
-    "stranger_similarity": "cosine of the identity codes of x and somebody else's neutral face",
+    "identity_similarity": "cosine, as `verify` compares, of x and its neutral face",
+    "stranger_similarity": "cosine, as `verify` compares, of x and somebody else's neutral face",
 }
 """Every number per face, and what it measures. L1 and SSIM are of RGB values in 0..1."""
 

@@ -1,7 +1,7 @@
-"""Whether two pictures show the same person, as far as identity codes can tell.
+"""Whether two pictures show the same person, as far as these networks can tell.
 
-This is a research representation, learned without a single identity label. It is far from what
-current face recognition does and not fit for decisions about people.
+This is a research representation, learned from faces without names. It is far from what current
+face recognition does and not fit for decisions about people.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 RESEARCH_ONLY = (
-    "identity codes are a research representation, far from current face recognition: "
+    "this is a research representation, far from current face recognition: "
     "not fit for decisions about people"
 )
 
@@ -63,7 +63,7 @@ class Verdict:
     """A comparison of two faces.
 
     Attributes:
-        similarity: cosine of the identity codes, -1..1.
+        similarity: cosine of the two :func:`identity_embedding`, -1..1.
         threshold: what it was compared with; None if there was nothing to compare with.
     """
 

@@ -206,24 +206,32 @@ class FaceCycle(nn.Module):
 
         Averaged over a face and its mirror image: which side is which says nothing about a person.
         """
-        views = torch.cat((x, x.flip(-1)))
         of_code = self.config.embedding_of == "code"
-        found = self.encode_identity(views) if of_code else self._neutral_features(views)
-        return found.view(2, len(x), -1).mean(0)
+        describe = self.encode_identity if of_code else self._cells
+        face = x if of_code else self._inner_face(x)
+        return describe(torch.cat((face, face.flip(-1)))).view(2, len(x), -1).mean(0)
 
-    def _neutral_features(self, x: Tensor) -> Tensor:
-        """What E_exp's lower layers see, cell by cell, in the face that the flow makes neutral.
+    def _inner_face(self, x: Tensor) -> Tensor:
+        """The face that the flow makes neutral, from eyebrows to chin, and nothing around it.
 
-        Neither expression nor pose is left in it, nor what is around it: E_exp's layers know what
-        eyes, noses and mouths look like, and here each is where everybody's is.
+        Neither expression nor pose is left in it: everybody's eyes, nose and mouth are where all
+        others' are.
         """
         side = self.config.image_size
         small = F.interpolate(x, (side, side), mode="bilinear", antialias=True)
-        flow, _ = self.decode_flow(self.encode_expression(small))
+        flow = self.flow_decoder.flow(self.encode_expression(small))
         neutral = warp(x, flow, padding=self.config.padding)
-        face = face_ellipse(x.shape[-1], x.device, _INNER_WIDTH)
-        places = self.expression_encoder.places(neutral * face)
-        return F.adaptive_avg_pool2d(places, EMBEDDING_CELLS).flatten(1)
+        height, width = x.shape[-2:]
+        inner = neutral * face_ellipse(width, x.device, _INNER_WIDTH)
+        return inner[..., height // 12 :, width // 8 : -width // 8]
+
+    def _cells(self, inner: Tensor) -> Tensor:
+        """What E_exp's lower layers see, cell by cell: they know what eyes and mouths look like."""
+        # Channels last, these layers take a third less time on a CPU.
+        inner = inner.contiguous(memory_format=torch.channels_last)
+        return F.adaptive_avg_pool2d(
+            self.expression_encoder.places(inner), EMBEDDING_CELLS
+        ).flatten(1)
 
     # -- the identity cycle -----------------------------------------------------------------------
 

@@ -55,7 +55,11 @@ class FlowDecoder(nn.Module):
 
     def forward(self, code: Tensor) -> tuple[Tensor, Tensor]:
         """``code``: (N, code_size) -> (flow, backflow), each (N, 2, F, F)."""
+        flow = self.flow(code)
+        return flow, backward_flow(flow, self.inverse_steps)
+
+    def flow(self, code: Tensor) -> Tensor:
+        """The first of the two alone."""
         x = self.start(self.expand(code[:, :, None, None]))
         # In float32 also under autocast: half precision has no room for positions.
-        flow = torch.tanh(self.to_flow(self.out(self.middle(x))).float())
-        return flow, backward_flow(flow, self.inverse_steps)
+        return torch.tanh(self.to_flow(self.out(self.middle(x))).float())

@@ -16,7 +16,7 @@ LEAK = 0.1
 
 def leaky() -> nn.LeakyReLU:
     """The activation of all networks but the decoders of D_exp and D_id, which use ReLU."""
-    return nn.LeakyReLU(LEAK)
+    return nn.LeakyReLU(LEAK, inplace=True)
 
 
 def conv3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:

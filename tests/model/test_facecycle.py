@@ -96,6 +96,37 @@ def test_removing_and_restoring_an_identity_are_two_things(small, faces):
     assert not torch.allclose(small.de_identify(faces, code), small.re_identify(faces, code))
 
 
+# -- verification ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [64, 128])
+@pytest.mark.parametrize("compared", ["code", "neutral"])
+def test_embeddings_are_unit_vectors_that_do_not_know_left_from_right(compared, size):
+    model = build(image_size=size, embedding_of=compared)
+    side = model.config.embedding_side
+    x = model.to_input(random_faces(3, side), side)
+    found = model.embed_identity(x)
+    assert found.shape == (3, model.config.embedding_size)
+    torch.testing.assert_close(found.norm(dim=1), torch.ones(3))
+    if compared == "code":  # a neutral face comes from a flow, which may take sides
+        torch.testing.assert_close(model.embed_identity(x.flip(-1)), found)
+
+
+def test_neutral_faces_are_compared_inside_the_face():
+    """Hair, background and clothes are not the person."""
+    model = build()
+    with torch.no_grad():
+        model.flow_decoder.to_flow.weight.zero_()
+    side = model.config.embedding_side
+    x = model.to_input(random_faces(1, side), side)
+    other = x.clone()
+    other[..., :5, :] = 1  # above the forehead
+    other[..., :8] = -1  # beside the face
+    torch.testing.assert_close(model.identity_features(other), model.identity_features(x))
+    other[..., 40:50, 40:50] = 1
+    assert not torch.allclose(model.identity_features(other), model.identity_features(x), atol=0.1)
+
+
 # -- pictures --------------------------------------------------------------------------------------
 
 

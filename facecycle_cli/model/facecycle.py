@@ -212,7 +212,7 @@ class FaceCycle(nn.Module):
         return describe(torch.cat((face, face.flip(-1)))).view(2, len(x), -1).mean(0)
 
     def _inner_face(self, x: Tensor) -> Tensor:
-        """The face that the flow makes neutral, from eyebrows to chin, and nothing around it.
+        """The face that the flow makes neutral, from forehead to chin, and nothing around it.
 
         Neither expression nor pose is left in it: everybody's eyes, nose and mouth are where all
         others' are.
@@ -223,7 +223,7 @@ class FaceCycle(nn.Module):
         neutral = warp(x, flow, padding=self.config.padding)
         height, width = x.shape[-2:]
         inner = neutral * face_ellipse(width, x.device, _INNER_WIDTH)
-        return inner[..., height // 12 :, width // 8 : -width // 8]
+        return inner[..., height // 12 :, width // 8 : width - width // 8]
 
     def _cells(self, inner: Tensor) -> Tensor:
         """What E_exp's lower layers see, cell by cell: they know what eyes and mouths look like."""

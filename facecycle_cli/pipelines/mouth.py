@@ -15,6 +15,7 @@ import numpy as np
 from facecycle_cli.faces import Face
 
 from .feature import FeatureFrame
+from .ramp import ramp
 
 __all__ = ["Mouth", "MouthMotion"]
 
@@ -146,17 +147,17 @@ class Mouth:
         below, above = np.maximum(0, v - new_lower), np.maximum(0, new_upper - v)
         # The skin beyond a lip follows only as far as the flow has not moved it yet.
         beyond = parted * (missing / wanted if wanted else 0.0)
-        lip = parted + (beyond - parted) * _rising(below, 0, _LIP)
-        jaw = lip + (chin - lip) * _rising(below, 0, self._chin)
-        down = _LOWER * jaw * (1 - _rising(below, self._chin, self._chin + _BELOW_CHIN))
-        lip = parted + (beyond - parted) * _rising(above, 0, _LIP)
-        up = _UPPER * lip * (1 - _rising(above, 0, _ABOVE))
+        lip = parted + (beyond - parted) * ramp(below, 0, _LIP)
+        jaw = lip + (chin - lip) * ramp(below, 0, self._chin)
+        down = _LOWER * jaw * (1 - ramp(below, self._chin, self._chin + _BELOW_CHIN))
+        lip = parted + (beyond - parted) * ramp(above, 0, _LIP)
+        up = _UPPER * lip * (1 - ramp(above, 0, _ABOVE))
         # Between the lips, teeth stay where they are below the upper one.
         shift = np.where(v >= new_lower, -down, np.where(v <= new_upper, up, _UPPER * parted))
         soft = _EDGE / self._frame.half
         depth = v - new_upper
-        dark = _rising(depth, gap - soft, gap + soft) * _rising(new_lower - v, -soft / 2, soft / 2)
-        dark *= _rising(parted, 0, 2 * soft)
+        dark = ramp(depth, gap - soft, gap + soft) * ramp(new_lower - v, -soft / 2, soft / 2)
+        dark *= ramp(parted, 0, 2 * soft)
         return *self._frame.shifted(xs, ys, shift), dark.astype(np.float32)
 
     @property
@@ -179,9 +180,3 @@ def _colour(picture: np.ndarray, point: np.ndarray, radius: float) -> np.ndarray
     y = int(np.clip(round(float(point[1])), 0, height - 1))
     patch = picture[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1]
     return np.median(patch.reshape(-1, 3), axis=0).astype(np.float32)
-
-
-def _rising(value: np.ndarray, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:
-    """0 up to ``low``, 1 from ``high`` on, smooth in between."""
-    ramp = np.clip((value - low) / (high - low), 0, 1)
-    return ramp * ramp * (3 - 2 * ramp)

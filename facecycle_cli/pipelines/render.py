@@ -18,6 +18,7 @@ from torch import Tensor
 from facecycle_cli.model.flow import identity_grid, jacobian_determinant, upsample
 
 from .mouth import Mouth
+from .ramp import ramp
 
 CALM, TORN = 0.25, 0.75
 """Logarithmic change of area below which the warp is trusted, and above which the generator is."""
@@ -168,12 +169,6 @@ def complete(face: Tensor, flow: Tensor, low: int) -> Tensor:
     colours = blur(resize(face.flip(-1) - face, low), sigma=low / 12)
     halves = torch.lerp(face, face.flip(-1), resize(mirrored, side).clamp(0, 1))
     return halves + resize(coloured * colours, side)
-
-
-def ramp(x: Tensor, low: float, high: float) -> Tensor:
-    """0 up to ``low``, 1 from ``high`` on, smooth in between."""
-    t = ((x - low) / (high - low)).clamp(0, 1)
-    return t * t * (3 - 2 * t)
 
 
 def render(

@@ -10,6 +10,7 @@ import numpy as np
 
 from facecycle_cli.faces import Alignment, Face
 from facecycle_cli.pipelines.mouth import Mouth
+from facecycle_cli.pipelines.ramp import ramp
 
 from .eyes import Eye, eyes_of
 from .folds import unfolded
@@ -125,8 +126,8 @@ class Stage:
         """
         x, y = ((inside[i] - _CENTRE[i]) / _RADII[i] for i in range(2))
         radius = np.hypot(x, y)
-        moving = _falling(radius, _HEAD, _REACH)[..., None]
-        changing = _falling(radius, _FACE, _HAIR)[..., None]
+        moving = 1 - ramp(radius, _HEAD, _REACH)[..., None].astype(np.float32)
+        changing = 1 - ramp(radius, _FACE, _HAIR)[..., None].astype(np.float32)
         pixels = displacement.transpose(1, 2, 0) @ self._to_pixels.T.astype(np.float32)
         pixels = unfolded(pixels * moving, self._cell)
         change = change.transpose(1, 2, 0) * changing
@@ -257,9 +258,3 @@ def _moving_part(
     high = np.clip(np.ceil(centre + reach), low + 2, (left + width, top + height))
     (x0, y0), (x1, y1) = low.astype(int), high.astype(int)
     return int(x0), int(y0), int(x1), int(y1)
-
-
-def _falling(radius: np.ndarray, full: float, none: float) -> np.ndarray:
-    """1 up to ``full``, 0 from ``none`` on, smooth in between."""
-    ramp = np.clip((none - radius) / (none - full), 0, 1)
-    return (ramp * ramp * (3 - 2 * ramp)).astype(np.float32)

@@ -54,7 +54,7 @@ class Embedding(nn.Module):
         """Measure the whitening.
 
         Args:
-            features: (M, embedding_inputs) of M >= 2 faces, whoever they are.
+            features: (M, embedding_inputs) of M > embedding_size faces, whoever they are.
             within: (K, embedding_inputs), features of pictures of people with several, less the
                 mean of the person's.
 

@@ -108,7 +108,8 @@ class StageTrainer:
         self.share = Share.of(self.settings.pairs, self.processes.rank, self.processes.size)
         self.epoch_steps = math.ceil(len(sampler) / self.settings.pairs)
         self.steps = self.settings.epochs * self.epoch_steps or self.settings.steps
-        self._whitener = Whitener(store, sampler.held_out, config.seed)
+        whitens = name == "identity" and model.embedding.size > 0
+        self._whitener = Whitener(store, sampler.held_out, config.seed) if whitens else None
         self._sums: Tensor | None = None
         self._terms: tuple[str, ...] = ()
         self._since = 0
@@ -330,7 +331,7 @@ class StageTrainer:
         if self.position.best is not None and math.isfinite(self.position.best):
             metadata["metrics"] = {"held_out_loss": round(self.position.best, 6)}
         with self.average.in_place():
-            if self.name == "identity" and self.model.embedding.size:
+            if self._whitener is not None:
                 self._whitener.fit(self.model)
             self.run.write_checkpoint(self.model, metadata)
 

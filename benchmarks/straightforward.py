@@ -14,7 +14,7 @@ from torch import Tensor
 
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.model.flow import warp
-from facecycle_cli.model.generator import Noise
+from facecycle_cli.model.networks import Noise
 from facecycle_cli.training.perceptual import PerceptualLoss
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from facecycle_cli.faces import Alignment, load_backend
 from facecycle_cli.media import encode_image, read_frames
-from facecycle_cli.pipelines.preprocess import Settings, default_workers, preprocess
+from facecycle_cli.preprocess import PreprocessSettings, default_workers, preprocess
 from tests.clips import make_clip, run_ffmpeg
 
 CLIPS = 16
@@ -61,7 +61,7 @@ def test_frames_per_second(benchmark, clips: Path, tmp_path: Path) -> None:
     folders = (tmp_path / f"out{i}" for i in range(9))
 
     def run():
-        return preprocess([str(clips)], next(folders), Settings())
+        return preprocess([str(clips)], next(folders), PreprocessSettings())
 
     (tally,) = benchmark.pedantic(run, rounds=2, iterations=1)
     assert tally.crops == KEPT

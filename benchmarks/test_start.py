@@ -20,9 +20,10 @@ OWN_TIME = """
 import os; os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import json, sys, time
 import cv2, numpy, onnxruntime, torch
-from facecycle_cli.commands import portraits
+from facecycle_cli.cli.app import portraits
 from facecycle_cli.faces import mesh_backend
-from facecycle_cli.pipelines import frontalize, portraits as pictures
+from facecycle_cli.portrait import frontalize
+from facecycle_cli.portrait import portraits as pictures
 import facecycle_cli as fc
 begun = time.perf_counter()
 face = fc.frontalize(fc.read_image(sys.argv[1]))

@@ -53,7 +53,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def step(model: torch.nn.Module, loss: Callable[[], Tensor]) -> Callable[[], Tensor]:
-    """Forward and backward: what a step costs besides the optimiser, which is the same for both."""
+    """Forward and backward: what a step costs besides the optimizer, which is the same for both."""
 
     def run() -> Tensor:
         model.zero_grad(set_to_none=True)
@@ -64,7 +64,7 @@ def step(model: torch.nn.Module, loss: Callable[[], Tensor]) -> Callable[[], Ten
     return run
 
 
-def synchronised(run: Callable[[], Tensor]) -> Callable[[], Tensor]:
+def synchronized(run: Callable[[], Tensor]) -> Callable[[], Tensor]:
     """A call that returns when the GPU is done."""
 
     def wait() -> Tensor:
@@ -136,7 +136,7 @@ def test_step_on_a_gpu(
     """The paper's batch of 32 faces."""
     device = torch.device("cuda")
     runs = steps(models["paper"], perceptual, name, precision, device, GPU)
-    ours, theirs = map(synchronised, runs)
+    ours, theirs = map(synchronized, runs)
     # Convolutions round to TF32 on both sides, but not to the same numbers.
     torch.testing.assert_close(ours(), theirs(), rtol=0.02, atol=0)
     ratio = against(

@@ -26,10 +26,10 @@ import torch
 from facecycle_cli.faces import Alignment, load_backend
 from facecycle_cli.media import open_video, probe, read_frames, read_image
 from facecycle_cli.model import FaceCycle, load, preset
-from facecycle_cli.pipelines.translate import Translation
-from facecycle_cli.pipelines.translate.actor import Actor
-from facecycle_cli.pipelines.translate.motion import BATCH, batches, performances
-from facecycle_cli.pipelines.translate.source import Observation, follow, observe
+from facecycle_cli.translate.actor import Actor
+from facecycle_cli.translate.motion import BATCH, batches, performances
+from facecycle_cli.translate.source import Observation, follow, observe
+from facecycle_cli.translate.video import Translation
 from tests.clips import EXAMPLES, TALKER, run_ffmpeg
 
 TARGET = EXAMPLES / "faces" / "person1_neutral.jpg"

@@ -19,7 +19,7 @@ def neutralize(folder, faces):
     """Aligned faces, uint8 RGB (N, 64, 64, 3) -> the same faces, neutral and frontal."""
     encoder, decoder, generator = (
         onnxruntime.InferenceSession(Path(folder, f"{name}.onnx"))
-        for name in ("expression_encoder", "flow_decoder", "generator")
+        for name in ("expression_encoder", "flow_decoder", "expression_decoder")
     )
     about = encoder.get_modelmeta().custom_metadata_map
     mean, std = (np.array(json.loads(about[key]), np.float32) for key in ("mean", "std"))

@@ -5,76 +5,78 @@ arrays. The names below are imported when first used: importing the package cost
 only computes (not :func:`train` and :func:`preprocess`) may be called from many threads at once.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from facecycle_cli.errors import FacecycleError, NoFaceError
     from facecycle_cli.evaluation.expression import evaluate_expression
     from facecycle_cli.evaluation.expression_data import load_expressions
     from facecycle_cli.evaluation.features import expression_extractor
     from facecycle_cli.evaluation.pose import evaluate_pose
     from facecycle_cli.evaluation.pose_data import load_poses
-    from facecycle_cli.evaluation.reconstruction import (
-        evaluate_reconstruction,
-    )
-    from facecycle_cli.evaluation.verification import verification_metrics
-    from facecycle_cli.faces import FaceBackend, NoFaceError, load_backend
+    from facecycle_cli.evaluation.reconstruction import evaluate_reconstruction
+    from facecycle_cli.faces import FaceBackend, load_backend
     from facecycle_cli.media import Provenance, read_frames, read_image, write_image
     from facecycle_cli.model import FaceCycle, load
-    from facecycle_cli.pipelines.crops import CropSettings, Picture, crop_faces, face_crop
-    from facecycle_cli.pipelines.frontalize import frontalize, frontalize_crops
-    from facecycle_cli.pipelines.neutralize import neutralize, neutralize_crops
-    from facecycle_cli.pipelines.preprocess import Settings as PreprocessSettings
-    from facecycle_cli.pipelines.preprocess import preprocess
-    from facecycle_cli.pipelines.translate import Settings as TranslateSettings
-    from facecycle_cli.pipelines.translate import translate
-    from facecycle_cli.pipelines.verify import Verdict, identity_embedding, verify
-    from facecycle_cli.training.config import RunConfig as TrainConfig
-    from facecycle_cli.training.session import train
+    from facecycle_cli.portrait.crops import CropSettings, Picture, crop_faces, face_crop
+    from facecycle_cli.portrait.frontalize import frontalize, frontalize_crops
+    from facecycle_cli.portrait.neutralize import neutralize, neutralize_crops
+    from facecycle_cli.preprocess.run import preprocess
+    from facecycle_cli.preprocess.settings import PreprocessSettings
+    from facecycle_cli.training.config import TrainConfig
+    from facecycle_cli.training.train import train
+    from facecycle_cli.translate.video import TranslateSettings, translate
+    from facecycle_cli.verify.metrics import verification_metrics
+    from facecycle_cli.verify.verify import Verdict, identity_embedding, verify
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "CropSettings": "pipelines.crops",
+    "CropSettings": "portrait.crops",
     "FaceBackend": "faces",
     "FaceCycle": "model",
-    "NoFaceError": "faces",
-    "Picture": "pipelines.crops",
-    "PreprocessSettings": "pipelines.preprocess.Settings",
+    "FacecycleError": "errors",
+    "NoFaceError": "errors",
+    "Picture": "portrait.crops",
+    "PreprocessSettings": "preprocess.settings",
     "Provenance": "media",
-    "TrainConfig": "training.config.RunConfig",
-    "TranslateSettings": "pipelines.translate.Settings",
-    "Verdict": "pipelines.verify",
-    "crop_faces": "pipelines.crops",
+    "TrainConfig": "training.config",
+    "TranslateSettings": "translate.video",
+    "Verdict": "verify.verify",
+    "crop_faces": "portrait.crops",
     "evaluate_expression": "evaluation.expression",
     "evaluate_pose": "evaluation.pose",
     "evaluate_reconstruction": "evaluation.reconstruction",
     "expression_extractor": "evaluation.features",
-    "face_crop": "pipelines.crops",
-    "frontalize": "pipelines.frontalize",
-    "frontalize_crops": "pipelines.frontalize",
-    "identity_embedding": "pipelines.verify",
+    "face_crop": "portrait.crops",
+    "frontalize": "portrait.frontalize",
+    "frontalize_crops": "portrait.frontalize",
+    "identity_embedding": "verify.verify",
     "load": "model",
     "load_backend": "faces",
     "load_expressions": "evaluation.expression_data",
     "load_poses": "evaluation.pose_data",
-    "neutralize": "pipelines.neutralize",
-    "neutralize_crops": "pipelines.neutralize",
-    "preprocess": "pipelines.preprocess",
+    "neutralize": "portrait.neutralize",
+    "neutralize_crops": "portrait.neutralize",
+    "preprocess": "preprocess.run",
     "read_frames": "media",
     "read_image": "media",
-    "train": "training.session",
-    "translate": "pipelines.translate",
-    "verification_metrics": "evaluation.verification",
-    "verify": "pipelines.verify",
+    "train": "training.train",
+    "translate": "translate.video",
+    "verification_metrics": "verify.metrics",
+    "verify": "verify.verify",
     "write_image": "media",
 }
-"""Name -> the module that has it, and its name there if it is another one (it is a class then)."""
+"""Public name -> the module that defines it."""
 
 __all__ = [
     "CropSettings",
     "FaceBackend",
     "FaceCycle",
+    "FacecycleError",
     "NoFaceError",
     "Picture",
     "PreprocessSettings",
@@ -108,16 +110,27 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home, _, other = _HOMES[name].rpartition(".")
-    if not other[0].isupper():
-        home, other = _HOMES[name], name
-    value = getattr(import_module(f"{__name__}.{home}"), other)
-    globals()[name] = value
-    return value
+class _Library(ModuleType):
+    """This package: public names are imported at their first use.
+
+    ``preprocess``, ``translate`` and ``verify`` are functions here and subpackages as well. Python
+    binds a subpackage to its name in the parent when it is first imported; the function keeps the
+    name all the same, and ``from facecycle_cli.verify.pairs import ...`` works as ever.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        self.__dict__[name] = value
+        return value
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*self.__dict__, *_HOMES})
 
 
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+sys.modules[__name__].__class__ = _Library

@@ -37,7 +37,7 @@ def _run() -> int | str | None:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         if not sys.warnoptions:
             warnings.simplefilter("ignore")  # libraries' notes to developers
-        from facecycle_cli.cli import app
+        from facecycle_cli.cli.app import app
 
         app(prog_name="facecycle")
     except SystemExit as stop:
@@ -47,7 +47,7 @@ def _run() -> int | str | None:
     except BrokenPipeError:
         raise
     except Exception as error:
-        from facecycle_cli.commands.console import report
+        from facecycle_cli.cli.console import report
 
         report(error)
         return 1

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import facecycle_cli as fc
-from facecycle_cli.pipelines import defaults
+from facecycle_cli.portrait import defaults
 from tests.conftest import ROOT, run_process
 
 PAGE = ROOT / "docs" / "api.md"
@@ -40,7 +40,7 @@ def close(a, b):
 
 def test_every_name_is_there():
     for name in fc.__all__:
-        assert getattr(fc, name).__name__ in (name, "Settings", "RunConfig")
+        assert getattr(fc, name).__name__ in (name, "Settings", "TrainConfig")
 
 
 def test_type_checkers_see_the_same_names():
@@ -88,7 +88,7 @@ def test_a_list_gives_what_each_picture_gives(call, photos, blank):
 
 
 def test_more_pictures_than_are_looked_at_once(photos, monkeypatch):
-    from facecycle_cli.pipelines import portraits
+    from facecycle_cli.portrait import portraits
 
     monkeypatch.setattr(portraits, "_BATCH", 2)
     found = fc.neutralize(photos, size=64)

@@ -16,7 +16,7 @@ from facecycle_cli import load
 from facecycle_cli.faces import Alignment, load_backend
 from facecycle_cli.media import Provenance, ffmpeg, open_video, probe, read_frames, read_image
 from facecycle_cli.media.provenance import add_gif_comment
-from facecycle_cli.pipelines.translate import Translation
+from facecycle_cli.translate.video import Translation
 
 HERE = Path(__file__).resolve().parent
 EXAMPLES = HERE.parent.parent / "examples"

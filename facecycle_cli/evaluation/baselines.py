@@ -7,17 +7,17 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from .errors import optional
+from facecycle_cli.system import import_extra
 
 __all__ = ["BASELINES", "hog", "lbp", "raw_pixels"]
 
 _RAW_SIDE = 32
 _CROP_SIDE = 64
 _CELL = 8
-_LBP_NEIGHBOURS = 8
+_LBP_NEIGHBORS = 8
 
 
-def _grey(crops: np.ndarray, side: int) -> np.ndarray:
+def _gray(crops: np.ndarray, side: int) -> np.ndarray:
     """uint8 (N, H, H, 3) -> float32 (N, side, side) in 0..255, antialiased."""
     return np.stack(
         [
@@ -30,8 +30,8 @@ def _grey(crops: np.ndarray, side: int) -> np.ndarray:
 
 
 def raw_pixels(crops: np.ndarray) -> np.ndarray:
-    """Grey values at 32x32, mean and contrast of each picture removed: (N, 1024) float32."""
-    pixels = _grey(crops, _RAW_SIDE).reshape(len(crops), -1)
+    """Gray values at 32x32, mean and contrast of each picture removed: (N, 1024) float32."""
+    pixels = _gray(crops, _RAW_SIDE).reshape(len(crops), -1)
     pixels -= pixels.mean(axis=1, keepdims=True)
     return pixels / np.maximum(pixels.std(axis=1, keepdims=True), 1e-6)
 
@@ -45,12 +45,12 @@ def lbp(crops: np.ndarray) -> np.ndarray:
     Raises:
         MissingExtraError: scikit-image is not installed.
     """
-    pattern = optional("skimage.feature").local_binary_pattern
-    codes = _LBP_NEIGHBOURS + 2
+    pattern = import_extra("skimage.feature").local_binary_pattern
+    codes = _LBP_NEIGHBORS + 2
     cells = _CROP_SIDE // _CELL
     features = np.empty((len(crops), cells * cells * codes), np.float32)
-    for i, image in enumerate(_grey(crops, _CROP_SIDE)):
-        values = pattern(image.astype(np.uint8), _LBP_NEIGHBOURS, 1, method="uniform").astype(int)
+    for i, image in enumerate(_gray(crops, _CROP_SIDE)):
+        values = pattern(image.astype(np.uint8), _LBP_NEIGHBORS, 1, method="uniform").astype(int)
         blocks = values.reshape(cells, _CELL, cells, _CELL).swapaxes(1, 2).reshape(-1, _CELL**2)
         shifted = blocks + codes * np.arange(len(blocks))[:, None]
         counts = np.bincount(shifted.ravel(), minlength=features.shape[1])
@@ -67,11 +67,11 @@ def hog(crops: np.ndarray) -> np.ndarray:
     Raises:
         MissingExtraError: scikit-image is not installed.
     """
-    describe = optional("skimage.feature").hog
+    describe = import_extra("skimage.feature").hog
     return np.stack(
         [
             describe(image, orientations=9, pixels_per_cell=(_CELL, _CELL), cells_per_block=(2, 2))
-            for image in _grey(crops, _CROP_SIDE)
+            for image in _gray(crops, _CROP_SIDE)
         ]
     ).astype(np.float32)
 

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from facecycle_cli.errors import DataError
+from facecycle_cli.evaluation.expression_data import Expressions, with_validation
+from facecycle_cli.evaluation.features import Extracted, Extractor, extract
+from facecycle_cli.evaluation.probes import fit_classifier
 from facecycle_cli.faces import FaceBackend
-from facecycle_cli.pipelines.crops import CropSettings, FaceCrop, crop_faces
-
-from .errors import DataError
-from .expression_data import Expressions, with_validation
-from .features import Extracted, Extractor, extract
-from .probes import fit_classifier
+from facecycle_cli.portrait.crops import CropSettings, FaceCrop, crop_faces
 
 __all__ = ["classification_metrics", "evaluate_expression"]
 
@@ -66,8 +65,8 @@ def evaluate_expression(
     """Train a linear classifier on each extractor's features, and test it.
 
     Args:
-        data: labelled pictures; without a validation split a tenth of the training one is held back
-            to choose the regularisation, and returned to it for the final fit.
+        data: labeled pictures; without a validation split a tenth of the training one is held back
+            to choose the regularization, and returned to it for the final fit.
         extractors: by name.
         settings: how pictures become crops.
         backend: finds the faces.

@@ -1,4 +1,4 @@
-"""Labelled facial expressions in the forms that people have them in."""
+"""Labeled facial expressions in the forms that people have them in."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from facecycle_cli.errors import DataError
 from facecycle_cli.media.files import IMAGE_SUFFIXES
-from facecycle_cli.pipelines.crops import Picture
-
-from .errors import DataError
+from facecycle_cli.portrait.crops import Picture
 
 __all__ = ["Expressions", "load_expressions", "with_validation"]
 
@@ -35,7 +34,7 @@ validation where it has none."""
 
 @dataclass(frozen=True)
 class Expressions:
-    """Labelled pictures.
+    """Labeled pictures.
 
     Attributes:
         layout: which form they were found in.
@@ -56,7 +55,7 @@ class Expressions:
 
 
 def load_expressions(path: str | os.PathLike[str], seed: int = 0) -> Expressions:
-    """Find out how labelled expressions are laid out, and list them.
+    """Find out how labeled expressions are laid out, and list them.
 
     Known are a folder ``split/class/*.png`` or ``class/*.png``; RAF-DB's folder ``basic`` (or the
     one that holds it); ``fer2013.csv`` (``emotion,pixels,Usage``); an ``.npz`` with
@@ -88,7 +87,7 @@ def load_expressions(path: str | os.PathLike[str], seed: int = 0) -> Expressions
 
 def _checked(data: Expressions) -> Expressions:
     if not data.labels:
-        raise DataError("no labelled pictures")
+        raise DataError("no labeled pictures")
     if len(set(data.labels)) < 2:
         raise DataError(f"all {len(data)} pictures are of one class, {data.labels[0]}")
     if "train" not in data.splits:

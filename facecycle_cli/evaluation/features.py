@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from facecycle_cli.model import FaceCycle
-from facecycle_cli.pipelines.crops import FaceCrop
-from facecycle_cli.pipelines.portraits import shrink
+from facecycle_cli.portrait.crops import FaceCrop
+from facecycle_cli.portrait.portraits import shrink
 
 __all__ = ["Extracted", "Extractor", "expression_extractor", "extract"]
 
@@ -46,7 +46,7 @@ def extract(
     """Run every extractor over a stream of crops; only the features are kept.
 
     Args:
-        crops: of :func:`facecycle_cli.pipelines.crops.crop_faces`.
+        crops: of :func:`facecycle_cli.portrait.crops.crop_faces`.
         extractors: by name.
         on_done: called for every picture, for a progress line.
     """

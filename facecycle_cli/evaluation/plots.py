@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facecycle_cli.media import atomic_path
-
-from .errors import optional
-from .verification import Curve
+from facecycle_cli.system import atomic_path, import_extra
+from facecycle_cli.verify.metrics import Curve
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["plot_confusion", "plot_histograms", "plot_roc", "plot_scatter", "plot_similarities"]
 
-_BLUE, _ORANGE, _GREY = "#3465a4", "#d9822b", "#888888"
-_COLOURS = (_BLUE, _GREY, _ORANGE, "#5c9e4a", "#8e5ea2")
+_BLUE, _ORANGE, _GRAY = "#3465a4", "#d9822b", "#888888"
+_COLORS = (_BLUE, _GRAY, _ORANGE, "#5c9e4a", "#8e5ea2")
 _SIZE = (6.0, 4.5)
 
 
@@ -29,7 +27,7 @@ def _figure(size: tuple[float, float] = _SIZE, columns: int = 1) -> tuple[Figure
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    figure = optional("matplotlib.figure").Figure(figsize=size, layout="constrained")
+    figure = import_extra("matplotlib.figure").Figure(figsize=size, layout="constrained")
     axes = figure.subplots(1, columns, squeeze=False)[0]
     for each in axes:
         each.spines[["top", "right"]].set_visible(False)
@@ -57,15 +55,15 @@ def plot_roc(curves: Mapping[str, Curve], path: Path, *, mark: float | None = No
             curve.far,
             curve.tar,
             where="post",
-            color=_COLOURS[i % len(_COLOURS)],
+            color=_COLORS[i % len(_COLORS)],
             linewidth=2.0 if i == 0 else 1.2,
             label=f"{name} (AUC {curve.auc:.3f})",
         )
     lowest = min(float(curve.far[curve.far > 0].min()) for curve in curves.values())
     chance = np.geomspace(lowest, 1, 200)
-    axes.plot(chance, chance, color=_GREY, linestyle=":", linewidth=1, label="chance")
+    axes.plot(chance, chance, color=_GRAY, linestyle=":", linewidth=1, label="chance")
     if mark is not None and mark >= lowest:
-        axes.axvline(mark, color=_GREY, linewidth=0.8)
+        axes.axvline(mark, color=_GRAY, linewidth=0.8)
     axes.set(xscale="log", xlim=(lowest, 1), ylim=(0, 1.01))
     axes.set(xlabel="false accept rate", ylabel="true accept rate")
     axes.grid(alpha=0.25, which="major")
@@ -79,14 +77,14 @@ def plot_similarities(
     """How the similarities of same and different pairs are distributed, and where the border is."""
     figure, axes = _figure()
     bins = np.linspace(float(similarities.min()), float(similarities.max()), 41)
-    for kind, colour, name in ((False, _ORANGE, "different"), (True, _BLUE, "same")):
+    for kind, color, name in ((False, _ORANGE, "different"), (True, _BLUE, "same")):
         values = similarities[same == kind]
         weights = np.full(len(values), 1 / max(1, len(values)))
         axes.hist(
             values,
             bins,
             weights=weights,
-            color=colour,
+            color=color,
             alpha=0.55,
             label=f"{name} person ({len(values)} pairs)",
         )
@@ -111,8 +109,8 @@ def plot_confusion(matrix: np.ndarray, classes: Sequence[str], path: Path) -> No
     axes.tick_params(length=0)
     for i in range(count):
         for j in range(count):
-            colour = "white" if share[i, j] > 0.5 else "black"
-            axes.text(j, i, f"{100 * share[i, j]:.0f}", ha="center", va="center", color=colour)
+            color = "white" if share[i, j] > 0.5 else "black"
+            axes.text(j, i, f"{100 * share[i, j]:.0f}", ha="center", va="center", color=color)
     axes.set_title("percent of each true class", fontsize="medium")
     _save(figure, path)
 
@@ -125,7 +123,7 @@ def plot_scatter(
     for i, name in enumerate(names):
         axes = panels[i] if len(names) > 1 else panels
         low, high = float(truth[:, i].min()), float(truth[:, i].max())
-        axes.plot([low, high], [low, high], color=_GREY, linewidth=1, linestyle=":")
+        axes.plot([low, high], [low, high], color=_GRAY, linewidth=1, linestyle=":")
         axes.scatter(truth[:, i], predicted[:, i], s=4, alpha=0.4, color=_BLUE, linewidths=0)
         axes.set(xlabel=f"true {name} (degrees)", ylabel=f"predicted {name}")
         axes.set_aspect("equal", adjustable="datalim")
@@ -140,7 +138,7 @@ def plot_histograms(panels: Mapping[str, Mapping[str, np.ndarray]], path: Path) 
         bins = np.linspace(float(joined.min()), float(joined.max()) + 1e-9, 31)
         panel = axes[i] if len(panels) > 1 else axes
         for k, (name, each) in enumerate(values.items()):
-            panel.hist(each, bins, histtype="step", color=_COLOURS[k % len(_COLOURS)], label=name)
+            panel.hist(each, bins, histtype="step", color=_COLORS[k % len(_COLORS)], label=name)
         panel.set(xlabel=metric.replace("_", " "), ylabel="faces" if i == 0 else "")
         if len(values) > 1:
             panel.legend(frameon=False, fontsize="small")

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from facecycle_cli.errors import DataError
+from facecycle_cli.evaluation.features import Extractor, extract
+from facecycle_cli.evaluation.pose_data import ANGLES, Poses
+from facecycle_cli.evaluation.probes import cross_validated_regression, regress
 from facecycle_cli.faces import FaceBackend
-from facecycle_cli.pipelines.crops import CropSettings, FaceCrop, crop_faces
-
-from .errors import DataError
-from .features import Extractor, extract
-from .pose_data import ANGLES, Poses
-from .probes import cross_validated_regression, regress
+from facecycle_cli.portrait.crops import CropSettings, FaceCrop, crop_faces
 
 __all__ = ["evaluate_pose", "pose_errors"]
 

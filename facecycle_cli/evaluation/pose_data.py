@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
+from facecycle_cli.errors import DataError
 from facecycle_cli.media.files import IMAGE_SUFFIXES
-from facecycle_cli.pipelines.crops import Picture
-
-from .errors import DataError, optional
+from facecycle_cli.portrait.crops import Picture
+from facecycle_cli.system import import_extra
 
 __all__ = ["ANGLES", "Poses", "load_poses"]
 
@@ -155,7 +155,7 @@ def _aflw(root: Path) -> Iterator[_Row]:
 def _mat_pose(path: Path) -> tuple[float, float, float] | None:
     """Yaw, pitch, roll in degrees of ``Pose_Para`` (pitch, yaw, roll, ... in radians)."""
     try:
-        parameters = optional("scipy.io").loadmat(path, variable_names=["Pose_Para"])
+        parameters = import_extra("scipy.io").loadmat(path, variable_names=["Pose_Para"])
         pitch, yaw, roll = (math.degrees(v) for v in np.ravel(parameters["Pose_Para"])[:3])
     except (KeyError, ValueError, TypeError):
         return None  # a .mat file of something else

@@ -1,7 +1,7 @@
 """Linear probes: how much of a label can be read off frozen features with one linear map.
 
-The encoder is never trained here. Features are standardised with the training split's statistics,
-and the strength of the regularisation is chosen where neither training nor test pictures are.
+The encoder is never trained here. Features are standardized with the training split's statistics,
+and the strength of the regularization is chosen where neither training nor test pictures are.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .errors import DataError, optional
+from facecycle_cli.errors import DataError
+from facecycle_cli.system import import_extra
 
-__all__ = ["Classifier", "Standardiser", "cross_validated_regression", "fit_classifier"]
+__all__ = ["Classifier", "Standardizer", "cross_validated_regression", "fit_classifier"]
 
 STRENGTHS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
 """L2 penalties that are tried, strongest first: each fit starts from the one before."""
@@ -27,14 +28,14 @@ _ALPHAS = np.logspace(-1, 5, 13)
 
 
 @dataclass(frozen=True)
-class Standardiser:
+class Standardizer:
     """Zero mean and unit variance per feature; features that never vary stay zero."""
 
     mean: np.ndarray
     scale: np.ndarray
 
     @classmethod
-    def of(cls, features: np.ndarray) -> Standardiser:
+    def of(cls, features: np.ndarray) -> Standardizer:
         """From the training split's features (N, D)."""
         scale = features.std(axis=0)
         return cls(features.mean(axis=0), np.where(scale > 1e-8, scale, 1.0))
@@ -50,7 +51,7 @@ class Classifier:
 
     Attributes:
         classes: names, in the order of the outputs.
-        standardise: what its inputs go through.
+        standardize: what its inputs go through.
         weights: (D, C).
         bias: (C,).
         strength: the L2 penalty that was chosen.
@@ -58,7 +59,7 @@ class Classifier:
     """
 
     classes: list[str]
-    standardise: Standardiser
+    standardize: Standardizer
     weights: np.ndarray
     bias: np.ndarray
     strength: float
@@ -66,7 +67,7 @@ class Classifier:
 
     def predict(self, features: np.ndarray) -> list[str]:
         """The most likely class of each row (N, D)."""
-        logits = self.standardise(features) @ self.weights + self.bias
+        logits = self.standardize(features) @ self.weights + self.bias
         return [self.classes[i] for i in logits.argmax(axis=1)]
 
 
@@ -92,11 +93,11 @@ def fit_classifier(
     if len(classes) < 2:
         raise DataError("a classifier needs training pictures of two classes")
     if not len(validation):
-        raise DataError("there are no validation pictures to choose the regularisation with")
-    standardise = Standardiser.of(train)
+        raise DataError("there are no validation pictures to choose the regularization with")
+    standardize = Standardizer.of(train)
     y = torch.tensor([classes.index(label) for label in labels])
-    solver = _Solver(torch.from_numpy(standardise(train)), y, len(classes))
-    held_out = standardise(validation)
+    solver = _Solver(torch.from_numpy(standardize(train)), y, len(classes))
+    held_out = standardize(validation)
     tried: list[tuple[float, float, np.ndarray, np.ndarray]] = []
     for strength in strengths:
         weights, bias = solver.solve(strength)
@@ -107,13 +108,13 @@ def fit_classifier(
         if tried.index(best) < len(tried) - _PATIENCE:
             break
     accuracies = {f"{strength:g}": accuracy for accuracy, strength, *_ in tried}
-    return Classifier(classes, standardise, best[2], best[3], best[1], accuracies)
+    return Classifier(classes, standardize, best[2], best[3], best[1], accuracies)
 
 
 class _Solver:
-    """Minimises mean cross-entropy + strength / 2 * |weights|^2 by L-BFGS in torch.
+    """Minimizes mean cross-entropy + strength / 2 * |weights|^2 by L-BFGS in torch.
 
-    Neighbouring pixels of a feature map say nearly the same, which makes the problem so ill
+    Neighboring pixels of a feature map say nearly the same, which makes the problem so ill
     conditioned that plain L-BFGS takes hundreds of steps. The features are therefore turned to
     their principal axes, where the Hessian is nearly diagonal, and scaled by its diagonal; the
     solution is the same, and is found in a tenth of the steps. Each penalty starts from the
@@ -121,7 +122,7 @@ class _Solver:
     L-BFGS for the same accuracy (256 as well as 1,536 features).
 
     Args:
-        x: (N, D) standardised features.
+        x: (N, D) standardized features.
         y: (N,) class numbers.
         classes: how many classes there are.
     """
@@ -144,7 +145,7 @@ class _Solver:
         # (C, D), not (D, C): the gradient's product is then three times as fast on a CPU.
         w = (self._weights / scale).requires_grad_()
         b = self._bias.clone().requires_grad_()
-        optimiser = torch.optim.LBFGS(
+        optimizer = torch.optim.LBFGS(
             [w, b],
             max_iter=_ITERATIONS,
             history_size=20,
@@ -154,14 +155,14 @@ class _Solver:
         )
 
         def closure() -> torch.Tensor:
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             logits = torch.nn.functional.linear(x, w, b)
             loss = torch.nn.functional.cross_entropy(logits, self._y)
             loss = loss + (penalty * w.square()).sum()
             loss.backward()
             return loss
 
-        optimiser.step(closure)
+        optimizer.step(closure)
         self._weights, self._bias = w.detach() * scale, b.detach()
         return (self._axes @ self._weights.T).numpy(), self._bias.numpy().copy()
 
@@ -176,7 +177,7 @@ def cross_validated_regression(
 ) -> NDArray[np.float64]:
     """Predictions for every picture by linear regressions that have not seen its source.
 
-    Ridge regression on standardised features; the penalty of each is chosen by leave-one-out on its
+    Ridge regression on standardized features; the penalty of each is chosen by leave-one-out on its
     own training part.
 
     Args:
@@ -207,9 +208,9 @@ def cross_validated_regression(
 
 
 def regress(train: np.ndarray, targets: np.ndarray, test: np.ndarray) -> NDArray[np.float64]:
-    """Fit a ridge regression on standardised features and apply it: (M, K) predictions."""
-    standardise = Standardiser.of(train)
-    model = optional("sklearn.linear_model").RidgeCV(_ALPHAS)
-    model.fit(standardise(train).astype(np.float64), targets)
-    predicted = model.predict(standardise(test).astype(np.float64))
+    """Fit a ridge regression on standardized features and apply it: (M, K) predictions."""
+    standardize = Standardizer.of(train)
+    model = import_extra("sklearn.linear_model").RidgeCV(_ALPHAS)
+    model.fit(standardize(train).astype(np.float64), targets)
+    predicted = model.predict(standardize(test).astype(np.float64))
     return np.asarray(predicted, np.float64).reshape(len(test), -1)

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from facecycle_cli.errors import DataError
 from facecycle_cli.model import FaceCycle
-from facecycle_cli.pipelines.crops import FaceCrop
-from facecycle_cli.pipelines.portraits import shrink
-from facecycle_cli.pipelines.verify import identity_embedding
-
-from .errors import DataError, optional
+from facecycle_cli.portrait.crops import FaceCrop
+from facecycle_cli.portrait.portraits import shrink
+from facecycle_cli.system import import_extra
+from facecycle_cli.verify.verify import identity_embedding
 
 __all__ = ["METRICS", "evaluate_reconstruction", "face_metrics"]
 
@@ -101,7 +101,7 @@ def _motion(flow: Tensor) -> np.ndarray:
 
 def _difference(made: np.ndarray, wanted: np.ndarray) -> dict[str, np.ndarray]:
     """L1 and SSIM of each picture, uint8 (N, S, S, 3)."""
-    similarity = optional("skimage.metrics").structural_similarity
+    similarity = import_extra("skimage.metrics").structural_similarity
     ssim = [
         similarity(a, b, channel_axis=2, gaussian_weights=True, sigma=1.5, data_range=255)
         for a, b in zip(made, wanted, strict=True)

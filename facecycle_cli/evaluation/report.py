@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from facecycle_cli import __version__
-from facecycle_cli.media import atomic_path
 from facecycle_cli.model import FaceCycle
+from facecycle_cli.system import atomic_path
 
 __all__ = ["describe_model", "library_versions", "write_report"]
 

@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from facecycle_cli.evaluation.plots import plot_confusion, plot_histograms, plot_scatter
+from facecycle_cli.evaluation.pose_data import ANGLES
+from facecycle_cli.evaluation.report import write_report
+from facecycle_cli.evaluation.sheets import Cell, contact_sheet
 from facecycle_cli.media import Provenance, write_image
 from facecycle_cli.model import FaceCycle
-from facecycle_cli.pipelines.portraits import shrink
-
-from .plots import plot_confusion, plot_histograms, plot_scatter
-from .pose_data import ANGLES
-from .report import write_report
-from .sheets import Cell, contact_sheet
+from facecycle_cli.portrait.portraits import shrink
 
 __all__ = ["report_expression", "report_pose", "report_reconstruction"]
 

@@ -2,7 +2,6 @@
 
 from facecycle_cli.faces.alignment import TEMPLATE, Alignment
 from facecycle_cli.faces.backend import BACKENDS, FaceBackend, load_backend
-from facecycle_cli.faces.errors import FaceError, NoFaceError
 from facecycle_cli.faces.face import Face
 from facecycle_cli.faces.paste import paste_back
 from facecycle_cli.faces.pose import HeadPose
@@ -13,9 +12,7 @@ __all__ = [
     "Alignment",
     "Face",
     "FaceBackend",
-    "FaceError",
     "HeadPose",
-    "NoFaceError",
     "load_backend",
     "paste_back",
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facecycle_cli.faces.errors import FaceError
+from facecycle_cli.errors import FaceError
 from facecycle_cli.faces.resample import invert_affine, warp_antialiased
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ __all__ = ["TEMPLATE", "Alignment", "fit_similarity"]
 TEMPLATE = np.array(
     [[0.365, 0.42], [0.635, 0.42], [0.5, 0.575], [0.39, 0.715], [0.61, 0.715]], np.float64
 )
-"""Where the five points lie in the crop, as fractions of its side: eye centres (image-left,
+"""Where the five points lie in the crop, as fractions of its side: eye centers (image-left,
 image-right), nose tip, mouth corners (image-left, image-right). The margin shows forehead and chin,
 as the crops of VoxCeleb do that the method was published with.
 """
@@ -88,7 +88,7 @@ class Alignment:
         """The same part of the photograph as a crop of another size."""
         factor = size / self.size
         matrix = self.matrix * factor
-        matrix[:, 2] += (factor - 1) / 2  # pixel centres: u' + 0.5 = factor * (u + 0.5)
+        matrix[:, 2] += (factor - 1) / 2  # pixel centers: u' + 0.5 = factor * (u + 0.5)
         return Alignment(matrix, size)
 
     def widened(self, margin: int) -> Alignment:

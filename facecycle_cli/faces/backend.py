@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from facecycle_cli.faces.errors import FaceError
+from facecycle_cli.errors import FaceError
 from facecycle_cli.faces.face import Face
 
 __all__ = ["BACKENDS", "FaceBackend", "load_backend"]

@@ -18,7 +18,7 @@ _EDGE = 0.3
 
 
 def five_points(landmarks: np.ndarray, topology: Topology) -> np.ndarray:
-    """Eye centres, nose tip and mouth corners (5, D) of landmarks (topology.count, D)."""
+    """Eye centers, nose tip and mouth corners (5, D) of landmarks (topology.count, D)."""
     return np.stack(
         [
             landmarks[list(topology.left_eye)].mean(0),

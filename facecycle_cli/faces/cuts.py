@@ -9,10 +9,10 @@ __all__ = ["CutDetector"]
 
 _SIDE = 32
 _SHIFT = 2  # of _SIDE: how far the picture may move between frames and still be the same
-_CELLS = 4  # per side of the picture, each with a colour histogram of its own
+_CELLS = 4  # per side of the picture, each with a color histogram of its own
 _BINS = 8
 
-# Measured on 70 clips at 5 frames per second: of some 2,100 pairs of neighbouring frames these call
+# Measured on 70 clips at 5 frames per second: of some 2,100 pairs of neighboring frames these call
 # 4 a cut, two of which are; of 425 pairs from different clips of alike framing and background they
 # miss 8.
 _ANOTHER_PICTURE = 8.0  # mean difference (0..255) whatever the shift
@@ -57,7 +57,7 @@ def _tiny(medium: np.ndarray) -> np.ndarray:
 
 
 def _distance(before: np.ndarray, after: np.ndarray) -> float:
-    """Between the colour histograms of the cells, 0..1."""
+    """Between the color histograms of the cells, 0..1."""
     return 1 - float(np.minimum(_histograms(before), _histograms(after)).sum(-1).mean())
 
 

@@ -50,7 +50,7 @@ class Detection:
     points: np.ndarray
 
     @property
-    def centre(self) -> np.ndarray:
+    def center(self) -> np.ndarray:
         """(2,) of the box."""
         return (self.box[:2] + self.box[2:]) / 2
 
@@ -70,7 +70,7 @@ class Detection:
         """
         points = view.to_picture(self.points).astype(np.float32)
         half = (self.box[2:] - self.box[:2]) / 2
-        axes = self.centre + np.array([[0, 0], [half[0], 0], [0, half[1]]])
+        axes = self.center + np.array([[0, 0], [half[0], 0], [0, half[1]]])
         origin, *ends = view.to_picture(axes)
         reach = np.sqrt(sum((end - origin) ** 2 for end in ends))
         box = np.concatenate([origin - reach, origin + reach]).astype(np.float32)
@@ -164,9 +164,9 @@ class FaceDetector:
             row, column = np.divmod(anchor, pixels.shape[3] // stride)
             cell = np.stack([column, row], axis=-1).astype(np.float32)
             offset = outputs[f"bbox_{stride}"][image, anchor]
-            centre = (cell + offset[:, :2]) * stride
+            center = (cell + offset[:, :2]) * stride
             half = np.exp(offset[:, 2:]) * (stride / 2)
-            boxes = np.concatenate([centre - half, centre + half], axis=-1)
+            boxes = np.concatenate([center - half, center + half], axis=-1)
             points = outputs[f"kps_{stride}"][image, anchor].reshape(-1, 5, 2)
             points = (points + cell[:, None]) * stride
             for k, n in enumerate(image):
@@ -175,14 +175,14 @@ class FaceDetector:
 
 
 def _look(index: int, detection: Detection, angle: float) -> Look:
-    x, y = (float(v) for v in detection.centre)
+    x, y = (float(v) for v in detection.center)
     side = max(1.0, detection.side) * _LOOK_SIDE / _LOOK_FACE
     return Look(index, (x, y), side, angle, _LOOK_SIDE, _LOOK_SIDE)
 
 
 def _fills_look(detection: Detection) -> bool:
-    """Whether this is the face that the look was meant for, not a neighbour."""
-    offset = np.abs(detection.centre - (_LOOK_SIDE - 1) / 2).max()
+    """Whether this is the face that the look was meant for, not a neighbor."""
+    offset = np.abs(detection.center - (_LOOK_SIDE - 1) / 2).max()
     return bool(offset < 0.4 * _LOOK_FACE and 0.5 < detection.side / _LOOK_FACE < 1.6)
 
 

@@ -35,7 +35,7 @@ class Face:
 
     @cached_property
     def five_points(self) -> np.ndarray:
-        """(5, 2) float32: the eye's centre that is image-left on an upright face, the other eye's,
+        """(5, 2) float32: the eye's center that is image-left on an upright face, the other eye's,
         nose tip, image-left and image-right corner of the mouth.
         """
         return five_points(self.landmarks[:, :2], self.topology)
@@ -77,7 +77,7 @@ class Face:
 
     @property
     def _eyes(self) -> np.ndarray:
-        """(2, 3) float32: the centres of the eyes."""
+        """(2, 3) float32: the centers of the eyes."""
         sides = (self.topology.left_eye, self.topology.right_eye)
         return np.stack([self.landmarks[list(side)].mean(0) for side in sides])
 

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from facecycle_cli.errors import FaceError
 from facecycle_cli.faces.detector import Detection, FaceDetector
-from facecycle_cli.faces.errors import FaceError
 from facecycle_cli.faces.face import Face
 from facecycle_cli.faces.topology import IBUG_68
 from facecycle_cli.faces.views import Look
@@ -83,7 +83,7 @@ class FaceAlignmentBackend:
 
     def _measure(self, image: np.ndarray, detection: Detection) -> Face:
         """Landmarks of one detected face."""
-        x, y = (float(v) for v in detection.centre)
+        x, y = (float(v) for v in detection.center)
         across = detection.points[1] - detection.points[0]
         angle = float(np.arctan2(across[1], across[0]))
         look = Look(0, (x, y), max(1.0, detection.side) * _SIDE / _FACE, angle, _SIDE, _SIDE)

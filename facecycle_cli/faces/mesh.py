@@ -21,7 +21,7 @@ _MARGIN = 1.5  # side of the network's crop over that of the box around the land
 _BATCH = 8  # more at once outgrow a core's cache and take a quarter longer each
 # Medians over 230 faces of all kinds of pictures, in heights of YuNet's box:
 _BOX_MARGIN = 1.4  # side of the region around the landmarks
-_BOX_DOWN = 0.04  # how far its centre lies below the box's
+_BOX_DOWN = 0.04  # how far its center lies below the box's
 _BOX_ASPECT = 0.77  # width of the box
 
 
@@ -30,12 +30,12 @@ class Region:
     """A square part of a picture, turned: what the mesh network is given to look at.
 
     Attributes:
-        centre: (x, y) in picture pixels.
+        center: (x, y) in picture pixels.
         side: its side in picture pixels.
         angle: how far it is turned, radians, clockwise as seen (y points down).
     """
 
-    centre: tuple[float, float]
+    center: tuple[float, float]
     side: float
     angle: float
 
@@ -43,7 +43,7 @@ class Region:
     def from_box(cls, box: np.ndarray, eyes: np.ndarray) -> Region:
         """Around a detector's box, level with its two eyes (2, 2): image-left, image-right.
 
-        Its side and centre are where the landmarks turn out to lie in YuNet's boxes.
+        Its side and center are where the landmarks turn out to lie in YuNet's boxes.
         """
         x0, y0, x1, y1 = (float(v) for v in box)
         dx, dy = (float(v) for v in eyes[1] - eyes[0])
@@ -73,13 +73,13 @@ class Region:
         down = _BOX_DOWN / _BOX_MARGIN * self.side
         height = self.side / _BOX_MARGIN
         c, s = math.cos(self.angle), math.sin(self.angle)
-        middle = np.array([self.centre[0] + down * s, self.centre[1] - down * c])
+        middle = np.array([self.center[0] + down * s, self.center[1] - down * c])
         reach = np.hypot([_BOX_ASPECT * c, _BOX_ASPECT * s], [s, c]) * (height / 2)
         return np.concatenate([middle - reach, middle + reach]).astype(np.float32)
 
     def close_to(self, other: Region) -> bool:
         """Whether the network would see about the same in both: 2 % of the side, 2 degrees."""
-        gap = math.hypot(self.centre[0] - other.centre[0], self.centre[1] - other.centre[1])
+        gap = math.hypot(self.center[0] - other.center[0], self.center[1] - other.center[1])
         turn = math.remainder(self.angle - other.angle, 2 * math.pi)
         return (
             gap < 0.02 * other.side
@@ -92,7 +92,7 @@ class Region:
         """(2, 3) float64: picture pixels -> pixels of the network's input."""
         linear = _rotation(self.angle).T * (_INPUT / self.side)
         middle = (_INPUT - 1) / 2
-        return np.column_stack([linear, middle - linear @ self.centre])
+        return np.column_stack([linear, middle - linear @ self.center])
 
 
 class FaceMesh:
@@ -130,7 +130,7 @@ class FaceMesh:
             presence[part] = 1 / (1 + np.exp(-outputs["presence_logit"]))
             for i, matrix in enumerate(matrices, start):
                 inverse = invert_affine(matrix)
-                # The network's pixels are counted from the corner, ours from the first centre.
+                # The network's pixels are counted from the corner, ours from the first center.
                 points = outputs["landmarks"][i - start]
                 landmarks[i, :, :2] = (points[:, :2] - 0.5) @ inverse[:, :2].T + inverse[:, 2]
                 landmarks[i, :, 2] = points[:, 2] * (regions[i].side / _INPUT)

@@ -7,15 +7,15 @@ import math
 import cv2
 import numpy as np
 
+from facecycle_cli.errors import FaceError
 from facecycle_cli.faces.alignment import Alignment
-from facecycle_cli.faces.errors import FaceError
 from facecycle_cli.faces.resample import warp_antialiased
 
 __all__ = ["paste_back"]
 
 _FEATHER = 0.12  # width of the seam, of the side of a square as large as the oval
-_SPREAD = 0.2  # how far the seam's colour difference reaches, of the region's longer side
-_OUTLIER = 40.0  # grey levels from the seam's median difference at which a place counts half
+_SPREAD = 0.2  # how far the seam's color difference reaches, of the region's longer side
+_OUTLIER = 40.0  # gray levels from the seam's median difference at which a place counts half
 _COARSE = 64  # pixels on which that smooth difference is computed
 
 
@@ -25,7 +25,7 @@ def paste_back(
     alignment: Alignment,
     oval: np.ndarray,
     *,
-    match_colour: bool = True,
+    match_color: bool = True,
 ) -> np.ndarray:
     """The photograph with `crop` in place of the face it was cut from.
 
@@ -38,7 +38,7 @@ def paste_back(
         crop: (S, S, 3) RGB uint8; S may differ from `alignment.size`.
         alignment: where the crop was cut from.
         oval: (K, 2) polygon around the face, in photograph pixels.
-        match_colour: take the difference in colour and light along the seam, continued smoothly
+        match_color: take the difference in color and light along the seam, continued smoothly
             over the face, out of the crop.
 
     Returns:
@@ -63,7 +63,7 @@ def paste_back(
     to_region[:, 2] -= (left, top)
     face = warp_antialiased(crop, to_region, (right - left, bottom - top)).astype(np.float32)
     photo = image[top:bottom, left:right].astype(np.float32)
-    if match_colour:
+    if match_color:
         face += _seam_difference(photo - face, opacity)
     blended = photo + opacity[..., None] * (face - photo)
     result[top:bottom, left:right] = np.clip(np.rint(blended), 0, 255).astype(np.uint8)
@@ -100,9 +100,9 @@ def _filled(polygon: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _seam_difference(difference: np.ndarray, opacity: np.ndarray) -> np.ndarray:
-    """The colour difference along the seam, continued smoothly over the whole region.
+    """The color difference along the seam, continued smoothly over the whole region.
 
-    A mean of the difference over the seam whose weights fall off with distance (normalised
+    A mean of the difference over the seam whose weights fall off with distance (normalized
     convolution, Knutsson and Westin, 1993): smooth enough to follow light that comes from one side
     but no texture. Where a changed face has skin and the photograph hair or background, the seam
     says nothing about light; such outliers weigh little.

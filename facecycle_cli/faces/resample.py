@@ -20,7 +20,7 @@ def warp_antialiased(image: np.ndarray, matrix: np.ndarray, size: tuple[int, int
     """Resample `image` through a similarity; where that shrinks it, average instead of skipping
     pixels.
 
-    `cv2.warpAffine` reads four (or sixteen) neighbours however far apart its samples lie, so hair
+    `cv2.warpAffine` reads four (or sixteen) neighbors however far apart its samples lie, so hair
     and skin turn into noise when a 1000-pixel face becomes a 64-pixel crop. The needed part of the
     picture is therefore first reduced by area averaging to the scale of the result, and then turned
     into place with a cubic kernel, which keeps what detail that scale can carry.
@@ -50,7 +50,7 @@ def warp_antialiased(image: np.ndarray, matrix: np.ndarray, size: tuple[int, int
         small = (max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale)))
         part = cv2.resize(part, small, interpolation=cv2.INTER_AREA)
         fx, fy = (x1 - x0) / small[0], (y1 - y0) / small[1]
-        # Pixel centres are at integers: source = (small + 0.5) * f - 0.5.
+        # Pixel centers are at integers: source = (small + 0.5) * f - 0.5.
         matrix[:, 2] += matrix[:, :2] @ ((fx - 1) / 2, (fy - 1) / 2)
         matrix[:, :2] *= (fx, fy)
     return cv2.warpAffine(

@@ -83,6 +83,6 @@ def _smooth(values: np.ndarray, times: np.ndarray, width: float) -> np.ndarray:
     s0, s1, s2 = (np.sum(weight * offset**k, axis=1) for k in range(3))
     t0, t1 = weight @ values, (weight * offset) @ values
     spread = s0 * s2 - s1**2
-    # Too lonely a frame has no line through its neighbours, only itself.
+    # Too lonely a frame has no line through its neighbors, only itself.
     lonely = spread <= 1e-9 * s0**2
     return np.where(lonely, t0 / s0, (s2 * t0 - s1 * t1) / np.where(lonely, 1, spread))

@@ -17,7 +17,7 @@ class Topology:
 
     Attributes:
         count: number of landmarks.
-        left_eye, right_eye: landmarks whose mean is the centre of the eye.
+        left_eye, right_eye: landmarks whose mean is the center of the eye.
         left_lids, right_lids: of each eye the edge of the upper and of the lower lid, from the
             image-left corner to the other one.
         nose_tip: one landmark.

@@ -27,10 +27,10 @@ __all__ = ["FaceTracker", "TrackedFrame"]
 _STRIDE = 8  # between key frames; a power of two halves evenly
 _WINDOW = 2 * _STRIDE  # frames held at once
 
-# In units of a face's radius (root mean square distance of its landmarks from their centre, about
+# In units of a face's radius (root mean square distance of its landmarks from their center, about
 # 0.4 of its width):
 _NEAR = 1.3  # between two places that can be the same face in frames next to each other
-_FAR = 2.0  # ... in neighbouring key frames
+_FAR = 2.0  # ... in neighboring key frames
 _RATIO = 1.6  # of two radii of the same face
 _DRIFT = 0.6  # between where a face was expected and found: more needs another look
 
@@ -244,10 +244,10 @@ class _Linker:
 
 
 def _place(face: Face) -> tuple[np.ndarray, float]:
-    """Centre and radius of a face."""
+    """Center and radius of a face."""
     points = face.landmarks[:, :2]
-    centre = points.mean(0)
-    return centre, float(np.sqrt(((points - centre) ** 2).sum(1).mean()))
+    center = points.mean(0)
+    return center, float(np.sqrt(((points - center) ** 2).sum(1).mean()))
 
 
 def _is_near(one: Face, other: Face, reach: float) -> bool:
@@ -256,11 +256,11 @@ def _is_near(one: Face, other: Face, reach: float) -> bool:
 
 def _distance(one: Face, other: Face, reach: float) -> float | None:
     """Between two faces, in radii; None if they cannot be the same."""
-    (centre, radius), (other_centre, other_radius) = _place(one), _place(other)
+    (center, radius), (other_center, other_radius) = _place(one), _place(other)
     small, large = sorted((radius, other_radius))
     if large > _RATIO * small:
         return None
-    distance = float(np.linalg.norm(centre - other_centre)) * 2 / (small + large)
+    distance = float(np.linalg.norm(center - other_center)) * 2 / (small + large)
     return distance if distance <= reach else None
 
 

@@ -57,7 +57,7 @@ class Tile:
         return cv2.resize(part, (self.width, self.height), interpolation=kernel)
 
     def to_picture(self, points: np.ndarray) -> np.ndarray:
-        """View pixels (..., 2) -> picture pixels; pixel centres are at integers in both."""
+        """View pixels (..., 2) -> picture pixels; pixel centers are at integers in both."""
         width, height = self.right - self.left, self.bottom - self.top
         factor = np.array([width / self.width, height / self.height])
         return (points + 0.5) * factor - 0.5 + (self.left, self.top)
@@ -69,14 +69,14 @@ class Look:
 
     Attributes:
         index: which picture.
-        centre: (x, y) in picture pixels.
+        center: (x, y) in picture pixels.
         side: in picture pixels.
         angle: radians, clockwise as seen.
         width, height: of the view (equal).
     """
 
     index: int
-    centre: tuple[float, float]
+    center: tuple[float, float]
     side: float
     angle: float
     width: int
@@ -93,7 +93,7 @@ class Look:
         scale = self.width / self.side
         c, s = scale * math.cos(self.angle), scale * math.sin(self.angle)
         linear = np.array([[c, s], [-s, c]])
-        return np.column_stack([linear, (self.width - 1) / 2 - linear @ self.centre])
+        return np.column_stack([linear, (self.width - 1) / 2 - linear @ self.center])
 
     def render(self, image: np.ndarray) -> np.ndarray:
         """What the network sees: RGB uint8 (height, width, 3)."""
@@ -131,7 +131,7 @@ def tiles(index: int, height: int, width: int, min_face: int) -> Iterator[Tile]:
 def _spans(length: int, side: int, overlap: int) -> list[tuple[int, int]]:
     """The fewest intervals of at most `side` that cover `length`, all of one size.
 
-    Neighbours share at least `overlap`.
+    Neighbors share at least `overlap`.
     """
     count = max(1, math.ceil((length - overlap) / (side - overlap)))
     side = math.ceil((length + (count - 1) * overlap) / count)

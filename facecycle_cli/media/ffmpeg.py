@@ -18,7 +18,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import IO, Any
 
-from .errors import MediaError
+from facecycle_cli.errors import MediaError
 
 # Without a terminal of its own, ffmpeg must not read one; in its own session, Ctrl-C reaches us
 # alone and we decide what becomes of the file.

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import glob
 import os
-import secrets
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Literal
 
 Kind = Literal["image", "video"]
@@ -104,47 +101,3 @@ def _walk(
             yield from _walk(path, top, suffixes, (*above, here))
         elif os.path.splitext(name)[1].lower() in suffixes:
             yield Input(path, os.path.relpath(path, top), True)
-
-
-class PendingFile:
-    """A file in the making: written at ``path``, seen at its own name only after `commit`.
-
-    ``path`` is in the same folder (which is created) and has the same suffix. What is no regular
-    file (``/dev/null``, a named pipe) is its own ``path``, and a link is followed rather than
-    replaced.
-    """
-
-    def __init__(self, name: str | os.PathLike[str]) -> None:
-        self.target = Path(os.path.realpath(name))
-        self.path = self.target
-        if not self.target.exists() or self.target.is_file():
-            self.target.parent.mkdir(parents=True, exist_ok=True)
-            unique = f".facecycle-{secrets.token_hex(6)}{self.target.suffix}"
-            self.path = self.target.with_name(unique)
-
-    @property
-    def is_temporary(self) -> bool:
-        """Whether ``path`` is not the target itself."""
-        return self.path != self.target
-
-    def commit(self) -> None:
-        """Give the complete file its name."""
-        if self.is_temporary:
-            os.replace(self.path, self.target)
-
-    def discard(self) -> None:
-        """Remove what was written."""
-        if self.is_temporary:
-            self.path.unlink(missing_ok=True)
-
-
-@contextmanager
-def atomic_path(name: str | os.PathLike[str]) -> Iterator[Path]:
-    """`PendingFile.path`, committed when the block ends well and discarded when it raises."""
-    pending = PendingFile(name)
-    try:
-        yield pending.path
-        pending.commit()
-    except BaseException:
-        pending.discard()
-        raise

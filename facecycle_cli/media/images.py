@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
-from .errors import MediaError
-from .files import atomic_path
-from .provenance import Provenance
+from facecycle_cli.errors import MediaError
+from facecycle_cli.media.provenance import Provenance
+from facecycle_cli.system import atomic_path
 
 RGBImage: TypeAlias = NDArray[np.uint8]
 Source: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO"
@@ -42,7 +42,7 @@ _HEIF_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"
 def read_image(source: Source) -> RGBImage:
     """Picture in ``source`` (path, bytes of a file, or binary stream) as RGB uint8 (H, W, 3).
 
-    EXIF orientation is applied and an embedded colour profile converted to sRGB. Transparent
+    EXIF orientation is applied and an embedded color profile converted to sRGB. Transparent
     pictures are put on white, 16-bit ones scaled to 8 bits; of an animated picture the first frame
     is taken.
 
@@ -122,9 +122,9 @@ def _to_srgb(image: Image.Image) -> Image.Image:
         return Image.fromarray(_scaled_to_8_bits(image)).convert("RGB")
     if image.has_transparency_data:
         with_alpha = image.convert("RGBA")
-        colours = _convert_profile(with_alpha.convert("RGB"), image.info.get("icc_profile"))
+        colors = _convert_profile(with_alpha.convert("RGB"), image.info.get("icc_profile"))
         on_white = Image.new("RGB", image.size, "white")
-        on_white.paste(colours, mask=with_alpha.getchannel("A"))
+        on_white.paste(colors, mask=with_alpha.getchannel("A"))
         return on_white
     if image.mode not in ("RGB", "L", "CMYK"):
         image = image.convert("L" if image.mode == "1" else "RGB")
@@ -133,7 +133,7 @@ def _to_srgb(image: Image.Image) -> Image.Image:
 
 
 def _scaled_to_8_bits(image: Image.Image) -> RGBImage:
-    """Grey of 16 bits (also if stored in 32) or float (0..1; 0..255 if any value exceeds 1)."""
+    """Gray of 16 bits (also if stored in 32) or float (0..1; 0..255 if any value exceeds 1)."""
     values = np.asarray(image)
     if values.dtype.kind == "f":
         values = np.nan_to_num(values)
@@ -167,7 +167,7 @@ def write_image(
     provenance: Provenance | None,
     quality: int = 95,
 ) -> None:
-    """Write ``array`` (uint8, (H, W, 3) RGB or (H, W) grey) as PNG, JPEG or WebP.
+    """Write ``array`` (uint8, (H, W, 3) RGB or (H, W) gray) as PNG, JPEG or WebP.
 
     ``format`` defaults to the one of ``target``'s suffix (PNG for a stream). A path is written to a
     temporary name and renamed. ``provenance`` is None only for pictures that were not generated.

@@ -16,8 +16,7 @@ from typing import Any, Final
 from xml.sax.saxutils import escape
 
 from facecycle_cli import __version__
-
-from .errors import MediaError
+from facecycle_cli.errors import MediaError
 
 TOOL: Final = "facecycle"
 DIGITAL_SOURCE_TYPE: Final = (
@@ -81,7 +80,7 @@ def read_provenance(path: str | Path) -> dict[str, Any] | None:
             comments = [image.info.get("comment"), image.info.get("Comment")]
             comments += _comments_of_xmp(image.info.get("xmp"))
     except UnidentifiedImageError:
-        from .ffmpeg import read_metadata
+        from facecycle_cli.media.ffmpeg import read_metadata
 
         comments = [read_metadata(path).get("comment")]
     except Image.DecompressionBombError as error:
@@ -124,8 +123,8 @@ def add_gif_comment(path: Path, comment: str) -> None:
     try:
         with open(plain, "rb") as source, open(path, "wb") as target:
             header = source.read(13)
-            colours = 3 * 2 ** ((header[10] & 7) + 1) if header[10] & 0x80 else 0
-            target.write(header + source.read(colours))
+            colors = 3 * 2 ** ((header[10] & 7) + 1) if header[10] & 0x80 else 0
+            target.write(header + source.read(colors))
             data = comment.encode()
             target.write(b"\x21\xfe")
             for start in range(0, len(data), 255):

@@ -18,9 +18,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from . import ffmpeg
-from .errors import MediaError
-from .images import RGBImage
+from facecycle_cli.errors import MediaError
+from facecycle_cli.media import ffmpeg
+from facecycle_cli.media.images import RGBImage
 
 # Screen recorders write "1000 frames per second" where they mean "whenever something changed".
 _FASTEST: Final = Fraction(300)

@@ -14,12 +14,12 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from . import ffmpeg
-from .errors import MediaError
-from .files import PendingFile
-from .images import RGBImage, write_image
-from .provenance import Provenance, add_gif_comment
-from .video import probe
+from facecycle_cli.errors import MediaError
+from facecycle_cli.media import ffmpeg
+from facecycle_cli.media.images import RGBImage, write_image
+from facecycle_cli.media.provenance import Provenance, add_gif_comment
+from facecycle_cli.media.video import probe
+from facecycle_cli.system import PendingFile
 
 
 class _Container(NamedTuple):

@@ -1,12 +1,11 @@
 """The core: networks, configuration and checkpoint. Imports nothing else of facecycle."""
 
-from .checkpoint import CheckpointError, CheckpointInfo, load, read_info, save_checkpoint
-from .config import PRESETS, ModelConfig, preset
-from .facecycle import Codes, FaceCycle, Flows
+from facecycle_cli.model.checkpoint import CheckpointInfo, load, read_info, save_checkpoint
+from facecycle_cli.model.config import PRESETS, ModelConfig, preset
+from facecycle_cli.model.facecycle import Codes, FaceCycle, Flows
 
 __all__ = [
     "PRESETS",
-    "CheckpointError",
     "CheckpointInfo",
     "Codes",
     "FaceCycle",

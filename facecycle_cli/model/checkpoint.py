@@ -16,29 +16,45 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as parse_weights
-from safetensors.torch import save as serialise
+from safetensors.torch import save as serialize
 from torch import Tensor
 
-from .config import ModelConfig
-from .facecycle import FaceCycle
-from .files import replacing
-from .skeleton import fill, skeleton
+from facecycle_cli.errors import CheckpointError
+from facecycle_cli.model.config import ModelConfig
+from facecycle_cli.model.facecycle import FaceCycle
+from facecycle_cli.model.skeleton import fill, skeleton
+from facecycle_cli.system import atomic_path
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Version of the metadata; files with a higher one are refused, not guessed at."""
 
 HEADER_KEY = "facecycle"
 EMBEDDED = ("small",)
 """Checkpoints that are installed with the package, by name."""
 
+_FORMAT_1_NETWORKS = {
+    "generator.": "expression_decoder.",
+    "normaliser.de.": "identity_decoder.mlp_de.",
+    "normaliser.re.": "identity_decoder.mlp_re.",
+    "normaliser.": "identity_decoder.",
+    "embedding.": "verifier.",
+}
+"""Prefixes of tensors in format 1 -> today's; the first that fits."""
+
+_FORMAT_1_CONFIG = {
+    "generator_width": "expression_decoder_width",
+    "generator_blocks": "expression_decoder_blocks",
+    "decoder_widths": "expression_decoder_upsampling_widths",
+    "normaliser_width": "identity_decoder_width",
+    "normaliser_blocks": "identity_decoder_blocks",
+    "normaliser_decoder_widths": "identity_decoder_upsampling_widths",
+}
+"""Keys of the configuration in format 1 -> today's."""
+
 _WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 _LENGTH_BYTES = 8
 _MAX_HEADER = 100_000_000
 """A safetensors file begins with its header's length in 8 bytes; the format's own limit of it."""
-
-
-class CheckpointError(ValueError):
-    """A file that is no checkpoint of ours, or not one that this version can use."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +65,7 @@ class CheckpointInfo:
         path: the file.
         sha256: of the file's bytes: the identity that reports and provenance tags carry.
         config: the model's configuration.
-        metadata: everything else: ``stage``, ``steps``, ``data``, ``metrics``, ``licence``,
+        metadata: everything else: ``stage``, ``steps``, ``data``, ``metrics``, ``license``,
             ``created_by``, ``verification`` ...
     """
 
@@ -89,7 +105,7 @@ def save_checkpoint(
         path: the file to write; its folder must exist.
         model: weights and configuration.
         metadata: JSON-able; by convention ``stage`` (``expression``, ``identity``), ``steps``,
-            ``data``, ``metrics``, ``licence`` and ``created_by``.
+            ``data``, ``metrics``, ``license`` and ``created_by``.
         dtype: precision of the weights in the file; loading always gives float32.
     """
     state = {k: v.detach().cpu().to(dtype).contiguous() for k, v in model.state_dict().items()}
@@ -123,8 +139,8 @@ def _write(
     metadata: Mapping[str, Any],
 ) -> None:
     header = {**metadata, "format_version": FORMAT_VERSION, "config": config.to_dict()}
-    data = serialise(dict(state), {HEADER_KEY: json.dumps(header, sort_keys=True)})
-    with replacing(path) as temporary:
+    data = serialize(dict(state), {HEADER_KEY: json.dumps(header, sort_keys=True)})
+    with atomic_path(path) as temporary:
         temporary.write_bytes(data)
 
 
@@ -176,7 +192,7 @@ def _read(path: Path) -> tuple[CheckpointInfo, dict[str, Tensor]]:
     except OSError as error:
         raise CheckpointError(f"cannot read the checkpoint: {error.strerror or error}") from None
     try:
-        state = parse_weights(data)
+        state = {_todays_name(name): tensor for name, tensor in parse_weights(data).items()}
     except SafetensorError:
         raise CheckpointError(_not_ours(path, data)) from None
     return CheckpointInfo(path, hashlib.sha256(data).hexdigest(), config, metadata), state
@@ -197,13 +213,24 @@ def _parse_header(path: Path, header: bytes) -> tuple[ModelConfig, dict[str, Any
                 f"written by a newer facecycle (format {version}, this one reads up to "
                 f"{FORMAT_VERSION}): upgrade facecycle"
             )
-        return ModelConfig.from_dict(metadata.pop("config")), metadata
+        config = metadata.pop("config")
+        if version == 1:
+            config = {_FORMAT_1_CONFIG.get(key, key): value for key, value in config.items()}
+            metadata = {"license" if k == "licence" else k: v for k, v in metadata.items()}
+        return ModelConfig.from_dict(config), metadata
     except CheckpointError:
         raise
     except KeyError as error:
         raise CheckpointError(f"damaged checkpoint metadata: no {error.args[0]}") from None
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"damaged checkpoint metadata: {error}") from None
+
+
+def _todays_name(name: str) -> str:
+    for old, new in _FORMAT_1_NETWORKS.items():
+        if name.startswith(old):
+            return new + name.removeprefix(old)
+    return name
 
 
 def _check_shapes(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:

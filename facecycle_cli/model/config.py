@@ -28,17 +28,17 @@ _WIDTHS = {
     "encoder_widths": 4,
     "flow_widths": 3,
     "trunk_widths": 3,
-    "decoder_widths": 2,
-    "normaliser_decoder_widths": 2,
+    "expression_decoder_upsampling_widths": 2,
+    "identity_decoder_upsampling_widths": 2,
 }
 _RANGES = {
     "code_size": (1, 4096),
     "encoder_features": (1, 4096),
     "encoder_hidden": (1, 8192),
-    "generator_width": (1, 4096),
-    "generator_blocks": (0, 64),
-    "normaliser_width": (1, 4096),
-    "normaliser_blocks": (0, 64),
+    "expression_decoder_width": (1, 4096),
+    "expression_decoder_blocks": (0, 64),
+    "identity_decoder_width": (1, 4096),
+    "identity_decoder_blocks": (0, 64),
     "noise_kernel": (1, 7),
     "inverse_steps": (1, 16),
     "embedding_size": (0, 4096),
@@ -74,12 +74,12 @@ class ModelConfig:
             as they are (the paper).
         trunk: ``vgg19`` (frozen, ImageNet) or ``learned`` (trained with the rest).
         trunk_widths: channels of the trunk at strides 1, 2 and 4.
-        generator_width: channels of D_exp's residual blocks.
-        generator_blocks: number of D_exp's residual blocks.
-        decoder_widths: channels of D_exp's decoder at strides 2 and 1.
-        normaliser_width: channels of D_id's residual blocks.
-        normaliser_blocks: number of D_id's residual blocks.
-        normaliser_decoder_widths: channels of D_id's decoder at strides 2 and 1.
+        expression_decoder_width: channels of D_exp's residual blocks.
+        expression_decoder_blocks: number of D_exp's residual blocks.
+        expression_decoder_upsampling_widths: channels of D_exp's decoder at strides 2 and 1.
+        identity_decoder_width: channels of D_id's residual blocks.
+        identity_decoder_blocks: number of D_id's residual blocks.
+        identity_decoder_upsampling_widths: channels of D_id's decoder at strides 2 and 1.
         noise_kernel: side of the noise branch's convolutions.
         residual: D_exp draws the difference to the warped picture instead of the whole picture. It
             learns in minutes instead of hours, and keeps detail that no bottleneck has to pass.
@@ -101,12 +101,12 @@ class ModelConfig:
     embedding_size: int = 0
     trunk: TrunkKind = "vgg19"
     trunk_widths: tuple[int, int, int] = (64, 128, 256)
-    generator_width: int = 256
-    generator_blocks: int = 8
-    decoder_widths: tuple[int, int] = (128, 128)
-    normaliser_width: int = 256
-    normaliser_blocks: int = 7
-    normaliser_decoder_widths: tuple[int, int] = (128, 128)
+    expression_decoder_width: int = 256
+    expression_decoder_blocks: int = 8
+    expression_decoder_upsampling_widths: tuple[int, int] = (128, 128)
+    identity_decoder_width: int = 256
+    identity_decoder_blocks: int = 7
+    identity_decoder_upsampling_widths: tuple[int, int] = (128, 128)
     noise_kernel: int = 3
     residual: bool = False
     upsampling: Upsampling = "transposed"
@@ -132,8 +132,8 @@ class ModelConfig:
             raise ValueError(f"embedding_size must not be larger than {self.embedding_inputs}")
         if self.trunk == "vgg19" and self.trunk_widths != (64, 128, 256):
             raise ValueError("the VGG-19 trunk has widths (64, 128, 256)")
-        if self.normaliser_width != self.trunk_widths[2]:
-            raise ValueError("normaliser_width must equal the trunk's last width")
+        if self.identity_decoder_width != self.trunk_widths[2]:
+            raise ValueError("identity_decoder_width must equal the trunk's last width")
 
     @property
     def flow_size(self) -> int:
@@ -196,12 +196,12 @@ PRESETS: dict[str, ModelConfig] = {
         embedding_size=256,
         trunk="learned",
         trunk_widths=(16, 32, 64),
-        generator_width=64,
-        generator_blocks=3,
-        decoder_widths=(40, 16),
-        normaliser_width=64,
-        normaliser_blocks=3,
-        normaliser_decoder_widths=(40, 16),
+        expression_decoder_width=64,
+        expression_decoder_blocks=3,
+        expression_decoder_upsampling_widths=(40, 16),
+        identity_decoder_width=64,
+        identity_decoder_blocks=3,
+        identity_decoder_upsampling_widths=(40, 16),
         noise_kernel=1,
         residual=True,
         upsampling="bilinear",

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_CENTRE = 0.5, 0.56
+_CENTER = 0.5, 0.56
 _HALF_SIDES = 0.36, 0.46
 _SOFT = 0.06
 
 
-def pixel_centres(side: int, device: torch.device) -> Tensor:
+def pixel_centers(side: int, device: torch.device) -> Tensor:
     """Where the pixels of a row or column are, (side,), in fractions of the picture."""
     return (torch.arange(side, device=device) + 0.5) / side
 
@@ -26,7 +26,7 @@ def face_ellipse(
         width: of an average face's, a number or a tensor (..., 1, 1).
         height: likewise.
     """
-    line = pixel_centres(side, device)
-    across = (line - _CENTRE[0]) / (_HALF_SIDES[0] * width)
-    down = (line[:, None] - _CENTRE[1]) / (_HALF_SIDES[1] * height)
+    line = pixel_centers(side, device)
+    across = (line - _CENTER[0]) / (_HALF_SIDES[0] * width)
+    down = (line[:, None] - _CENTER[1]) / (_HALF_SIDES[1] * height)
     return torch.sigmoid((1 - (across.square() + down.square()).sqrt()) / _SOFT)

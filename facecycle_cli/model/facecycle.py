@@ -10,18 +10,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .config import EMBEDDING_CELLS, ModelConfig
-from .ellipse import face_ellipse
-from .embedding import Embedding
-from .encoder import Encoder
-from .flow import warp
-from .flow_decoder import FlowDecoder
-from .generator import Generator, Noise
-from .normaliser import Normaliser
-from .trunk import TrunkFeatures, build_trunk
+from facecycle_cli.model.config import EMBEDDING_CELLS, ModelConfig
+from facecycle_cli.model.ellipse import face_ellipse
+from facecycle_cli.model.flow import warp
+from facecycle_cli.model.networks import (
+    Encoder,
+    ExpressionDecoder,
+    FlowDecoder,
+    IdentityDecoder,
+    Noise,
+    TrunkFeatures,
+    build_trunk,
+)
+from facecycle_cli.model.verifier import Verifier
 
 if TYPE_CHECKING:
-    from .checkpoint import CheckpointInfo
+    from facecycle_cli.model.checkpoint import CheckpointInfo
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -57,7 +61,7 @@ class Flows(NamedTuple):
 class FaceCycle(nn.Module):
     """E_exp, D_flow, D_exp (facial-motion cycle) and E_id, D_id (identity cycle); paper, figure 2.
 
-    Faces go in and come out as ``x``: (N, 3, S, S) float, ImageNet-normalised RGB, where S is
+    Faces go in and come out as ``x``: (N, 3, S, S) float, ImageNet-normalized RGB, where S is
     ``config.image_size``; :meth:`to_input` and :meth:`to_image` convert from and to uint8 pictures.
     The module draws nothing at random: noise is an argument (:meth:`noise`, :meth:`random_noise`),
     and where none is given it is that of ``seed``.
@@ -74,15 +78,15 @@ class FaceCycle(nn.Module):
         self.trunk = build_trunk(config)
         self.expression_encoder = Encoder(config)
         self.flow_decoder = FlowDecoder(config)
-        self.generator = Generator(config)
+        self.expression_decoder = ExpressionDecoder(config)
         self.identity_encoder = Encoder(config)
-        self.normaliser = Normaliser(config)
-        self.embedding = Embedding(config)
+        self.identity_decoder = IdentityDecoder(config)
+        self.verifier = Verifier(config)
         self.set_constants()
         self._noise: dict[int, Noise] = {}
 
     def set_constants(self) -> None:
-        """(Re)make what is not in a checkpoint: the normalisation of the input."""
+        """(Re)make what is not in a checkpoint: the normalization of the input."""
         for name, values in (("input_mean", IMAGENET_MEAN), ("input_std", IMAGENET_STD)):
             constant = torch.tensor(values, device="cpu").view(1, 3, 1, 1)
             self.register_buffer(name, constant, persistent=False)
@@ -178,7 +182,7 @@ class FaceCycle(nn.Module):
 
     def move(self, features: TrunkFeatures, flow: Tensor, noise: Noise | None = None) -> Tensor:
         """D_exp on features already at hand; ``noise`` defaults to :meth:`noise`."""
-        return self.generator(features, flow, self.noise() if noise is None else noise)
+        return self.expression_decoder(features, flow, self.noise() if noise is None else noise)
 
     def de_express(self, x: Tensor, flow: Tensor, noise: Noise | None = None) -> Tensor:
         """The neutral, frontal face: D_exp(x, flow)."""
@@ -190,7 +194,7 @@ class FaceCycle(nn.Module):
 
     def rebuild(self, x: Tensor) -> Tensor:
         """D_exp(x) without a flow: the face itself, through the generator."""
-        return self.generator(self.features(x), None, None)
+        return self.expression_decoder(self.features(x), None, None)
 
     # -- verification -----------------------------------------------------------------------------
 
@@ -199,7 +203,7 @@ class FaceCycle(nn.Module):
 
         ``x``: (N, 3, E, E), where E is ``config.embedding_side``.
         """
-        return self.embedding(self.identity_features(x))
+        return self.verifier(self.identity_features(x))
 
     def identity_features(self, x: Tensor) -> Tensor:
         """The same before it is whitened: (N, ``config.embedding_inputs``).
@@ -237,8 +241,8 @@ class FaceCycle(nn.Module):
 
     def de_identify(self, neutral: Tensor, identity_code: Tensor) -> Tensor:
         """The mean face: D_id(neutral; MLP_de(R_id))."""
-        return self.normaliser(self.features(neutral), identity_code, restore=False)
+        return self.identity_decoder(self.features(neutral), identity_code, restore=False)
 
     def re_identify(self, mean: Tensor, identity_code: Tensor) -> Tensor:
         """The neutral face again: D_id(mean; MLP_re(R_id))."""
-        return self.normaliser(self.features(mean), identity_code, restore=True)
+        return self.identity_decoder(self.features(mean), identity_code, restore=True)

@@ -1,7 +1,7 @@
 """Flow fields: where each output position looks in the input.
 
 A flow is ``(N, 2, H, W)``, channel 0 horizontal and channel 1 vertical, in grid units: the picture
-spans [-1, 1] from the centre of its first pixel to the centre of its last (``align_corners=True``),
+spans [-1, 1] from the center of its first pixel to the center of its last (``align_corners=True``),
 so a flow has no resolution of its own and fits a picture of any size. ``warp(image, flow)`` samples
 the image at ``identity + flow``; a zero flow changes nothing.
 """

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from .config import ModelConfig
-from .facecycle import FaceCycle
+from facecycle_cli.model.config import ModelConfig
+from facecycle_cli.model.facecycle import FaceCycle
 
-_INITIALISERS = frozenset(
+_INITIALIZERS = frozenset(
     (
         Tensor.fill_,
         Tensor.normal_,
@@ -26,8 +26,8 @@ _INITIALISERS = frozenset(
 )
 
 
-class _LeaveUninitialised(TorchFunctionMode):
-    """Turns initialisers into no-ops, in this thread only.
+class _LeaveUninitialized(TorchFunctionMode):
+    """Turns initializers into no-ops, in this thread only.
 
     On the meta device they would compute nothing either, but torch implements random numbers there
     in Python, and importing that takes as long as importing torch does.
@@ -40,14 +40,14 @@ class _LeaveUninitialised(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        if func in _INITIALISERS:
+        if func in _INITIALIZERS:
             return args[0] if args else (kwargs or {})["tensor"]
         return func(*args, **(kwargs or {}))
 
 
 def skeleton(config: ModelConfig) -> FaceCycle:
     """The networks of ``config`` with shapes but no weights (on the ``meta`` device)."""
-    with torch.device("meta"), _LeaveUninitialised():
+    with torch.device("meta"), _LeaveUninitialized():
         return FaceCycle(config)
 
 

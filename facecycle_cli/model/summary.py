@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from .facecycle import FaceCycle
+from facecycle_cli.model.facecycle import FaceCycle
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class NetworkSummary:
         symbol: the paper's name; the trunk, which D_exp and D_id share, has none.
         parameters: number of weights and biases.
         multiply_adds: of one forward pass for one face. Convolutions and matrix products count;
-            sampling, normalisation and activations, which multiply once per value, do not.
+            sampling, normalization and activations, which multiply once per value, do not.
     """
 
     name: str
@@ -55,7 +55,7 @@ class _MultiplyAdds(TorchFunctionMode):
 
 
 @torch.no_grad()
-def summarise(model: FaceCycle) -> list[NetworkSummary]:
+def summarize(model: FaceCycle) -> list[NetworkSummary]:
     """Sizes of all networks, in the order in which a face passes through them."""
     side = model.config.image_size
     x = torch.zeros(1, 3, side, side, device=model.device)
@@ -66,9 +66,9 @@ def summarise(model: FaceCycle) -> list[NetworkSummary]:
         "trunk": ("", lambda: model.features(x)),
         "expression_encoder": ("E_exp", lambda: model.encode_expression(x)),
         "flow_decoder": ("D_flow", lambda: model.decode_flow(code)),
-        "generator": ("D_exp", lambda: model.generator(features, flow, noise)),
+        "expression_decoder": ("D_exp", lambda: model.expression_decoder(features, flow, noise)),
         "identity_encoder": ("E_id", lambda: model.encode_identity(x)),
-        "normaliser": ("D_id", lambda: model.normaliser(features, code, restore=False)),
+        "identity_decoder": ("D_id", lambda: model.identity_decoder(features, code, restore=False)),
     }
     return [
         NetworkSummary(name, symbol, _parameters(model, name), _multiply_adds(run))

@@ -1,4 +1,4 @@
-"""Augmentation of whole batches on the device that trains: one warp and one colour matrix each.
+"""Augmentation of whole batches on the device that trains: one warp and one color matrix each.
 
 What varies is drawn for the pairs of all processes, and each process keeps what its own pairs need:
 how many processes there are changes nothing.
@@ -13,9 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from facecycle_cli.model.ellipse import face_ellipse, pixel_centres
-
-from .errors import SettingsError
+from facecycle_cli.errors import SettingsError
+from facecycle_cli.model.ellipse import face_ellipse, pixel_centers
 
 
 @dataclass(frozen=True)
@@ -26,21 +25,21 @@ class Augmentation:
         scale: scale and aspect ratio are drawn from 1 - scale to 1 + scale.
         rotation: degrees to either side.
         shift: fraction of the side, in both directions.
-        colour: brightness, contrast and saturation vary by this fraction.
+        color: brightness, contrast and saturation vary by this fraction.
         hue: hue varies by this fraction of a turn.
-        colour_probability: how often colours vary at all.
-        grey: how often pictures become grey.
+        color_probability: how often colors vary at all.
+        gray: how often pictures become gray.
         coarse: how often pictures lose detail, down to 0.4 of their resolution.
         light: one side of a picture becomes brighter and the other darker, by up to this fraction.
         cover: how often a rectangle of up to a sixth of a picture is covered.
         tone: the curve from dark to bright bends by up to this much: values in [0, 1] are raised to
             a power between e^-tone and e^tone.
         tint: red, green and blue become brighter or darker, each by up to this fraction.
-        surroundings: how often what lies around the face gives way to plain colours: hair,
+        surroundings: how often what lies around the face gives way to plain colors: hair,
             clothes and background are not the person.
         flip: how often pictures are mirrored.
-        coupled: whether both views of a pair get the same colours and are mirrored together. One
-            view is rebuilt from the other, so that independent colours (the paper's) ask for what
+        coupled: whether both views of a pair get the same colors and are mirrored together. One
+            view is rebuilt from the other, so that independent colors (the paper's) ask for what
             cannot be known; and mirrored pairs then differ in their geometry.
         apart: whether views have nothing in common, not even those of a mirrored pair, as contrast
             between persons wants it.
@@ -49,10 +48,10 @@ class Augmentation:
     scale: float = 0.05
     rotation: float = 0.0
     shift: float = 0.0
-    colour: float = 0.05
+    color: float = 0.05
     hue: float = 0.01
-    colour_probability: float = 0.8
-    grey: float = 0.0
+    color_probability: float = 0.8
+    gray: float = 0.0
     coarse: float = 0.0
     light: float = 0.0
     cover: float = 0.0
@@ -92,12 +91,12 @@ class Draw:
         matrix: (2, P, 3, 3) of RGB in [0, 1].
         offset: (2, P, 3), added after it.
         light: (2, P, 2), how much brighter it becomes from the middle to the right, and downwards.
-        cover: (2, P, 5), centre and half sides of a rectangle in fractions of a picture, and the
-            grey that covers it; half sides of 0 cover nothing.
+        cover: (2, P, 5), center and half sides of a rectangle in fractions of a picture, and the
+            gray that covers it; half sides of 0 cover nothing.
         tone: (2, P) exponents.
         tint: (2, P, 3) factors.
         surroundings: (2, P, 9): 1 where they are replaced, else 0; width and height of the ellipse
-            that stays, of an average face's; the colours above and below.
+            that stays, of an average face's; the colors above and below.
         coarse: (2, P) bool, pictures that lose detail.
         detail: the resolution that these keep, as a fraction.
     """
@@ -137,7 +136,7 @@ def draw(
         t.unflatten(0, (2, total))[:, start : start + n]
         for t in (
             _geometry(2 * total, settings, generator),
-            *_colour(2 * total, settings, generator),
+            *_color(2 * total, settings, generator),
             torch.rand(2 * total, generator=generator) < settings.flip,
             torch.rand(2 * total, generator=generator) < settings.coarse,
         )
@@ -232,19 +231,19 @@ def _gradients(light: Tensor, size: int) -> Tensor:
 
 def _covered(images: Tensor, cover: Tensor) -> Tensor:
     """Pictures with their rectangles (N, 5) filled."""
-    places = pixel_centres(images.shape[-1], images.device)
-    x, y, half_width, half_height, grey = cover.view(-1, 5, 1, 1, 1).unbind(1)
+    places = pixel_centers(images.shape[-1], images.device)
+    x, y, half_width, half_height, gray = cover.view(-1, 5, 1, 1, 1).unbind(1)
     inside = ((places - x).abs() < half_width) & ((places[:, None] - y).abs() < half_height)
-    return torch.where(inside, grey, images)
+    return torch.where(inside, gray, images)
 
 
 def _alone(images: Tensor, surroundings: Tensor) -> Tensor:
-    """Pictures with colours (N, 9) around the face."""
+    """Pictures with colors (N, 9) around the face."""
     size = images.shape[-1]
-    replaced, width, height, *colours = surroundings.view(-1, 9, 1, 1, 1).unbind(1)
-    above, below = torch.cat(colours, dim=1).chunk(2, dim=1)
+    replaced, width, height, *colors = surroundings.view(-1, 9, 1, 1, 1).unbind(1)
+    above, below = torch.cat(colors, dim=1).chunk(2, dim=1)
     inside = face_ellipse(size, images.device, width, height)
-    plain = torch.lerp(above, below, pixel_centres(size, images.device)[:, None]).expand_as(images)
+    plain = torch.lerp(above, below, pixel_centers(size, images.device)[:, None]).expand_as(images)
     return torch.lerp(images, plain, replaced * (1 - inside))
 
 
@@ -274,10 +273,10 @@ def _light(n: int, settings: Augmentation, generator: torch.Generator) -> Tensor
 def _cover(n: int, settings: Augmentation, generator: torch.Generator) -> Tensor:
     """Rectangles (n, 5), as :class:`Draw` has them."""
     low, high = _COVERED
-    x, y, width, height, grey = torch.rand(5, n, generator=generator)
+    x, y, width, height, gray = torch.rand(5, n, generator=generator)
     present = (torch.rand(n, generator=generator) < settings.cover).float()
     sides = (low + (high - low) * side for side in (width, height))
-    return torch.stack((x, y, *(side / 2 * present for side in sides), grey), dim=1) * (
+    return torch.stack((x, y, *(side / 2 * present for side in sides), gray), dim=1) * (
         present.unsqueeze(1)
     )
 
@@ -286,31 +285,31 @@ def _surroundings(n: int, settings: Augmentation, generator: torch.Generator) ->
     """(n, 9), as :class:`Draw` has them."""
     present = (torch.rand(n, 1, generator=generator) < settings.surroundings).float()
     size = 1 + _uniform(2 * n, _FACE_SPREAD, generator).view(n, 2)
-    colours = torch.rand(n, 6, generator=generator)
-    return torch.cat((present, size, colours), dim=1) * present
+    colors = torch.rand(n, 6, generator=generator)
+    return torch.cat((present, size, colors), dim=1) * present
 
 
-def _colour(n: int, settings: Augmentation, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Matrices (n, 3, 3) and offsets (n, 3): brightness, contrast, saturation, hue and grey."""
-    active = (torch.rand(n, generator=generator) < settings.colour_probability).float()
+def _color(n: int, settings: Augmentation, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Matrices (n, 3, 3) and offsets (n, 3): brightness, contrast, saturation, hue and gray."""
+    active = (torch.rand(n, generator=generator) < settings.color_probability).float()
     brightness, contrast, saturation = (
-        1 + active * _uniform(n, settings.colour, generator) for _ in range(3)
+        1 + active * _uniform(n, settings.color, generator) for _ in range(3)
     )
     hue = active * _uniform(n, 2 * math.pi * settings.hue, generator)
-    grey = torch.rand(n, generator=generator) < settings.grey
-    saturation = torch.where(grey, 0.0, saturation)
+    gray = torch.rand(n, generator=generator) < settings.gray
+    saturation = torch.where(gray, 0.0, saturation)
 
     luma = torch.tensor((0.299, 0.587, 0.114)).expand(3, 3)
     mix = saturation.view(n, 1, 1)
     saturate = mix * torch.eye(3) + (1 - mix) * luma
     gain = (brightness * contrast).view(n, 1, 1)
-    # Contrast turns around mid-grey, so that one matrix and one offset do for all of it.
+    # Contrast turns around mid-gray, so that one matrix and one offset do for all of it.
     offset = (0.5 * (1 - contrast)).view(n, 1).expand(n, 3).contiguous()
     return gain * (saturate @ _hue_rotation(hue)), offset
 
 
 def _hue_rotation(angle: Tensor) -> Tensor:
-    """Rotation of RGB space around the grey axis, (n, 3, 3) (Rodrigues' formula)."""
+    """Rotation of RGB space around the gray axis, (n, 3, 3) (Rodrigues' formula)."""
     axis = 1 / math.sqrt(3)
     cross = axis * torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]])
     sin, cos = angle.sin().view(-1, 1, 1), angle.cos().view(-1, 1, 1)

@@ -1,6 +1,6 @@
 """Everything that decides a training run, in one frozen record.
 
-A run has settings of its own (:class:`RunConfig`) and a table for each stage
+A run has settings of its own (:class:`TrainConfig`) and a table for each stage
 (:class:`StageConfig`). They come in layers, the later ones winning: the preset's defaults, the
 TOML file, the command line. In every layer a stage's setting may stand at the top, where it means
 both stages, or in the stage's table.
@@ -12,13 +12,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from facecycle_cli.errors import SettingsError
 from facecycle_cli.model.config import IMAGE_SIZES, PRESETS
-
-from .augment import Augmentation
-from .errors import SettingsError
-from .layers import build, merge
-from .presets import PRESET_SETTINGS
-from .stages import STAGES, LossWeights
+from facecycle_cli.training.augment import Augmentation
+from facecycle_cli.training.layers import build, merge
+from facecycle_cli.training.presets import PRESET_SETTINGS
+from facecycle_cli.training.stages import STAGES, LossWeights
 
 TRANSFORMS = ("other-frames", "flip", "mixed")
 PRECISIONS = ("off", "auto", "bf16", "fp16")
@@ -29,7 +28,7 @@ class StageConfig:
     """How one stage learns.
 
     Attributes:
-        steps: optimiser steps; used if ``epochs`` is 0.
+        steps: optimizer steps; used if ``epochs`` is 0.
         epochs: passes over the data, each of one pair per clip (paper, supplementary code).
         batch_size: faces per step over all processes; half as many pairs.
         lr: highest learning rate of Adam.
@@ -92,7 +91,7 @@ class StageConfig:
 
 
 @dataclass(frozen=True)
-class RunConfig:
+class TrainConfig:
     """One run: its data, its model and its two stages.
 
     Attributes:
@@ -125,7 +124,7 @@ class RunConfig:
         log_every: steps per line of the log.
         sample_every: steps between sample grids and looks at the held-out clips.
         save_every: seconds between saves of what a resume needs.
-        licence: goes into the checkpoint.
+        license: goes into the checkpoint.
         expression: settings of the expression stage.
         identity: settings of the identity stage.
     """
@@ -152,7 +151,7 @@ class RunConfig:
     log_every: int = 10
     sample_every: int = 500
     save_every: float = 120.0
-    licence: str = "not stated: the terms of the training data apply"
+    license: str = "not stated: the terms of the training data apply"
     expression: StageConfig = field(default_factory=StageConfig)
     identity: StageConfig = field(default_factory=StageConfig)
 
@@ -191,7 +190,7 @@ class RunConfig:
         return asdict(self)
 
     @classmethod
-    def from_layers(cls, *layers: Mapping[str, Any], preset: str = "small") -> RunConfig:
+    def from_layers(cls, *layers: Mapping[str, Any], preset: str = "small") -> TrainConfig:
         """Build from dictionaries, the later ones winning, over the defaults of their preset.
 
         Args:

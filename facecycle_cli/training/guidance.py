@@ -19,14 +19,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from facecycle_cli.errors import DataError
 from facecycle_cli.faces.canonical import frontal_shape, visibility
 from facecycle_cli.faces.mesh import FaceMesh, Region
 from facecycle_cli.faces.pose import head_pose
 from facecycle_cli.faces.topology import MESH_468, MESH_468_MIRRORED
-
-from .augment import Draw
-from .errors import DataError
-from .frames import FrameStore
+from facecycle_cli.training.augment import Draw
+from facecycle_cli.training.data.frames import FrameStore
 
 COUNT = MESH_468.count
 _MIRRORED = np.array(MESH_468_MIRRORED)
@@ -59,7 +58,7 @@ class LandmarkReader:
     def __call__(self, crop: np.ndarray) -> np.ndarray | None:
         """Crop (C, C, 3) uint8 RGB -> (468, 3) float32 in fractions of its side, or None."""
         side = crop.shape[0]
-        x, y = _EXPECTED.centre
+        x, y = _EXPECTED.center
         region = Region((x * side, y * side), _EXPECTED.side * side, _EXPECTED.angle)
         landmarks, presence = self._mesh.locate([crop], [region])
         if presence[0] < _AGREE:
@@ -68,7 +67,7 @@ class LandmarkReader:
         if presence[0] < _AGREE:
             return None
         found = landmarks[0] / side
-        found[:, :2] += 0.5 / side  # pixels are counted from the first one's centre
+        found[:, :2] += 0.5 / side  # pixels are counted from the first one's center
         return found
 
 
@@ -234,7 +233,7 @@ def place(marks: Sequence[Marks], drawn: Draw, size: int) -> Guide:
     source = torch.where(flipped.unsqueeze(-1), source[:, order], source)
     weight = torch.where(flipped, weight[:, order], weight)
     inside = (source.abs() <= 1).all(dim=-1)
-    # Pixel edges at -1 and 1 become pixel centres at -1 and 1.
+    # Pixel edges at -1 and 1 become pixel centers at -1 and 1.
     stretch = size / (size - 1)
     return Guide((2 * target - 1) * stretch, source * stretch, weight * inside)
 

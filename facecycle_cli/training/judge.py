@@ -1,4 +1,4 @@
-"""Faces that are never learnt from: which weights are best, and what the networks make of them."""
+"""Faces that are never learned from: which weights are best, and what the networks make of them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from facecycle_cli.errors import DataError
 from facecycle_cli.model import FaceCycle
-
-from .augment import unchanged
-from .errors import DataError
-from .frames import FrameStore, Views
-from .guidance import Guide, Guides, place
-from .sampler import Pair, PairSampler
-from .samples import sample_grid
-from .stages import Stage
+from facecycle_cli.training.augment import unchanged
+from facecycle_cli.training.data.frames import FrameStore, Views
+from facecycle_cli.training.data.pairs import Pair, PairSampler
+from facecycle_cli.training.guidance import Guide, Guides, place
+from facecycle_cli.training.samples import sample_grid
+from facecycle_cli.training.stages import Stage
 
 _COLUMNS = 8
 _AT_ONCE = 32
@@ -26,7 +25,7 @@ class Judge:
     """A fixed set of pairs and faces, as they are: nothing augmented, nothing random.
 
     Args:
-        model: gives the normalisation and the size.
+        model: gives the normalization and the size.
         store: reads the crops.
         sampler: holds pairs out; where it holds none, there is no loss and faces for the grid come
             from the data.

@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from .errors import SettingsError
+from facecycle_cli.errors import SettingsError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -31,7 +31,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
-    """A layer from ``key=value`` texts: ``identity.lr=1e-4``, ``augmentation.grey=0.2``.
+    """A layer from ``key=value`` texts: ``identity.lr=1e-4``, ``augmentation.gray=0.2``.
 
     Values are TOML; what is none is taken as text.
 

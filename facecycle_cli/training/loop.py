@@ -11,27 +11,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from facecycle_cli.errors import NonFiniteLoss
 from facecycle_cli.model import FaceCycle
-from facecycle_cli.model.generator import Noise
-
-from .augment import apply, draw
-from .average import WeightAverage
-from .batches import Batch, Batches, Share
-from .config import RunConfig
-from .errors import NonFiniteLoss
-from .frames import FrameStore
-from .guidance import Guide, Guides, place
-from .judge import Judge
-from .perceptual import PerceptualLoss
-from .precision import autocast, gradient_scaler, half_type
-from .processes import Processes
-from .report import Progress
-from .run import RunFolder
-from .sampler import PairSampler
-from .schedule import learning_rate
-from .stages import STAGES
-from .state import Position, load_learning, load_weights, save_state
-from .whitening import Whitener
+from facecycle_cli.model.networks import Noise
+from facecycle_cli.training.augment import apply, draw
+from facecycle_cli.training.average import WeightAverage
+from facecycle_cli.training.config import TrainConfig
+from facecycle_cli.training.data.batches import Batch, Batches, Share
+from facecycle_cli.training.data.frames import FrameStore
+from facecycle_cli.training.data.pairs import PairSampler
+from facecycle_cli.training.distributed import Processes
+from facecycle_cli.training.guidance import Guide, Guides, place
+from facecycle_cli.training.judge import Judge
+from facecycle_cli.training.perceptual import PerceptualLoss
+from facecycle_cli.training.precision import autocast, gradient_scaler, half_type
+from facecycle_cli.training.report import Progress
+from facecycle_cli.training.run import RunFolder
+from facecycle_cli.training.schedule import learning_rate
+from facecycle_cli.training.stages import STAGES
+from facecycle_cli.training.state import Position, load_learning, load_weights, save_state
+from facecycle_cli.training.whitening import Whitener
 
 AGREE_EVERY = 10
 """Steps between two moments at which several processes ask each other whether to stop or save."""
@@ -58,7 +57,7 @@ class StageTrainer:
         self,
         model: FaceCycle,
         name: str,
-        config: RunConfig,
+        config: TrainConfig,
         store: FrameStore,
         sampler: PairSampler,
         run: RunFolder,
@@ -97,7 +96,7 @@ class StageTrainer:
             )
         if config.compile:
             self.module = torch.compile(self.module)
-        self.optimiser = torch.optim.Adam(
+        self.optimizer = torch.optim.Adam(
             self.parameters.values(),
             lr=self.settings.lr,
             betas=(self.settings.beta1, self.settings.beta2),
@@ -108,7 +107,7 @@ class StageTrainer:
         self.share = Share.of(self.settings.pairs, self.processes.rank, self.processes.size)
         self.epoch_steps = math.ceil(len(sampler) / self.settings.pairs)
         self.steps = self.settings.epochs * self.epoch_steps or self.settings.steps
-        whitens = name == "identity" and model.embedding.size > 0
+        whitens = name == "identity" and model.verifier.size > 0
         self._whitener = Whitener(store, sampler.held_out, config.seed) if whitens else None
         self._sums: Tensor | None = None
         self._terms: tuple[str, ...] = ()
@@ -130,7 +129,7 @@ class StageTrainer:
         """Go on from what the run's folder holds."""
         self.position = position
         load_weights(self.run.path, self.model)
-        load_learning(self.run.path, self.average, self.optimiser)
+        load_learning(self.run.path, self.average, self.optimizer)
         if position.scaler:
             self.scaler.load_state_dict(position.scaler)
         if position.sums:
@@ -185,7 +184,7 @@ class StageTrainer:
         rate = learning_rate(
             self.settings, self.name, batch.step, steps=self.steps, epoch_steps=self.epoch_steps
         )
-        for group in self.optimiser.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = rate
         x, noise, noise_back, guide = self.inputs(batch)
         with autocast(self.device, self.half):
@@ -202,12 +201,12 @@ class StageTrainer:
         if self.device.type == "cpu" and not torch.isfinite(losses["loss"]):
             # Going backward through a warp by a flow that is no number reads wild memory on a CPU.
             raise self._not_finite("loss", losses["loss"].item())
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(losses["loss"]).backward()
-        self.scaler.unscale_(self.optimiser)
+        self.scaler.unscale_(self.optimizer)
         limit = self.settings.clip or math.inf
         norm = nn.utils.clip_grad_norm_(self.parameters.values(), limit)
-        self.scaler.step(self.optimiser)
+        self.scaler.step(self.optimizer)
         self.scaler.update()
         self.position.step = batch.step + 1
         self.average.update(self.step)
@@ -306,7 +305,7 @@ class StageTrainer:
         losses = self.losses()
         speed = self._speed.measure(self.step) * self.settings.batch_size
         if log:
-            rate = self.optimiser.param_groups[0]["lr"]
+            rate = self.optimizer.param_groups[0]["lr"]
             self.run.log(self.name, self.step, {**losses, "lr": rate, "faces_per_second": speed})
             self._sums, self._since = None, 0
         self.run.reporter.progress(Progress(self.name, self.step, self.steps, speed, losses, log))
@@ -346,7 +345,7 @@ class StageTrainer:
             return
         self.position.sums = sums
         self.position.scaler = self.scaler.state_dict()
-        save_state(self.run.path, self.position, self.model, self.average, self.optimiser)
+        save_state(self.run.path, self.position, self.model, self.average, self.optimizer)
 
 
 class Speedometer:

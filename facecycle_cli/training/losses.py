@@ -1,6 +1,6 @@
 """The losses of both stages (paper, section 3; supplementary code), each a function of tensors.
 
-Images are ``(N, 3, H, W)`` ImageNet-normalised RGB; every loss is a scalar mean.
+Images are ``(N, 3, H, W)`` ImageNet-normalized RGB; every loss is a scalar mean.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from torch import Tensor
 
 from facecycle_cli.model.ellipse import face_ellipse
 from facecycle_cli.model.flow import jacobian_determinant
-
-from .guidance import Guide
+from facecycle_cli.training.guidance import Guide
 
 SSIM_WINDOW = 11
 SSIM_SIGMA = 1.5
@@ -62,7 +61,7 @@ def ssim_map(image: Tensor, target: SsimTarget) -> Tensor:
     """Structural similarity around every pixel, (N, 3, H, W), 1 for equal images.
 
     Wang et al. 2004: 11x11 Gaussian window of sigma 1.5, K = (0.01, 0.03), data range 1 as the
-    authors' code has it on normalised images.
+    authors' code has it on normalized images.
     """
     blurred = _blur(torch.cat((image, image * image, image * target.image)))
     mean, square, product = blurred.chunk(3)

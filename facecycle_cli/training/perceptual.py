@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .losses import gram
+from facecycle_cli.training.losses import gram
 
 BLOCKS = ((0, 2), (5, 7), (10, 12, 14, 16), (19,))
 """VGG-19's convolutions up to relu4_1, by torchvision's numbers, between the poolings."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from .errors import TrainingError
+from facecycle_cli.errors import TrainingError
 
 
 def half_type(

@@ -22,13 +22,13 @@ _STRONG: dict[str, Any] = {
     "scale": 0.07,
     "rotation": 10.0,
     "shift": 0.03,
-    "colour": 0.1,
-    "grey": 0.1,
+    "color": 0.1,
+    "gray": 0.1,
     "coupled": True,
 }
 """Geometry makes up for the frames that single pictures do not have."""
 
-_ANY_LIGHT = {**_STRONG, "colour": 0.2, "grey": 0.2, "coupled": False}
+_ANY_LIGHT = {**_STRONG, "color": 0.2, "gray": 0.2, "coupled": False}
 """The light of a picture is not the person's."""
 
 PRESET_SETTINGS: dict[str, dict[str, Any]] = {

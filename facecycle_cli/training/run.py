@@ -10,18 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from facecycle_cli.media.files import atomic_path
+from facecycle_cli.errors import TrainingError
 from facecycle_cli.media.images import write_image
 from facecycle_cli.model import FaceCycle, save_checkpoint
-
-from .config import RunConfig
-from .errors import TrainingError
-from .layers import read_toml, to_toml
-from .report import Reporter, Silence
-from .state import Position, read_position, writing
+from facecycle_cli.system import atomic_path
+from facecycle_cli.training.config import TrainConfig
+from facecycle_cli.training.layers import read_toml, to_toml
+from facecycle_cli.training.report import Reporter, Silence
+from facecycle_cli.training.state import Position, read_position, writing
 
 _FREE = {
-    "workers", "cache", "compile", "log_every", "sample_every", "save_every", "licence",
+    "workers", "cache", "compile", "log_every", "sample_every", "save_every", "license",
     "expression.steps", "expression.epochs", "identity.steps", "identity.epochs",
 }  # fmt: skip
 """What a resumed run may have otherwise than before."""
@@ -102,7 +101,7 @@ class RunFolder:
         except FileNotFoundError:
             raise TrainingError(f"nothing to resume in {self.path}") from None
 
-    def check_same(self, stored: RunConfig, wanted: RunConfig) -> None:
+    def check_same(self, stored: TrainConfig, wanted: TrainConfig) -> None:
         """A resumed run must be the same run.
 
         Raises:
@@ -116,7 +115,7 @@ class RunFolder:
                     f"{_shown(now[key])}: leave it out to resume, or begin a new run"
                 )
 
-    def begin(self, config: RunConfig) -> None:
+    def begin(self, config: TrainConfig) -> None:
         """Write the configuration."""
         with writing(self.config_file):
             self.path.mkdir(parents=True, exist_ok=True)

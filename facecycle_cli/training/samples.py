@@ -16,7 +16,7 @@ def sample_grid(model: FaceCycle, x: Tensor) -> np.ndarray:
 
     Args:
         model: in any mode; left as it was.
-        x: (N, 3, S, S), normalised.
+        x: (N, 3, S, S), normalized.
 
     Returns:
         (5 * S, N * S, 3) uint8 RGB.

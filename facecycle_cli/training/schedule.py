@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from .config import StageConfig
+from facecycle_cli.training.config import StageConfig
 
 _PAPER = {
     "expression": ((0, 0.2), (1, 1.0), (20, 0.2)),  # of 5e-5: 1e-5, 5e-5, 1e-5

@@ -15,13 +15,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from facecycle_cli.errors import SettingsError
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.model.flow import compose, warp
-from facecycle_cli.model.generator import Noise
-
-from .errors import SettingsError
-from .guidance import Guide
-from .losses import (
+from facecycle_cli.model.networks import Noise
+from facecycle_cli.training.guidance import Guide
+from facecycle_cli.training.losses import (
     SsimTarget,
     contrast_loss,
     face_region,
@@ -34,7 +33,7 @@ from .losses import (
     ssim_loss,
     symmetry_loss,
 )
-from .perceptual import PerceptualLoss
+from facecycle_cli.training.perceptual import PerceptualLoss
 
 StageName = Literal["expression", "identity"]
 
@@ -52,7 +51,7 @@ class LossWeights:
             whole crop.
         exchange: no loss; the share of the pairs whose views are exchanged, so that each is rebuilt
             from the other's neutral face (paper: 1). The others are rebuilt from their own.
-        relight: no loss; 1 gives an exchanged neutral face the colours (mean and spread) of the
+        relight: no loss; 1 gives an exchanged neutral face the colors (mean and spread) of the
             face it is to rebuild, which no flow can know.
         perform: no loss; while identity codes learn alone, the share of the pictures that perform
             the motion of another person's: one face is then seen in many poses.
@@ -105,7 +104,7 @@ def spread(share: float, start: int, count: int) -> Tensor:
 
 
 def relit(face: Tensor, like: Tensor, importance: Tensor) -> Tensor:
-    """``face`` with the colours of ``like``: mean and spread of each channel, inside the face.
+    """``face`` with the colors of ``like``: mean and spread of each channel, inside the face.
 
     Args:
         face, like: (N, 3, H, W).
@@ -202,7 +201,7 @@ def full_precision(like: Tensor) -> AbstractContextManager[None]:
 class ExpressionStage(Stage):
     """The facial-motion cycle: E_exp, D_flow and D_exp learn (paper, section 3.1)."""
 
-    trained = ("trunk", "expression_encoder", "flow_decoder", "generator")
+    trained = ("trunk", "expression_encoder", "flow_decoder", "expression_decoder")
 
     def forward(
         self,
@@ -242,7 +241,7 @@ class ExpressionStage(Stage):
         features = model.features(x)  # the trunk sees x once, for D_exp with and without a flow
 
         neutral = model.move(features, flow, noise).float()
-        same = model.generator(features, None, None).float()
+        same = model.expression_decoder(features, None, None).float()
         swapped = self._exchange(neutral, start)
         rebuilt = model.re_express(swapped, backflow, noise_back).float()
         warped = self._warp(x, flow)
@@ -271,7 +270,7 @@ class ExpressionStage(Stage):
 class IdentityStage(Stage):
     """The identity cycle: E_id and D_id learn, the expression networks are frozen (section 3.2)."""
 
-    trained = ("identity_encoder", "normaliser")
+    trained = ("identity_encoder", "identity_decoder")
 
     def forward(
         self,
@@ -303,7 +302,7 @@ class IdentityStage(Stage):
         # The mean face is one picture: its features are computed once, not for every face.
         features = model.features(mean)
         expanded = features._replace(quarter=features.quarter.expand(len(x), -1, -1, -1))
-        restored = model.normaliser(expanded, code, restore=True).float()
+        restored = model.identity_decoder(expanded, code, restore=True).float()
 
         warped = self._warp(restored, backflow)
         rebuilt = model.re_express(restored, backflow, noise_back).float()

@@ -9,13 +9,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from facecycle_cli.errors import TrainingError
 from facecycle_cli.model import FaceCycle, load, preset, read_info
-from facecycle_cli.model.trunk import Vgg19Trunk
-
-from .config import RunConfig
-from .errors import TrainingError
-from .perceptual import PerceptualLoss
-from .vgg19 import State, cached_file, find_vgg19, read_vgg19
+from facecycle_cli.model.networks import Vgg19Trunk
+from facecycle_cli.training.config import TrainConfig
+from facecycle_cli.training.perceptual import PerceptualLoss
+from facecycle_cli.training.vgg19 import State, cached_file, find_vgg19, read_vgg19
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Start:
     perceptual: PerceptualLoss | None
 
 
-def check_init(config: RunConfig) -> None:
+def check_init(config: TrainConfig) -> None:
     """The checkpoint to start from fits the run.
 
     Raises:
@@ -54,7 +53,7 @@ def check_init(config: RunConfig) -> None:
             raise TrainingError(f"{config.init}: a checkpoint of {what} {theirs}, not {ours}")
 
 
-def prepare(config: RunConfig, note: Callable[[str], None], *, resumed: bool = False) -> Start:
+def prepare(config: TrainConfig, note: Callable[[str], None], *, resumed: bool = False) -> Start:
     """Build the networks; equal settings give equal weights.
 
     Args:
@@ -78,7 +77,7 @@ def prepare(config: RunConfig, note: Callable[[str], None], *, resumed: bool = F
     return Start(model.train(), PerceptualLoss(vgg) if vgg else None)
 
 
-def _fill(trunk: Vgg19Trunk, config: RunConfig, vgg: State | None) -> None:
+def _fill(trunk: Vgg19Trunk, config: TrainConfig, vgg: State | None) -> None:
     if config.trunk == "random":
         for layer in trunk.modules():
             if isinstance(layer, nn.Conv2d):

@@ -18,10 +18,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from facecycle_cli.media.files import atomic_path
-
-from .average import WeightAverage
-from .errors import TrainingError
+from facecycle_cli.errors import TrainingError
+from facecycle_cli.system import atomic_path
+from facecycle_cli.training.average import WeightAverage
 
 FILE = Path("last", "state.safetensors")
 VERSION = 2
@@ -52,7 +51,7 @@ def save_state(
     position: Position,
     model: nn.Module,
     average: WeightAverage,
-    optimiser: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer,
 ) -> None:
     """Replace the state of ``run``.
 
@@ -62,7 +61,7 @@ def save_state(
     tensors = {f"model.{n}": t for n, t in model.state_dict().items()}
     tensors |= {f"average.{n}": t for n, t in average.values.items()}
     for name, parameter in average.parameters.items():
-        for key, value in optimiser.state.get(parameter, {}).items():
+        for key, value in optimizer.state.get(parameter, {}).items():
             tensors[f"adam.{key}.{name}"] = value
     plain = {n: t.detach().cpu().clone().contiguous() for n, t in tensors.items()}
     header = {_KEY: json.dumps({"version": VERSION, **asdict(position)})}
@@ -112,8 +111,8 @@ def load_weights(run: Path, model: nn.Module) -> None:
         _copy(model.state_dict(), file, "model.")
 
 
-def load_learning(run: Path, average: WeightAverage, optimiser: torch.optim.Optimizer) -> None:
-    """Fill the average and the optimiser with what :func:`save_state` wrote."""
+def load_learning(run: Path, average: WeightAverage, optimizer: torch.optim.Optimizer) -> None:
+    """Fill the average and the optimizer with what :func:`save_state` wrote."""
     with safe_open(run / FILE, framework="pt") as file:
         _copy(average.values, file, "average.")
         names = set(file.keys())
@@ -127,7 +126,7 @@ def load_learning(run: Path, average: WeightAverage, optimiser: torch.optim.Opti
                     value = torch.empty_like(parameter, requires_grad=False).copy_(value)
                 moments[key] = value
             if moments:
-                optimiser.state[parameter] = moments
+                optimizer.state[parameter] = moments
 
 
 @torch.no_grad()

@@ -15,10 +15,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from facecycle_cli.model.trunk import VGG19_URL
-
-from .errors import TrainingError
-from .perceptual import CHANNELS
+from facecycle_cli.errors import TrainingError
+from facecycle_cli.model.networks import VGG19_URL
+from facecycle_cli.training.perceptual import CHANNELS
 
 State = dict[str, Tensor]
 

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from facecycle_cli.model import FaceCycle
-
-from .frames import FrameStore
+from facecycle_cli.training.data.frames import FrameStore
 
 _FACES = 5000
 """Faces of different people that are measured at most."""
@@ -21,7 +20,7 @@ _STREAM = 5
 
 
 class Whitener:
-    """Fits a model's :class:`~facecycle_cli.model.embedding.Embedding`.
+    """Fits a model's :class:`~facecycle_cli.model.verifier.Embedding`.
 
     Args:
         store: knows the crops; which of them are looked at is always the same.
@@ -53,11 +52,11 @@ class Whitener:
         if self._fitted and model.config.embedding_of == "neutral":
             return
         faces = self._features(model, self._faces)
-        if len(faces) <= model.embedding.size:
+        if len(faces) <= model.verifier.size:
             return
         persons = (self._features(model, person) for person in self._persons)
         within = [_less_their_mean(person) for person in persons if len(person) > 1]
-        model.embedding.fit(faces, torch.cat(within) if within else None)
+        model.verifier.fit(faces, torch.cat(within) if within else None)
         self._fitted = True
 
     def _features(self, model: FaceCycle, crops: Iterable[int]) -> Tensor:

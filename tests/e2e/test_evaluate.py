@@ -1,4 +1,4 @@
-"""evaluate as a user runs it, on labelled faces that are not part of the repository."""
+"""evaluate as a user runs it, on labeled faces that are not part of the repository."""
 
 from __future__ import annotations
 

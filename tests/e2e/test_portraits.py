@@ -90,7 +90,7 @@ def _modes(picture: Image.Image) -> dict[str, bytes]:
     transparent.putalpha(255)
     variants = {
         "cmyk.jpg": picture.convert("CMYK"),
-        "grey.png": picture.convert("L"),
+        "gray.png": picture.convert("L"),
         "rgba.png": transparent,
         "palette.png": picture.quantize(128),
         "sixteen.png": Image.fromarray(sixteen),
@@ -138,7 +138,7 @@ def test_every_kind_of_picture_works_and_every_kind_of_rubbish_is_one_line(run_c
 
 def test_a_huge_photograph(run_cli, face):
     with Image.open(face) as image:
-        huge = Image.new("RGB", (12_000, 9_000), "grey")
+        huge = Image.new("RGB", (12_000, 9_000), "gray")
         huge.paste(image.resize((2400, 2400 * image.height // image.width)), (4000, 3000))
         huge.save(face.with_name("huge.jpg"), quality=60)
     done = run_cli("frontalize", "huge.jpg", "-o", "out.png", cwd=face.parent)

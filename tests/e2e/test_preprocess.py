@@ -262,7 +262,7 @@ def test_an_output_that_cannot_be_written_ends_the_run(clip, tmp_path, run_cli):
 
 def test_help_and_usage_errors_load_nothing_heavy(tmp_path):
     code = (
-        "import sys; from facecycle_cli.cli import app\n"
+        "import sys; from facecycle_cli.cli.app import app\n"
         "try: app(['preprocess', '--help'])\n"
         "except SystemExit: pass\n"
         "print([m for m in ('torch', 'cv2', 'onnxruntime', 'numpy') if m in sys.modules])"

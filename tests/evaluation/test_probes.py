@@ -10,10 +10,10 @@ pytest.importorskip("sklearn")
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import confusion_matrix, recall_score
 
-from facecycle_cli.evaluation.errors import DataError
+from facecycle_cli.errors import DataError
 from facecycle_cli.evaluation.expression import classification_metrics
 from facecycle_cli.evaluation.probes import (
-    Standardiser,
+    Standardizer,
     cross_validated_regression,
     fit_classifier,
     regress,
@@ -26,9 +26,9 @@ def blobs(count: int, spread: float, seed: int = 0) -> tuple[np.ndarray, list[st
     """Three classes around three points, in ten dimensions of very different scale."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(3, size=count)
-    centres = np.zeros((3, 10))
-    centres[np.arange(3), np.arange(3)] = 3
-    features = centres[labels] + spread * rng.normal(size=(count, 10))
+    centers = np.zeros((3, 10))
+    centers[np.arange(3), np.arange(3)] = 3
+    features = centers[labels] + spread * rng.normal(size=(count, 10))
     return (features * np.logspace(-2, 2, 10)).astype(np.float32), [CLASSES[i] for i in labels]
 
 
@@ -36,11 +36,11 @@ def test_agrees_with_scikit_learn():
     train, labels = blobs(300, 1.5)
     test, truth = blobs(200, 1.5, seed=1)
     ours = fit_classifier(train, labels, test, truth, strengths=[0.03])
-    standardise = Standardiser.of(train)
+    standardize = Standardizer.of(train)
     theirs = LogisticRegression(C=1 / (0.03 * 300), max_iter=2000, tol=1e-8)
-    theirs.fit(standardise(train), labels)
+    theirs.fit(standardize(train), labels)
     np.testing.assert_allclose(ours.weights.T, theirs.coef_, atol=2e-3)
-    assert ours.predict(test) == theirs.predict(standardise(test)).tolist()
+    assert ours.predict(test) == theirs.predict(standardize(test)).tolist()
 
 
 def test_penalty_path_starts_anywhere_and_ends_the_same():
@@ -127,9 +127,9 @@ class TestRegression:
         rng = np.random.default_rng(0)
         features = rng.normal(size=(50, 5)).astype(np.float32)
         targets = rng.normal(size=(50, 3))
-        standardise = Standardiser.of(features)
+        standardize = Standardizer.of(features)
         candidates = [
-            Ridge(alpha).fit(standardise(features), targets).predict(standardise(features))
+            Ridge(alpha).fit(standardize(features), targets).predict(standardize(features))
             for alpha in np.logspace(-1, 5, 13)
         ]
         ours = regress(features, targets, features)

@@ -12,7 +12,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from facecycle_cli.faces import TEMPLATE, Alignment, FaceError
+from facecycle_cli.errors import FaceError
+from facecycle_cli.faces import TEMPLATE, Alignment
 from facecycle_cli.faces.alignment import fit_similarity
 
 coordinates = st.floats(-2000, 2000)

@@ -56,8 +56,8 @@ def test_resolution_does_not_matter(clips, size):
 
 
 def test_a_shaken_head_in_front_of_a_still_wall_is_no_cut(scene):
-    def with_head(x: int, colour: tuple[int, int, int]) -> np.ndarray:
-        return cv2.ellipse(scene.copy(), (x, 140), (60, 90), 0, 0, 360, colour, -1)
+    def with_head(x: int, color: tuple[int, int, int]) -> np.ndarray:
+        return cv2.ellipse(scene.copy(), (x, 140), (60, 90), 0, 0, 360, color, -1)
 
     assert cuts([with_head(90, (230, 180, 150)), with_head(230, (90, 60, 40))]) == []
 

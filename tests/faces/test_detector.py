@@ -30,21 +30,21 @@ def scene(heads, places, size, *, height, angle=0.0):
         small = portrait.resize(
             (round(portrait.width * zoom), round(portrait.height * zoom)), Image.LANCZOS
         )
-        centre = ((x0 + x1) / 2 * zoom, (y0 + y1) / 2 * zoom)
+        center = ((x0 + x1) / 2 * zoom, (y0 + y1) / 2 * zoom)
         mask = Image.new("L", small.size, 255)
-        turned = small.rotate(angle, Image.BICUBIC, center=centre)
-        mask = mask.rotate(angle, Image.BICUBIC, center=centre)
-        canvas.paste(turned, (round(x - centre[0]), round(y - centre[1])), mask)
+        turned = small.rotate(angle, Image.BICUBIC, center=center)
+        mask = mask.rotate(angle, Image.BICUBIC, center=center)
+        canvas.paste(turned, (round(x - center[0]), round(y - center[1])), mask)
     return np.asarray(canvas)
 
 
-def centres(detections):
-    return np.array([d.centre for d in detections]).reshape(-1, 2)
+def centers(detections):
+    return np.array([d.center for d in detections]).reshape(-1, 2)
 
 
 def misses(detections, places, height):
     """How many places have no detection within a third of a face."""
-    at = centres(detections)
+    at = centers(detections)
     return sum(
         not (np.linalg.norm(at - place, axis=1) < height / 3).any() if len(at) else True
         for place in np.array(places, float)

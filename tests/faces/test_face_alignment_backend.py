@@ -17,7 +17,8 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 
-from facecycle_cli.faces import Alignment, FaceError, load_backend
+from facecycle_cli.errors import FaceError
+from facecycle_cli.faces import Alignment, load_backend
 from facecycle_cli.faces.detector import Detection
 from facecycle_cli.faces.face_alignment_backend import FaceAlignmentBackend
 from facecycle_cli.faces.topology import IBUG_68
@@ -44,8 +45,8 @@ class Landmarker:
         assert return_landmark_score
         self.calls.append((image, detected_faces))
         ((x0, y0, x1, y1, _score),) = detected_faces
-        centre = np.array([(x0 + x1) / 2, (y0 + y1) / 2, 0])
-        return [centre + FACE * ((x1 - x0) / 2, (y1 - y0) / 2, x1 - x0)], [np.full(68, 1.6)], None
+        center = np.array([(x0 + x1) / 2, (y0 + y1) / 2, 0])
+        return [center + FACE * ((x1 - x0) / 2, (y1 - y0) / 2, x1 - x0)], [np.full(68, 1.6)], None
 
 
 def upright_face():

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facecycle_cli.faces import FaceError, load_backend
+from facecycle_cli.errors import FaceError
+from facecycle_cli.faces import load_backend
 from facecycle_cli.faces.mesh import FaceMesh, Region
 from facecycle_cli.faces.mesh_backend import MeshBackend
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facecycle_cli.faces import TEMPLATE, Alignment, FaceError, paste_back
+from facecycle_cli.errors import FaceError
+from facecycle_cli.faces import TEMPLATE, Alignment, paste_back
 
 
 def psnr(a, b, where):
@@ -47,7 +48,7 @@ def test_only_the_face_changes(portraits, faces):
     before = image.copy()
     alignment = Alignment.from_face(face, 128)
     crop = np.full((128, 128, 3), (0, 255, 0), np.uint8)
-    out = paste_back(image, crop, alignment, face.oval, match_colour=False)
+    out = paste_back(image, crop, alignment, face.oval, match_color=False)
     assert np.array_equal(image, before)
     outside = outside_oval(image, face)
     assert np.array_equal(out[outside], image[outside])
@@ -60,14 +61,14 @@ def test_fades_in_without_a_step(portraits, faces):
     face = faces[0]
     black, white = np.zeros_like(portraits[0]), np.full((256, 256, 3), 255, np.uint8)
     alignment = Alignment.from_face(face, 256)
-    opacity = paste_back(black, white, alignment, face.oval, match_colour=False)[..., 0]
+    opacity = paste_back(black, white, alignment, face.oval, match_color=False)[..., 0]
     steps = np.abs(np.diff(opacity.astype(int), axis=0)).max()
     feather = 0.12 * np.sqrt((opacity > 0).sum())
     assert steps < 255 * 2.5 / feather
     assert opacity.max() == 255
 
 
-def test_light_and_colour_are_matched(portraits, faces, inside):
+def test_light_and_color_are_matched(portraits, faces, inside):
     side = np.linspace(0.8, 1.2, 256)[None, :, None]
     changes = {
         "cast": lambda c: c * (0.8, 0.9, 1.1) - 5,
@@ -79,14 +80,14 @@ def test_light_and_colour_are_matched(portraits, faces, inside):
         for image, face, mask in list(zip(portraits, faces, inside, strict=True))[::3]:
             alignment = Alignment.from_face(face, 256)
             crop = np.clip(change(alignment.crop(image).astype(float)), 0, 255).astype(np.uint8)
-            plain = paste_back(image, crop, alignment, face.oval, match_colour=False)
+            plain = paste_back(image, crop, alignment, face.oval, match_color=False)
             matched = paste_back(image, crop, alignment, face.oval)
             gains.append(psnr(matched, image, mask) - psnr(plain, image, mask))
         assert np.mean(gains) > 3, name
 
 
-def test_one_odd_stretch_of_the_seam_does_not_colour_the_face(portraits, faces):
-    """Background where the photograph has a cheek: the rest of the face keeps its colour."""
+def test_one_odd_stretch_of_the_seam_does_not_color_the_face(portraits, faces):
+    """Background where the photograph has a cheek: the rest of the face keeps its color."""
     image, face = portraits[2], faces[2]
     alignment = Alignment.from_face(face, 256)
     crop = alignment.crop(image)
@@ -104,13 +105,13 @@ def test_faces_cut_by_the_border(portraits, faces, corner):
     oval = faces[0].oval + corner
     image = np.zeros((height, width, 3), np.uint8)
     white = np.full((128, 128, 3), 255, np.uint8)
-    out = paste_back(image, white, alignment, oval, match_colour=False)
+    out = paste_back(image, white, alignment, oval, match_color=False)
     whole = paste_back(
         np.zeros((height + 400, width + 400, 3), np.uint8),
         white,
         Alignment.from_points(faces[0].five_points + corner + 200, 128),
         oval + 200,
-        match_colour=False,
+        match_color=False,
     )
     assert np.array_equal(out, whole[200:-200, 200:-200])
 
@@ -130,7 +131,7 @@ def test_oval_beyond_the_crop_is_cut_at_the_crop():
     alignment = Alignment(np.array([[1.0, 0, -60], [0, 1.0, -60]]), 80)
     oval = np.array([[0, 0], [199, 0], [199, 199], [0, 199]], np.float32)
     white = np.full((80, 80, 3), 255, np.uint8)
-    out = paste_back(image, white, alignment, oval, match_colour=False)[..., 0]
+    out = paste_back(image, white, alignment, oval, match_color=False)[..., 0]
     assert out[100, 100] == 255
     assert out[:59].max() == out[142:].max() == out[:, :59].max() == out[:, 142:].max() == 0
 

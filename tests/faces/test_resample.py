@@ -18,7 +18,7 @@ def similarity(scale, angle=0.0, shift=(0.0, 0.0)):
 
 
 def waves(height, width, period, x0=0.0, y0=0.0, step=1.0, angle=0.0):
-    """A smooth picture that can be evaluated anywhere: colour waves of `period` pixels."""
+    """A smooth picture that can be evaluated anywhere: color waves of `period` pixels."""
     v, u = np.mgrid[0:height, 0:width] * step
     x = x0 + math.cos(angle) * u - math.sin(angle) * v
     y = y0 + math.sin(angle) * u + math.cos(angle) * v
@@ -50,9 +50,9 @@ def test_smooth_pictures_are_sampled_where_the_matrix_says(scale, angle, x0, y0)
     period = 40 / min(scale, 1.0)  # smooth for the picture and for the result
     side = max(200, math.ceil(260 / scale))
     picture = np.rint(waves(side, side, period)).astype(np.uint8)
-    centre = np.array([x0, y0]) * side / 200
+    center = np.array([x0, y0]) * side / 200
     matrix = similarity(scale, -angle)
-    matrix[:, 2] = 20 - matrix[:, :2] @ centre
+    matrix[:, 2] = 20 - matrix[:, :2] @ center
     out = warp_antialiased(picture, matrix, (41, 41))
     start = invert_affine(matrix)[:, 2]
     expected = waves(41, 41, period, *start, step=1 / scale, angle=angle)
@@ -75,7 +75,7 @@ def test_shrinking_noise_keeps_its_mean_and_loses_its_variance():
     image = np.random.default_rng(1).integers(0, 256, (640, 640, 3), dtype=np.uint8)
     out = warp_antialiased(image, similarity(1 / 8), (80, 80)).astype(float)
     blocks = image.reshape(80, 8, 80, 8, 3).mean((1, 3))
-    # Pixel centres of a plain scaling do not fall on the blocks: half a pixel of the result apart.
+    # Pixel centers of a plain scaling do not fall on the blocks: half a pixel of the result apart.
     assert abs(out.mean() - blocks.mean()) < 1
     assert out.std() < 1.3 * blocks.std()
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facecycle_cli.faces import TEMPLATE, Alignment, FaceError
+from facecycle_cli.errors import FaceError
+from facecycle_cli.faces import TEMPLATE, Alignment
 from facecycle_cli.faces.steady import mean_place, steady_alignments
 from facecycle_cli.faces.tracking import FaceTracker
 from facecycle_cli.media import read_frames
@@ -27,7 +28,7 @@ def framewise(points: np.ndarray) -> list[Alignment]:
 
 
 def eye_spread(in_crops: np.ndarray) -> float:
-    """Standard deviation of the eyes' centres over time, in pixels of the crop."""
+    """Standard deviation of the eyes' centers over time, in pixels of the crop."""
     return float(np.sqrt((in_crops[:, :2].std(0) ** 2).sum(-1).mean()))
 
 

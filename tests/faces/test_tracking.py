@@ -46,11 +46,11 @@ class Scripted:
         self.followed += [int(image[0, 0, 0]) for image in images]
         result = []
         for image, expected in zip(images, previous, strict=True):
-            centre = expected.landmarks[:, :2].mean(0)
+            center = expected.landmarks[:, :2].mean(0)
             near = [
                 face
                 for face in self.faces(image)
-                if np.linalg.norm(face.landmarks[:, :2].mean(0) - centre)
+                if np.linalg.norm(face.landmarks[:, :2].mean(0) - center)
                 < self.reach * (face.box[2] - face.box[0]) / 2
             ]
             result.append(near[0] if near else None)

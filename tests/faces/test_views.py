@@ -87,6 +87,6 @@ def test_rendered_pixels_lie_where_they_are_said_to():
 
 
 def test_look_is_turned_clockwise():
-    """A look at +90 degrees shows what lies below its centre on its right side."""
+    """A look at +90 degrees shows what lies below its center on its right side."""
     look = Look(0, (50.0, 50.0), 40.0, math.pi / 2, 40, 40)
     assert np.allclose(look.to_picture(np.array([39.5, 19.5])), [50, 70])

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from facecycle_cli.media import PendingFile, atomic_path, expand_inputs
+from facecycle_cli.media import expand_inputs
+from facecycle_cli.system import PendingFile, atomic_path
 
 
 @pytest.fixture

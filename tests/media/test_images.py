@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from facecycle_cli.media import MediaError, encode_image, is_still, read_image, write_image
+from facecycle_cli.errors import MediaError
+from facecycle_cli.media import encode_image, is_still, read_image, write_image
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
@@ -75,10 +76,10 @@ def test_broken_exif_does_not_matter(photo):
     assert read_image(data).shape == photo.shape
 
 
-def test_grey_and_bilevel(photo):
-    grey = Image.fromarray(photo).convert("L")
-    assert np.array_equal(read_image(encoded(grey)), np.stack([np.asarray(grey)] * 3, -1))
-    assert set(np.unique(read_image(encoded(grey.convert("1"))))) == {0, 255}
+def test_gray_and_bilevel(photo):
+    gray = Image.fromarray(photo).convert("L")
+    assert np.array_equal(read_image(encoded(gray)), np.stack([np.asarray(gray)] * 3, -1))
+    assert set(np.unique(read_image(encoded(gray.convert("1"))))) == {0, 255}
 
 
 def test_sixteen_bits_keep_their_scale():
@@ -131,7 +132,7 @@ def test_palette_without_transparency(photo):
     assert np.array_equal(read_image(encoded(paletted, "GIF")), expected)
 
 
-def test_colour_profile_becomes_srgb():
+def test_color_profile_becomes_srgb():
     """A profile with red and green exchanged is no use to anybody, but it shows."""
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     tags = {srgb[i : i + 4]: i for i in range(132, 132 + 12 * srgb[131], 12)}
@@ -147,7 +148,7 @@ def test_colour_profile_becomes_srgb():
 
 
 def test_animation_gives_its_first_frame(tmp_path):
-    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    frames = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
     path = tmp_path / "x.gif"
     frames[0].save(path, save_all=True, append_images=frames[1:])
     assert (read_image(path) == (255, 0, 0)).all()
@@ -235,7 +236,7 @@ def test_quality_changes_the_size(photo):
     assert sizes[0] < sizes[1]
 
 
-def test_stream_target_and_grey(photo):
+def test_stream_target_and_gray(photo):
     buffer = io.BytesIO()
     write_image(photo[..., 0], buffer, provenance=None)
     assert np.array_equal(read_image(buffer.getvalue())[..., 2], photo[..., 0])

@@ -11,13 +11,8 @@ import pytest
 from PIL import Image
 
 import facecycle_cli
-from facecycle_cli.media import (
-    MediaError,
-    Provenance,
-    open_video,
-    read_provenance,
-    write_image,
-)
+from facecycle_cli.errors import MediaError
+from facecycle_cli.media import Provenance, open_video, read_provenance, write_image
 
 TAG = Provenance("frontalize", checkpoint_sha256="0123abcd" * 8)
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facecycle_cli.media import MediaError, ffmpeg, open_video, probe, read_frames, video
+from facecycle_cli.errors import MediaError
+from facecycle_cli.media import ffmpeg, open_video, probe, read_frames, video
 
 from .videos import NTSC, children, make, numbered, numbers, pattern, write
 

@@ -10,7 +10,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from facecycle_cli.media import MediaError, ffmpeg, open_video, probe, read_frames
+from facecycle_cli.errors import MediaError
+from facecycle_cli.media import ffmpeg, open_video, probe, read_frames
 
 from .videos import NTSC, SINE, children, make, numbered, numbers, pattern, write
 
@@ -24,13 +25,13 @@ def test_formats_out(tmp_path, suffix):
     assert probe(path).codec == codec
 
 
-def test_colours_survive(tmp_path):
-    colours = [(200, 30, 40), (30, 180, 60), (20, 40, 220), (250, 250, 250), (5, 5, 5)]
-    frames = [np.full((32, 32, 3), colour, np.uint8) for colour in colours]
+def test_colors_survive(tmp_path):
+    colors = [(200, 30, 40), (30, 180, 60), (20, 40, 220), (250, 250, 250), (5, 5, 5)]
+    frames = [np.full((32, 32, 3), color, np.uint8) for color in colors]
     for suffix in (".mp4", ".webm", ".gif"):
         path = write(tmp_path / f"x{suffix}", frames, Fraction(5))
-        for frame, colour in zip(read_frames(path), colours, strict=True):
-            assert np.abs(frame.image.astype(int) - colour).max() <= 6, (suffix, colour)
+        for frame, color in zip(read_frames(path), colors, strict=True):
+            assert np.abs(frame.image.astype(int) - color).max() <= 6, (suffix, color)
 
 
 def test_mp4_is_what_players_want(clip, tmp_path):

@@ -92,7 +92,7 @@ def _generator():
     ]
 
 
-def _normaliser():
+def _normalizer():
     norms = [
         (f"{norm}.{part}", (256, 256, 1, 1), 256)
         for norm in ("denorm", "renorm")
@@ -116,7 +116,7 @@ LAYERS = {
     "exptoflow": _flow_decoder(),
     "Swap_Generator": _generator(),
     "idcodegen": _encoder(),
-    "Swap_Norm": _normaliser(),
+    "Swap_Norm": _normalizer(),
 }
 
 
@@ -280,7 +280,7 @@ def generate(state, x, flow, noise):
     return net.conv(x, "torgb")
 
 
-def normalise(state, x, code, norm):
+def normalize(state, x, code, norm):
     """D_id with ``denorm`` or ``renorm``: (N, 3, 64, 64) -> (N, 3, 64, 64)."""
     net = Layers(state)
     _, x = net.trunk(x)

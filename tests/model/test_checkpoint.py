@@ -12,18 +12,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from facecycle_cli.model import (
-    CheckpointError,
-    FaceCycle,
-    checkpoint,
-    load,
-    preset,
-    read_info,
-    save_checkpoint,
-)
+from facecycle_cli.errors import CheckpointError
+from facecycle_cli.model import FaceCycle, checkpoint, load, preset, read_info, save_checkpoint
 from facecycle_cli.model.checkpoint import FORMAT_VERSION, HEADER_KEY
 
-METADATA = {"stage": "identity", "steps": 1000, "metrics": {"lfw": 0.75}, "licence": "none"}
+METADATA = {"stage": "identity", "steps": 1000, "metrics": {"lfw": 0.75}, "license": "none"}
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +122,7 @@ def test_weights_do_not_change_with_the_file(saved, tmp_path):
 
 
 def test_loading_imports_no_compiler(saved):
-    """Weights are not initialised to be replaced: torch would import its decompositions for it."""
+    """Weights are not initialized to be replaced: torch would import its decompositions for it."""
     code = (
         "import sys, torch\n"
         "from facecycle_cli.model import load\n"
@@ -223,8 +216,11 @@ def test_newer_format(rewrite):
         lambda header: {k: v for k, v in header.items() if k != "config"},
         lambda header: {**header, "config": None},
         lambda header: {**header, "config": [1, 2]},
-        lambda header: {**header, "config": {**header["config"], "colour": 1}},
-        lambda header: {**header, "config": {**header["config"], "generator_blocks": 10**9}},
+        lambda header: {**header, "config": {**header["config"], "color": 1}},
+        lambda header: {
+            **header,
+            "config": {**header["config"], "expression_decoder_blocks": 10**9},
+        },
         lambda header: {**header, "config": {**header["config"], "image_size": "64"}},
     ],
 )
@@ -232,7 +228,7 @@ def test_damaged_metadata(rewrite, change):
     assert refused(rewrite(change)).startswith("damaged checkpoint metadata: ")
 
 
-NAME = "normaliser.de.beta.bias"
+NAME = "identity_decoder.de.beta.bias"
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def test_a_key_that_an_older_file_lacks_means_the_papers_value():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"colour": 1}, "unknown model configuration key: colour"),
+        ({"color": 1}, "unknown model configuration key: color"),
         ({"image_size": 96}, "image_size must be 64 or 128, not 96"),
         ({"image_size": 64.0}, "image_size must be 64 or 128, not 64.0"),
         ({"trunk": "resnet"}, "trunk must be vgg19 or learned"),
@@ -37,12 +37,18 @@ def test_a_key_that_an_older_file_lacks_means_the_papers_value():
         ({"encoder_widths": [64, 128]}, "encoder_widths must be 4 integers"),
         ({"encoder_widths": "wide"}, "encoder_widths must be 4 integers"),
         ({"flow_widths": [1, 2, -3]}, "flow_widths must be an integer from 1 to 4096, not -3"),
-        ({"generator_blocks": 10**9}, "generator_blocks must be an integer from 0 to 64"),
-        ({"generator_blocks": True}, "generator_blocks must be an integer from 0 to 64"),
+        (
+            {"expression_decoder_blocks": 10**9},
+            "expression_decoder_blocks must be an integer from 0 to 64",
+        ),
+        (
+            {"expression_decoder_blocks": True},
+            "expression_decoder_blocks must be an integer from 0 to 64",
+        ),
         ({"code_size": None}, "code_size must be an integer from 1 to 4096"),
         ({"noise_kernel": 2}, "noise_kernel must be odd"),
         ({"trunk_widths": [1, 2, 3]}, "VGG-19 trunk has widths"),
-        ({"normaliser_width": 8}, "normaliser_width must equal"),
+        ({"identity_decoder_width": 8}, "identity_decoder_width must equal"),
     ],
 )
 def test_nonsense_is_named(change, message):
@@ -63,7 +69,7 @@ def test_unknown_preset(name, size):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_skeleton_has_the_models_shapes_and_no_weights(name):
-    config = replace(preset(name), generator_blocks=1, normaliser_blocks=1)
+    config = replace(preset(name), expression_decoder_blocks=1, identity_decoder_blocks=1)
     bones, model = skeleton(config), FaceCycle(config)
     assert {p.device.type for p in bones.parameters()} == {"meta"}
     shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}

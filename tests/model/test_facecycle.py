@@ -47,7 +47,9 @@ def random_faces(n, size=64):
 @pytest.mark.parametrize("size", [64, 128])
 @pytest.mark.parametrize("name", PRESETS)
 def test_both_presets_at_both_sizes(name, size):
-    model = build(name, size, generator_blocks=2, normaliser_blocks=2)  # fewer of the same
+    model = build(
+        name, size, expression_decoder_blocks=2, identity_decoder_blocks=2
+    )  # fewer of the same
     n = 2 if name == "small" else 1
     x = model.to_input(random_faces(n, size))
     assert x.shape == (n, 3, size, size)
@@ -138,7 +140,7 @@ def test_input_and_image_are_inverse(small):
     ).max() == pytest.approx(1)
 
 
-def test_input_is_imagenet_normalised(small):
+def test_input_is_imagenet_normalized(small):
     x = small.to_input(np.zeros((64, 64, 3), np.uint8))
     assert x[0, :, 5, 5].tolist() == pytest.approx([-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225])
 
@@ -244,12 +246,12 @@ def test_noise_first_drawn_for_inference_serves_training():
         model.noise()
     flow = torch.zeros(2, 2, 16, 16)
     model.de_express(x, flow).mean().backward()
-    assert model.generator.noise_half.conv1.weight.grad is not None
+    assert model.expression_decoder.noise_half.conv1.weight.grad is not None
 
 
 def test_generator_asks_for_noise(small, faces):
     with pytest.raises(ValueError, match="noise"):
-        small.generator(small.features(faces), torch.zeros(3, 2, 16, 16), None)
+        small.expression_decoder(small.features(faces), torch.zeros(3, 2, 16, 16), None)
 
 
 def test_threads_do_not_disturb_each_other(small, faces):

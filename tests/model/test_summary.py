@@ -7,7 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from facecycle_cli.model import FaceCycle, preset
-from facecycle_cli.model.summary import summarise
+from facecycle_cli.model.summary import summarize
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def models():
 @pytest.fixture(scope="module")
 def summaries(models):
     return {
-        name: {network.name: network for network in summarise(model)}
+        name: {network.name: network for network in summarize(model)}
         for name, model in models.items()
     }
 
@@ -29,8 +29,8 @@ def summaries(models):
         ("E_exp", ["expression_encoder"], 4_240_000),
         ("E_id", ["identity_encoder"], 4_240_000),
         ("D_flow", ["flow_decoder"], 2_996_544),
-        ("D_exp", ["trunk", "generator"], 13_409_475),
-        ("D_id", ["trunk", "normaliser"], 10_014_275),
+        ("D_exp", ["trunk", "expression_decoder"], 13_409_475),
+        ("D_id", ["trunk", "identity_decoder"], 10_014_275),
     ],
 )
 def test_paper_has_the_papers_parameters(summaries, symbol, names, parameters):
@@ -56,11 +56,11 @@ PASSES = {
     "re-identified face": lambda m, x, code: m.re_identify(x, code),
 }
 NETWORKS = {
-    "neutral face": ["expression_encoder", "flow_decoder", "trunk", "generator"],
+    "neutral face": ["expression_encoder", "flow_decoder", "trunk", "expression_decoder"],
     "expression code": ["expression_encoder"],
     "identity code": ["identity_encoder"],
-    "mean face": ["trunk", "normaliser"],
-    "re-identified face": ["trunk", "normaliser"],
+    "mean face": ["trunk", "identity_decoder"],
+    "re-identified face": ["trunk", "identity_decoder"],
 }
 
 

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 import torch
 
+from facecycle_cli.errors import SettingsError
 from facecycle_cli.training.augment import Augmentation, apply, draw
-from facecycle_cli.training.errors import SettingsError
 from tests.training.conftest import face
 
-NOTHING = Augmentation(scale=0, colour=0, hue=0, colour_probability=0, flip=0)
+NOTHING = Augmentation(scale=0, color=0, hue=0, color_probability=0, flip=0)
 STRONG = Augmentation(
     scale=0.2,
     rotation=20,
     shift=0.1,
-    colour=0.4,
+    color=0.4,
     hue=0.1,
-    grey=0.2,
+    gray=0.2,
     coarse=0.3,
     light=0.3,
     cover=0.5,
@@ -59,15 +59,15 @@ def test_a_function_of_the_generator_alone():
 
 
 def test_values_stay_between_black_and_white():
-    result = augmented(views(8), replace(STRONG, colour=1.0, colour_probability=1.0), size=48)
+    result = augmented(views(8), replace(STRONG, color=1.0, color_probability=1.0), size=48)
     assert result.shape == (16, 3, 48, 48)
     assert result.min() >= 0
     assert result.max() <= 1
     assert result.std() > 0.05
 
 
-def test_grey_is_grey():
-    result = augmented(views(), replace(STRONG, grey=1.0, tint=0.0, surroundings=0.0))
+def test_gray_is_gray():
+    result = augmented(views(), replace(STRONG, gray=1.0, tint=0.0, surroundings=0.0))
     torch.testing.assert_close(result[:, 0], result[:, 1], atol=1e-5, rtol=0)
     torch.testing.assert_close(result[:, 0], result[:, 2], atol=1e-5, rtol=0)
 
@@ -84,8 +84,8 @@ def test_coarse_loses_detail_and_keeps_the_light():
 
 
 def test_light_makes_one_side_brighter():
-    grey = torch.full((2, 50, 32, 32, 3), 128, dtype=torch.uint8)
-    result = augmented(grey, replace(NOTHING, light=0.4), size=32)[:, 0]
+    gray = torch.full((2, 50, 32, 32, 3), 128, dtype=torch.uint8)
+    result = augmented(gray, replace(NOTHING, light=0.4), size=32)[:, 0]
     torch.testing.assert_close(
         result.mean((1, 2)), torch.full((100,), 128 / 255), atol=1e-3, rtol=0
     )
@@ -107,7 +107,7 @@ def test_cover_hides_a_rectangle_of_some_pictures():
         assert one.sum() == rows.sum() * columns.sum(), "one rectangle"
 
 
-def test_tone_bends_greys_and_leaves_black_and_white():
+def test_tone_bends_grays_and_leaves_black_and_white():
     ramp = torch.arange(256, dtype=torch.uint8).view(16, 16, 1).expand(2, 100, 16, 16, 3)
     result = augmented(ramp, replace(NOTHING, tone=0.5), size=16)
     torch.testing.assert_close(result[:, :, 0, 0], torch.zeros(200, 3), atol=0.02, rtol=0)
@@ -117,9 +117,9 @@ def test_tone_bends_greys_and_leaves_black_and_white():
     assert middle.max() == pytest.approx(0.5 ** math.exp(-0.5), abs=0.02)
 
 
-def test_tint_scales_each_colour():
-    grey = torch.full((2, 100, 8, 8, 3), 100, dtype=torch.uint8)
-    result = augmented(grey, replace(NOTHING, tint=0.2), size=8) * 255 / 100
+def test_tint_scales_each_color():
+    gray = torch.full((2, 100, 8, 8, 3), 100, dtype=torch.uint8)
+    result = augmented(gray, replace(NOTHING, tint=0.2), size=8) * 255 / 100
     assert result.amin() == pytest.approx(0.8, abs=0.02)
     assert result.amax() == pytest.approx(1.2, abs=0.02)
     assert (result.amax((2, 3)) - result.amin((2, 3))).max() < 1e-4, "the whole picture alike"
@@ -135,7 +135,7 @@ def test_surroundings_give_way_and_the_face_stays():
     assert 0.35 < replaced.float().mean() < 0.65
     assert change[~replaced].max() < 1e-4
     rows = result[replaced][:, :, 10, :3]
-    assert (rows.amax(2) - rows.amin(2)).max() < 0.02, "a row has one colour beside the face"
+    assert (rows.amax(2) - rows.amin(2)).max() < 0.02, "a row has one color beside the face"
 
 
 def test_views_that_are_apart_share_nothing():
@@ -154,7 +154,7 @@ def test_flip_mirrors():
     torch.testing.assert_close(result, plain(pictures).flip(-1), atol=1e-5, rtol=0)
 
 
-def test_coupled_views_share_mirror_and_colours():
+def test_coupled_views_share_mirror_and_colors():
     same = views()
     same[1] = same[0]
     settings = replace(STRONG, coupled=True, scale=0, rotation=0, shift=0)
@@ -194,7 +194,7 @@ def test_a_share_of_the_pairs_gets_what_all_of_them_would_have_got():
     assert torch.equal(whole[:, 2:], part)
 
 
-@pytest.mark.parametrize("wrong", [{"colour": 1.5}, {"scale": 1.0}, {"grey": -0.1}])
+@pytest.mark.parametrize("wrong", [{"color": 1.5}, {"scale": 1.0}, {"gray": -0.1}])
 def test_impossible_strengths(wrong):
     with pytest.raises(SettingsError, match=next(iter(wrong))):
         Augmentation(**wrong)

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facecycle_cli.training.config import RunConfig, StageConfig
-from facecycle_cli.training.errors import SettingsError
+from facecycle_cli.errors import SettingsError
+from facecycle_cli.training.config import StageConfig, TrainConfig
 from facecycle_cli.training.layers import parse_assignments, read_toml, to_toml
 from facecycle_cli.training.schedule import learning_rate
 
 
 def test_presets_have_their_own_defaults_per_stage():
-    paper = RunConfig.from_layers({"preset": "paper"})
+    paper = TrainConfig.from_layers({"preset": "paper"})
     assert (paper.expression.epochs, paper.identity.epochs) == (40, 20)
     assert (paper.expression.beta2, paper.identity.beta2) == (0.999, 0.9)
     assert (paper.expression.beta1, paper.identity.beta1) == (0.5, 0.5)
@@ -24,7 +24,7 @@ def test_presets_have_their_own_defaults_per_stage():
         "smoothness": 0.0, "folding": 0.0, "gauge": 0.0, "guide": 0.0, "contrast": 0.0,
         "average": 0.0, "focus": 0.0, "exchange": 1.0, "relight": 0.0, "perform": 0.0,
     }  # fmt: skip
-    small = RunConfig.from_layers({})
+    small = TrainConfig.from_layers({})
     assert small.preset == "small"
     assert small.expression.schedule == "cosine"
     assert small.expression.weights.guide > 0
@@ -32,56 +32,56 @@ def test_presets_have_their_own_defaults_per_stage():
 
 
 def test_later_layers_win_and_the_top_means_both_stages():
-    config = RunConfig.from_layers(
+    config = TrainConfig.from_layers(
         {"lr": 1e-3, "identity": {"lr": 2e-3, "weights": {"margin": 0.5}}},
-        {"batch_size": 8, "weights": {"ssim": 1.0}, "expression": {"augmentation": {"grey": 0.5}}},
+        {"batch_size": 8, "weights": {"ssim": 1.0}, "expression": {"augmentation": {"gray": 0.5}}},
     )
     assert (config.expression.lr, config.identity.lr) == (1e-3, 2e-3)
     assert config.expression.batch_size == config.identity.batch_size == 8
     assert config.identity.weights.margin == 0.5
     assert config.identity.weights.ssim == config.expression.weights.ssim == 1.0
-    assert config.expression.augmentation.grey == 0.5
-    overridden = RunConfig.from_layers({"identity": {"lr": 2e-3}}, {"lr": 5e-4})
+    assert config.expression.augmentation.gray == 0.5
+    overridden = TrainConfig.from_layers({"identity": {"lr": 2e-3}}, {"lr": 5e-4})
     assert overridden.identity.lr == 5e-4
 
 
 def test_steps_take_the_place_of_epochs():
-    config = RunConfig.from_layers({"preset": "paper"}, {"steps": 7})
+    config = TrainConfig.from_layers({"preset": "paper"}, {"steps": 7})
     assert (config.identity.epochs, config.identity.steps) == (0, 7)
-    config = RunConfig.from_layers({"preset": "paper"}, {"steps": 7}, {"epochs": 2})
+    config = TrainConfig.from_layers({"preset": "paper"}, {"steps": 7}, {"epochs": 2})
     assert config.identity.epochs == 2
 
 
 def test_frozen_networks_are_checked_before_any_stage_begins():
-    config = RunConfig.from_layers({"identity": {"frozen": ["identity_encoder"]}})
+    config = TrainConfig.from_layers({"identity": {"frozen": ["identity_encoder"]}})
     assert config.identity.frozen == ("identity_encoder",)
-    for wrong in (["trunk"], ["identity_encoder", "normaliser"]):
+    for wrong in (["trunk"], ["identity_encoder", "identity_decoder"]):
         with pytest.raises(SettingsError, match="frozen must leave out"):
-            RunConfig.from_layers({"identity": {"frozen": wrong}})
+            TrainConfig.from_layers({"identity": {"frozen": wrong}})
 
 
 def test_toml_there_and_back(tmp_path):
     layer = {"data": ['a "b"\\c', "ä\n"], "singles": ["x"], "amp": "bf16", "identity": {"lr": 1e-7}}
-    config = RunConfig.from_layers({"preset": "paper"}, layer)
+    config = TrainConfig.from_layers({"preset": "paper"}, layer)
     (tmp_path / "config.toml").write_text(to_toml(config.to_dict()), encoding="utf-8")
-    assert RunConfig.from_layers(read_toml(tmp_path / "config.toml")) == config
+    assert TrainConfig.from_layers(read_toml(tmp_path / "config.toml")) == config
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_text_survives_toml(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "text.toml"
-    path.write_text(to_toml({"licence": text}), encoding="utf-8", newline="")
-    assert read_toml(path) == {"licence": text}
+    path.write_text(to_toml({"license": text}), encoding="utf-8", newline="")
+    assert read_toml(path) == {"license": text}
 
 
 def test_assignments():
     assert parse_assignments(
-        ["identity.lr=1e-4", "preset=paper", 'singles=["a"]', "augmentation.grey=0.5", "seed = 3"]
+        ["identity.lr=1e-4", "preset=paper", 'singles=["a"]', "augmentation.gray=0.5", "seed = 3"]
     ) == {
         "identity": {"lr": 1e-4},
         "preset": "paper",
         "singles": ["a"],
-        "augmentation": {"grey": 0.5},
+        "augmentation": {"gray": 0.5},
         "seed": 3,
     }
 
@@ -109,13 +109,13 @@ def test_assignments():
         ("expression=3", "expression is a table"),
         ("data=a", "data must be a list, not 'a'"),
         ("ema=1.0", "ema must be from 0 to below 1"),
-        ("augmentation.colour=3", r"augmentation\.colour must be from 0 to 1, not 3"),
+        ("augmentation.color=3", r"augmentation\.color must be from 0 to 1, not 3"),
         ("weights.focus=1.5", "focus must be from 0 to 1"),
     ],
 )
 def test_wrong_settings_are_one_clear_line(assignment, message):
     with pytest.raises(SettingsError, match=message) as caught:
-        RunConfig.from_layers(parse_assignments([assignment]))
+        TrainConfig.from_layers(parse_assignments([assignment]))
     assert "\n" not in str(caught.value)
 
 
@@ -133,7 +133,7 @@ def test_a_file_that_is_no_toml(tmp_path):
     ],
 )
 def test_the_papers_rates_by_epoch(stage, expected):
-    settings = RunConfig.from_layers({"preset": "paper"}).of(stage)
+    settings = TrainConfig.from_layers({"preset": "paper"}).of(stage)
     for epoch, rate in expected.items():
         for step in (7 * epoch, 7 * epoch + 6):
             found = learning_rate(settings, stage, step, steps=10_000, epoch_steps=7)

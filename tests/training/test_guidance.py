@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from facecycle_cli.errors import DataError
 from facecycle_cli.faces import Alignment, load_backend
 from facecycle_cli.faces.topology import MESH_468, MESH_468_MIRRORED
 from facecycle_cli.media import read_image
 from facecycle_cli.training.augment import Augmentation, apply, draw, unchanged
-from facecycle_cli.training.errors import DataError
 from facecycle_cli.training.guidance import (
     Guides,
     LandmarkReader,
@@ -100,7 +100,7 @@ def test_marks_move_with_the_picture(crops, landmarks, seed):
     number = 291  # a corner of the mouth
     x, y = np.round(marks.source[number] * 80 - 0.5).astype(int)
     picture[y - 1 : y + 2, x - 1 : x + 2] = 255
-    settings = Augmentation(scale=0.1, rotation=15, shift=0.05, colour=0)
+    settings = Augmentation(scale=0.1, rotation=15, shift=0.05, color=0)
     mirrored = torch.tensor([bool(seed % 2)])
     drawn = draw(mirrored, settings, torch.Generator().manual_seed(seed))
     views = torch.from_numpy(np.stack([picture, picture])[:, None])

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from facecycle_cli.training.config import RunConfig
-from facecycle_cli.training.errors import TrainingError
+from facecycle_cli.errors import TrainingError
+from facecycle_cli.training.config import TrainConfig
 from facecycle_cli.training.perceptual import PerceptualLoss
 from facecycle_cli.training.start import prepare
 from facecycle_cli.training.vgg19 import cached_file, find_vgg19
@@ -77,7 +77,7 @@ def test_nothing_is_fetched_for_a_run_that_draws_nothing(tmp_path, monkeypatch):
     fetched = []
     monkeypatch.setattr("torch.hub.download_url_to_file", lambda *_, **__: fetched.append(1))
     codes = {"stage": "identity", "identity": {"steps": 5, "code_steps": 5}}
-    assert prepare(RunConfig.from_layers(codes), pytest.fail).perceptual is None
+    assert prepare(TrainConfig.from_layers(codes), pytest.fail).perceptual is None
     assert not fetched
     for drawn in (
         {**codes, "stage": "both"},
@@ -85,7 +85,7 @@ def test_nothing_is_fetched_for_a_run_that_draws_nothing(tmp_path, monkeypatch):
         {**codes, "identity": {"epochs": 1, "code_steps": 5}},
         {**codes, "identity": {"steps": 5, "code_steps": 5, "weights": {"contrast": 0}}},
     ):
-        assert RunConfig.from_layers(drawn).draws
+        assert TrainConfig.from_layers(drawn).draws
 
 
 def test_without_weights_and_network_auto_goes_on_and_vgg_stops(tmp_path, monkeypatch):

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from facecycle_cli.training.errors import TrainingError
-from facecycle_cli.training.processes import Processes
+from facecycle_cli.errors import TrainingError
+from facecycle_cli.training.distributed import Processes
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -58,7 +58,7 @@ def test_two_processes_have_the_losses_of_one(tmp_path, clips, tiny_checkpoint):
 
 
 def test_more_processes_than_data(tmp_path, clips, tiny_checkpoint, monkeypatch):
-    from facecycle_cli.training.session import open_run, train
+    from facecycle_cli.training.train import open_run, train
 
     def alone(size, **settings):
         """What the first of ``size`` processes finds, before it waits for the others."""

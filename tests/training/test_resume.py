@@ -16,11 +16,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from facecycle_cli.errors import NonFiniteLoss, TrainingError
 from facecycle_cli.model import load, read_info
-from facecycle_cli.training.errors import NonFiniteLoss, TrainingError
 from facecycle_cli.training.report import Silence
-from facecycle_cli.training.session import open_run, train
 from facecycle_cli.training.state import FILE
+from facecycle_cli.training.train import open_run, train
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).resolve().parents[2]
@@ -134,15 +134,15 @@ def test_the_checkpoint_is_the_average_of_the_weights(undisturbed):
     name = "identity_encoder.code.2.weight"
     assert torch.equal(weights[name], tensors[f"average.{name}"])
     assert not torch.equal(weights[name], tensors[f"model.{name}"])
-    frozen = "generator.to_rgb.weight"
+    frozen = "expression_decoder.to_rgb.weight"
     assert torch.equal(weights[frozen], tensors[f"model.{frozen}"])
 
 
 def test_each_stage_learns_its_own_networks_only(tmp_path, clips, tiny_checkpoint):
     before = load_file(tiny_checkpoint)
     for stage, learns in (
-        ("expression", ("trunk", "expression_encoder", "flow_decoder", "generator")),
-        ("identity", ("identity_encoder", "normaliser")),
+        ("expression", ("trunk", "expression_encoder", "flow_decoder", "expression_decoder")),
+        ("identity", ("identity_encoder", "identity_decoder")),
     ):
         run = tmp_path / stage
         train(begin(run, clips, tiny_checkpoint, stage=stage, steps=2, ema=0.0), run, device=CPU)
@@ -154,7 +154,7 @@ def test_each_stage_learns_its_own_networks_only(tmp_path, clips, tiny_checkpoin
 def test_codes_learn_alone_first_and_their_best_is_forgotten_then(
     tmp_path, clips, tiny_checkpoint, monkeypatch
 ):
-    monkeypatch.setattr("facecycle_cli.training.sampler.HOLDOUT_SHARE", 4)
+    monkeypatch.setattr("facecycle_cli.training.data.pairs.HOLDOUT_SHARE", 4)
     settings = {
         "stage": "identity", "steps": 6, "code_steps": 4, "sample_every": 2,
         "identity": {"weights": {"contrast": 1.0, "perform": 0.5}},
@@ -184,7 +184,7 @@ def test_a_finished_run_can_be_made_longer(tmp_path, clips, tiny_checkpoint):
 KILLED = """
 import sys, torch
 from pathlib import Path
-from facecycle_cli.training.session import open_run, train
+from facecycle_cli.training.train import open_run, train
 torch.set_num_threads(1)
 run, *layer = sys.argv[1:]
 config = open_run(Path(run), [eval(layer[0])], resume=True)
@@ -231,7 +231,7 @@ def test_a_full_disk_keeps_the_old_state(tmp_path, clips, tiny_checkpoint):
     train(config, run, device=CPU, stop=StopAfter(2))
     script = """
 import resource, sys, torch
-from facecycle_cli.training.session import open_run, train
+from facecycle_cli.training.train import open_run, train
 from pathlib import Path
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 torch.set_num_threads(1)

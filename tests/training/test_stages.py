@@ -7,9 +7,9 @@ import copy
 import pytest
 import torch
 
+from facecycle_cli.errors import SettingsError, TrainingError
 from facecycle_cli.model.flow import compose, warp
 from facecycle_cli.training import precision
-from facecycle_cli.training.errors import SettingsError, TrainingError
 from facecycle_cli.training.guidance import Guide
 from facecycle_cli.training.losses import (
     SsimTarget,
@@ -67,7 +67,7 @@ def test_a_share_of_the_pairs_is_exchanged_whoever_has_them():
         assert torch.equal(swap_views(mine, 0.5, start), expected)
 
 
-def test_relit_takes_over_the_colours():
+def test_relit_takes_over_the_colors():
     generator = torch.Generator().manual_seed(0)
     face = torch.randn(2, 3, 8, 8, generator=generator)
     gain = torch.rand(2, 3, 1, 1, generator=generator) + 0.5
@@ -89,12 +89,12 @@ def test_a_guided_stage_can_learn_flows_alone(tiny, batch):
     assert set(alone) == {"loss", "smoothness", "folding", "gauge", "guide"}
     assert alone["guide"].item() == pytest.approx(whole["guide"].item())
     assert alone["loss"].item() == pytest.approx(2 * alone["guide"].item())
-    optimiser = torch.optim.Adam(stage.parameters_to_train().values(), lr=3e-3)
+    optimizer = torch.optim.Adam(stage.parameters_to_train().values(), lr=3e-3)
     for _ in range(30):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss = stage(x, noise, noise_back, guide, undrawn=True)["loss"]
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     assert stage(x, noise, noise_back, guide)["guide"].item() < 0.3 * alone["guide"].item()
 
 
@@ -173,9 +173,9 @@ def test_faces_perform_the_motion_of_the_next_pair(tiny, batch, share):
 def test_networks_can_be_frozen(tiny):
     stage = IdentityStage(tiny, LossWeights(), frozen=("identity_encoder",))
     names = {name.split(".")[0] for name in stage.parameters_to_train()}
-    assert names == {"normaliser"}
-    for wrong in (("trunk",), ("identity_encoder", "normaliser")):
-        with pytest.raises(SettingsError, match="identity_encoder, normaliser"):
+    assert names == {"identity_decoder"}
+    for wrong in (("trunk",), ("identity_encoder", "identity_decoder")):
+        with pytest.raises(SettingsError, match="identity_encoder, identity_decoder"):
             IdentityStage(tiny, LossWeights(), frozen=wrong)
 
 
@@ -232,7 +232,7 @@ def test_what_half_precision_means_where(monkeypatch):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize(("amp", "compiled"), [("bf16", False), ("fp16", False), ("bf16", True)])
 def test_on_a_gpu(tmp_path, clips, tiny_checkpoint, amp, compiled):
-    from facecycle_cli.training.session import open_run, train
+    from facecycle_cli.training.train import open_run, train
 
     layer = {
         "data": [str(clips)],

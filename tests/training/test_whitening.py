@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from facecycle_cli.model import FaceCycle
-from facecycle_cli.training.discover import find_crops
-from facecycle_cli.training.frames import FrameStore
+from facecycle_cli.training.data.discover import find_crops
+from facecycle_cli.training.data.frames import FrameStore
 from facecycle_cli.training.whitening import Whitener
 from tests.training.conftest import TINY, write_clip
 
@@ -32,13 +32,13 @@ class Watched(FaceCycle):
         torch.manual_seed(0)
         super().__init__(replace(TINY, embedding_size=4, **changes))
         self.given = []
-        fit = self.embedding.fit
-        self.embedding.fit = lambda *what: (self.given.append(what), fit(*what))
+        fit = self.verifier.fit
+        self.verifier.fit = lambda *what: (self.given.append(what), fit(*what))
 
 
 def test_one_picture_of_everybody_and_several_of_some(store):
     model = Watched(embedding_of="neutral")
-    before = model.embedding.matrix.clone()
+    before = model.verifier.matrix.clone()
     Whitener(store, NOBODY, seed=0).fit(model)
     ((faces, within),) = model.given
     assert faces.shape == (8, model.config.embedding_inputs)
@@ -46,7 +46,7 @@ def test_one_picture_of_everybody_and_several_of_some(store):
     for person in within.chunk(2):
         assert person.abs().max() > 0
         assert person.mean(0).abs().max() < 1e-5  # less the person's own mean
-    assert not torch.equal(model.embedding.matrix, before)
+    assert not torch.equal(model.verifier.matrix, before)
 
 
 def test_who_is_held_out_is_left_alone(store):

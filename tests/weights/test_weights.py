@@ -21,13 +21,13 @@ def test_shipped_networks_are_the_ones_of_the_notice():
         assert hashlib.sha256(weights.path(name).read_bytes()).hexdigest() == digest
 
 
-def test_every_third_party_network_has_its_licence():
+def test_every_third_party_network_has_its_license():
     folder = weights.path("face_mesh_468.onnx").parent
     notice = (folder / "NOTICE.md").read_text("utf-8")
     assert all(f"`{file.name}`" in notice for file in folder.glob("*.onnx"))
-    licences = re.findall(r"\((LICENSE-[\w-]+\.txt)\)", notice)
-    assert len(licences) == 2
-    assert all((folder / name).read_text("utf-8").strip() for name in licences)
+    licenses = re.findall(r"\((LICENSE-[\w-]+\.txt)\)", notice)
+    assert len(licenses) == 2
+    assert all((folder / name).read_text("utf-8").strip() for name in licenses)
 
 
 @pytest.mark.parametrize("name", ["missing.onnx", "../cli.py", "NOTICE.md", ""])

@@ -1,0 +1,152 @@
+"""Where the pictures that a command makes go: beside the input, to a file, a folder, or standard
+output.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from facecycle_cli.errors import OutputError
+
+if TYPE_CHECKING:
+    from facecycle_cli.media import Input, Provenance, RGBImage
+
+
+class Skip(Exception):
+    """Raised for an input that there is nothing to do for; its message says why."""
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Place for the result of one input: ``paths(n)`` are its files, none for standard output."""
+
+    path: Path | None
+    numbered: bool
+
+    def paths(self, count: int = 1) -> list[Path]:
+        """Names for ``count`` pictures: ``x_1.png``, ``x_2.png``, ... if numbered."""
+        if self.path is None:
+            return []
+        if not self.numbered:
+            return [self.path] * min(count, 1)
+        numbers = range(1, count + 1)
+        return [self.path.with_name(f"{self.path.stem}_{n}{self.path.suffix}") for n in numbers]
+
+    def write(self, pictures: Sequence[RGBImage], provenance: Provenance) -> list[Path]:
+        """Write ``pictures`` and return their names; more than one only if numbered."""
+        from facecycle_cli.media import write_image
+
+        if len(pictures) != 1 and (self.path is None or not self.numbered):
+            raise OutputError(f"{len(pictures)} pictures do not fit one output")
+        if self.path is None:
+            write_image(pictures[0], sys.stdout.buffer, provenance=provenance)
+            sys.stdout.buffer.flush()
+            return []
+        paths = self.paths(len(pictures))
+        for picture, path in zip(pictures, paths, strict=True):
+            write_image(picture, path, provenance=provenance)
+        return paths
+
+
+class Outputs:
+    """Names for results, from what ``-o`` says.
+
+    Without ``-o`` a result lies beside its input as ``<stem><tag>.png`` (standard input's goes to
+    standard output). ``-o -`` is standard output. ``-o`` is a folder if it ends in a slash, if it
+    exists as one, or if there are several inputs (several arguments, a folder or a glob); below it
+    the structure of walked folders is kept. Otherwise it is the file to write, in the format of its
+    suffix.
+
+    ``numbered`` is for commands that make any number of pictures of one input:
+    ``<stem><tag>_1.png``, ...
+
+    Raises `typer.BadParameter` for a combination that cannot work.
+    """
+
+    def __init__(
+        self,
+        target: str | None,
+        inputs: Sequence[str],
+        *,
+        tag: str,
+        overwrite: bool = False,
+        numbered: bool = False,
+    ) -> None:
+        self._tag = tag
+        self._overwrite = overwrite
+        self._numbered = numbered
+        self._claimed: set[str] = set()
+        several = len(inputs) != 1 or os.path.isdir(inputs[0]) or _is_glob(inputs[0])
+        if target is None and list(inputs) == ["-"]:
+            target = "-"
+        self.to_stdout = target == "-"
+        self.beside = target is None
+        self._file: Path | None = None
+        self._folder: Path | None = None
+        if self.to_stdout:
+            _check_stdout(several, numbered)
+        elif target is not None:
+            self._file, self._folder = _file_or_folder(target, several)
+
+    def claim(self, item: Input) -> Destination:
+        """Place for the result of ``item``.
+
+        Raises `Skip` if the result exists and may not be overwritten, `OutputError` if another
+        input of this call has the same place.
+        """
+        destination = Destination(None if self.to_stdout else self._path(item), self._numbered)
+        for path in destination.paths():
+            key = os.path.abspath(path)
+            if key in self._claimed:
+                raise OutputError(f"another input has the same output, {path}")
+            self._claimed.add(key)
+            if path.exists() and path.is_file() and not self._overwrite:
+                raise Skip(f"{path} exists (--overwrite to replace it)")
+        return destination
+
+    def _path(self, item: Input) -> Path:
+        if self._file is not None:
+            return self._file
+        relative = Path("stdin" if item.is_stdin else item.relative)
+        name = f"{relative.stem}{self._tag}.png"
+        if self._folder is not None:
+            return self._folder / relative.parent / name
+        return Path(name) if item.is_stdin else Path(item.path).with_name(name)
+
+
+def _is_glob(pattern: str) -> bool:
+    return glob.has_magic(pattern) and not os.path.lexists(pattern)
+
+
+def _check_stdout(several: bool, numbered: bool) -> None:
+    if several or numbered:
+        raise typer.BadParameter("standard output takes one picture, of one input")
+    if sys.stdout.isatty():
+        raise typer.BadParameter("standard output is a terminal; use -o FILE or redirect it")
+
+
+def _file_or_folder(target: str, several: bool) -> tuple[Path | None, Path | None]:
+    from facecycle_cli.media import IMAGE_FORMATS
+
+    path = Path(target)
+    if target.endswith(("/", os.sep)) or path.is_dir():
+        return None, path
+    known = path.suffix.lower() in IMAGE_FORMATS
+    if several:
+        if known or path.is_file():
+            raise typer.BadParameter(f"-o {target} is one file, but there are several inputs")
+        return None, path
+    if not known:
+        formats = ", ".join(IMAGE_FORMATS)
+        raise typer.BadParameter(
+            f"-o {target}: write a picture as {formats}; end it with / if it is a folder"
+        )
+    return path, None

@@ -1,0 +1,114 @@
+"""What verify and evaluate share: options, the report folder, and how numbers are printed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from facecycle_cli.cli.console import Console
+
+if TYPE_CHECKING:
+    from facecycle_cli.evaluation.features import Extractor
+
+Report = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(
+        metavar="DIR",
+        help="Write report.json, with all that is needed to trace a number, and plots there.",
+        show_default=False,
+    ),
+]
+Baseline = Annotated[
+    bool, typer.Option("--baseline", help="Also measure features that nobody had to learn.")
+]
+Aligned = Annotated[
+    bool,
+    typer.Option(
+        "--aligned",
+        help="The pictures are aligned crops already, as preprocess writes them: take them whole.",
+    ),
+]
+
+
+def report_folder(folder: Path | None, overwrite: bool, console: Console) -> Path | None:
+    """The folder to write the report into; None if there is none, or it holds one to be kept.
+
+    Raises `MissingExtraError` before the work, not after it, where the plots cannot be drawn.
+    """
+    if folder is None:
+        return None
+    if (folder / "report.json").exists() and not overwrite:
+        console.note(f"{folder} holds a report, it is left as it is (--overwrite to replace it)")
+        return None
+    from facecycle_cli.system import require_extra
+
+    require_extra("matplotlib")
+    return folder
+
+
+def say_problems(problems: Iterable[tuple[str, Exception]], console: Console) -> int:
+    """A line for each picture that could not be used; returns how many there are."""
+    count = 0
+    for name, error in problems:
+        console.failure(name, error)
+        count += 1
+    return count
+
+
+def say_written(paths: Sequence[Path], console: Console) -> None:
+    """Where the report is."""
+    if paths:
+        console.note(f"wrote {os.path.commonpath(paths)}: {', '.join(p.name for p in paths)}")
+
+
+def baselines(wanted: bool, *, texture: bool) -> dict[str, Extractor]:
+    """Raw pixels and HOG, and with ``texture`` LBP; none if not ``wanted``."""
+    if not wanted:
+        return {}
+    from facecycle_cli.evaluation.baselines import BASELINES
+    from facecycle_cli.system import import_extra
+
+    import_extra("skimage")
+    return {name: f for name, f in BASELINES.items() if texture or name != "lbp"}
+
+
+def percent(value: float | None, digits: int = 2) -> str:
+    """0.7372 -> 73.72 %; None, what could not be measured, -> n/a."""
+    return "n/a" if value is None else f"{100 * value:.{digits}f} %"
+
+
+def number(value: Any, digits: int = 4) -> str:
+    """A float in fixed digits; None -> n/a."""
+    return "n/a" if value is None else f"{value:.{digits}f}"
+
+
+def table(rows: Sequence[Sequence[str]], *, prefix: str = "") -> str:
+    """Rows of cells in columns: the first to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in rows if i < len(row)) for i in range(max(map(len, rows)))]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.ljust(widths[i]) if i == 0 else cell.rjust(widths[i]) for i, cell in enumerate(row)
+        ]
+        lines.append((prefix + "  ".join(cells)).rstrip())
+    return "\n".join(lines)
+
+
+def group_rows(
+    groups: Mapping[str, Mapping[str, Any]], columns: Mapping[str, str]
+) -> list[list[str]]:
+    """A row per group: its name and the metrics in ``columns`` (key -> heading), counts as they
+    are.
+    """
+    rows = [["group", *columns.values()]]
+    for name, numbers in groups.items():
+        cells = [
+            str(numbers[key]) if isinstance(numbers[key], int) else number(numbers[key])
+            for key in columns
+        ]
+        rows.append([name, *cells])
+    return rows

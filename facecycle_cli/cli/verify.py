@@ -1,0 +1,268 @@
+"""facecycle verify: the similarity of two faces, or of a list of pairs with its statistics."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from facecycle_cli.cli.console import CommandError, Console
+from facecycle_cli.cli.networks import open_backend, open_model
+from facecycle_cli.cli.options import AsJson, Checkpoint, Device, Overwrite, Quiet, Seed, Verbose
+from facecycle_cli.cli.portraits import Aligner
+from facecycle_cli.cli.tables import Aligned, Baseline, Report
+
+if TYPE_CHECKING:
+    from facecycle_cli.faces import FaceBackend
+    from facecycle_cli.media import RGBImage
+    from facecycle_cli.model import FaceCycle
+    from facecycle_cli.verify.verify import Threshold
+
+COULD_NOT_COMPARE = 3
+
+
+class Against(Enum):
+    """What makes the faces that are verified against their originals."""
+
+    frontalize = "frontalize"
+    neutralize = "neutralize"
+    translate = "translate"
+
+
+class OnMissing(str, Enum):
+    """What to do about pairs with a missing picture, or one without a face."""
+
+    skip = "skip"
+    fail = "fail"
+
+
+def verify(
+    a: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(metavar="A", help="A picture, or - for standard input."),
+    ] = None,
+    b: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(metavar="B", help="Another picture."),
+    ] = None,
+    pairs: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="FILE|DIR",
+            help="A list of pairs (LFW's pairs.txt, CPLFW's, or CSV/TSV path_a,path_b[,same][,fold]"
+            "[,group]), - for standard input; or a folder with one folder per person, from which "
+            "--draw pairs are drawn.",
+        ),
+    ] = None,
+    root: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            metavar="DIR",
+            help="What the list's names are relative to. Default: the list's folder.",
+            show_default=False,
+        ),
+    ] = None,
+    draw: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            metavar="N",
+            min=2,
+            help="How many pairs to draw, half of them of different people. Default: 2000 from a "
+            "folder, 1000 for --against.",
+            show_default=False,
+        ),
+    ] = None,
+    threshold: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            min=-1.0,
+            max=1.0,
+            help="Similarity from which on faces count as the same person's.",
+            show_default="the checkpoint's",
+        ),
+    ] = None,
+    far: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Use the threshold for this false-accept rate instead: of the labeled pairs, or "
+            "as the checkpoint has it.",
+            show_default=False,
+        ),
+    ] = None,
+    against: Annotated[
+        Optional[Against],  # noqa: UP045
+        typer.Option(
+            help="Verify generated faces against their originals: 1000 labeled pairs (or --draw) "
+            "of --pairs, half of them of different people.",
+            show_default=False,
+        ),
+    ] = None,
+    calibrate: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            metavar="OUT",
+            help="Write a copy of the checkpoint that carries the threshold of these labeled "
+            "pairs: of the best balanced accuracy, or for --far.",
+            show_default=False,
+        ),
+    ] = None,
+    baseline: Baseline = False,
+    on_missing: Annotated[
+        OnMissing,
+        typer.Option(help="Pairs with a missing picture or one without a face: leave out, or end."),
+    ] = OnMissing.skip,
+    aligned: Aligned = False,
+    aligner: Aligner = "mesh",
+    report: Report = None,
+    overwrite: Overwrite = False,
+    checkpoint: Checkpoint = "small",
+    device: Device = "auto",
+    seed: Seed = 0,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Say whether two pictures show the same person.
+
+    A research representation, far from current face recognition: not fit for decisions about
+    people. Exit code 0: same, 1: different, 3: could not compare.
+
+    facecycle verify one.jpg two.jpg                  similarity, threshold, verdict
+
+    facecycle verify --pairs pairs.txt --report out/  LFW's protocol
+
+    facecycle verify --pairs people/                  pairs drawn from folders
+
+    facecycle verify --pairs people/ --against frontalize
+
+    facecycle verify --pairs people/ -c mine.safetensors --calibrate calibrated.safetensors
+    """
+    console = Console(quiet=quiet, verbose=verbose, json=as_json)
+    if calibrate is not None and (pairs is None or against is not None or threshold is not None):
+        raise typer.BadParameter("--calibrate takes a threshold from the labeled --pairs alone")
+    if threshold is not None and far is not None:
+        raise typer.BadParameter("--threshold and --far say the same thing twice; choose one")
+    if pairs is None and against is not None and a is not None and b is None:
+        pairs, a = a, None  # verify --against frontalize people/
+    if pairs is not None:
+        if a is not None:
+            raise typer.BadParameter("two pictures or --pairs, not both")
+        from facecycle_cli.cli.verify_pairs import PairsJob
+
+        job = PairsJob(
+            pairs=pairs,
+            root=root,
+            draw=draw,
+            threshold=threshold,
+            far=far,
+            calibrate=calibrate,
+            baseline=baseline,
+            fail_on_missing=on_missing is OnMissing.fail,
+            aligned=aligned,
+            aligner=aligner,
+            report=report,
+            overwrite=overwrite,
+            checkpoint=checkpoint,
+            device=device,
+            seed=seed,
+        )
+        if against is not None:
+            job.run_against(against.value, console)
+        else:
+            job.run(console)
+        return
+    if against is not None:
+        raise typer.BadParameter("--against needs --pairs")
+    if a is None or b is None:
+        raise typer.BadParameter("two pictures to compare, or --pairs FILE")
+    if report is not None or baseline:
+        raise typer.BadParameter("--report and --baseline go with --pairs")
+    if (a, b) == ("-", "-"):
+        raise typer.BadParameter("standard input holds one picture")
+    try:
+        model, backend = open_model(checkpoint, device), open_backend(aligner)
+        limit = _threshold(model, threshold, far)
+        _compare(a, b, model, backend, limit, aligned, console)
+    except CommandError as error:
+        console.failure("", error)
+        raise typer.Exit(COULD_NOT_COMPARE) from None
+
+
+def _threshold(model: FaceCycle, threshold: float | None, far: float | None) -> Threshold:
+    from facecycle_cli.errors import ThresholdError
+    from facecycle_cli.verify.verify import Threshold, stored_threshold
+
+    if threshold is not None:
+        return Threshold(threshold)
+    try:
+        stored = stored_threshold(model, far)
+    except ThresholdError as error:
+        raise typer.BadParameter(f"{error}; give one with --threshold") from None
+    if stored is None:
+        raise typer.BadParameter(
+            "this checkpoint has no verification threshold; give one with --threshold, or set it "
+            "once and for all: facecycle verify --pairs LABELLED --calibrate OUT"
+        )
+    return stored
+
+
+def _compare(
+    a: str,
+    b: str,
+    model: FaceCycle,
+    backend: FaceBackend,
+    threshold: Threshold,
+    aligned: bool,
+    console: Console,
+) -> None:
+    """Print the verdict and exit with its code."""
+    from facecycle_cli.errors import MediaError
+    from facecycle_cli.portrait.crops import CropSettings, face_crop
+    from facecycle_cli.verify.verify import RESEARCH_ONLY, compare_crops
+
+    settings = CropSettings(model.config.embedding_side, aligned=aligned)
+    crops = []
+    for name in (a, b):
+        try:
+            crops.append(face_crop(_read(name), settings, backend))
+        except (OSError, ValueError, MediaError) as error:
+            console.failure(name, error)
+    if len(crops) < 2:
+        console.result(
+            None, {"a": a, "b": b, "status": "failed", "similarity": None, "verdict": None}
+        )
+        raise typer.Exit(COULD_NOT_COMPARE)
+    verdict = compare_crops(model, crops[0], crops[1], threshold)
+    text = f"similarity {verdict.similarity:.4f}  threshold {threshold.value:.4f}  {verdict.word}"
+    if threshold.far is not None:
+        where = f" of {threshold.measured_on}" if threshold.measured_on else ""
+        rate = f"{100 * threshold.far:.1f} % of the pairs of different people{where}"
+        console.note(f"this threshold takes {rate} for the same person")
+    console.note(RESEARCH_ONLY)
+    fields = {
+        "a": a,
+        "b": b,
+        "status": "done",
+        "similarity": verdict.similarity,
+        "threshold": threshold.value,
+        "far": threshold.far,
+        "measured_on": threshold.measured_on,
+        "same": verdict.same,
+        "verdict": verdict.word,
+        "note": RESEARCH_ONLY,
+    }
+    console.result(text, fields)
+    if not verdict.same:
+        raise typer.Exit(1)
+
+
+def _read(name: str) -> RGBImage:
+    import sys
+
+    from facecycle_cli.media import read_image
+
+    return read_image(sys.stdin.buffer if name == "-" else name)

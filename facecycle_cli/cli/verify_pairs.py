@@ -1,0 +1,352 @@
+"""The part of verify that takes lists of pairs: rows, statistics, reports."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from facecycle_cli.cli.console import CommandError, Console, prefix_errors
+from facecycle_cli.cli.networks import open_backend, open_model
+from facecycle_cli.cli.tables import (
+    baselines,
+    group_rows,
+    number,
+    percent,
+    report_folder,
+    say_problems,
+    say_written,
+    table,
+)
+
+if TYPE_CHECKING:
+    from facecycle_cli.evaluation.features import Extractor
+    from facecycle_cli.faces import FaceBackend
+    from facecycle_cli.model import FaceCycle
+    from facecycle_cli.verify.generated import Against
+    from facecycle_cli.verify.matching import Matches
+    from facecycle_cli.verify.pairs import Pair
+
+_DRAWN = 2000
+_DRAWN_AGAINST = 1000  # (supplementary, section 5)
+_IDENTITY = "identity"
+_STATISTICS = "sklearn.metrics"
+
+
+@dataclass(frozen=True)
+class PairsJob:
+    """What a call of ``verify --pairs`` asks for."""
+
+    pairs: str
+    root: Path | None
+    draw: int | None
+    threshold: float | None
+    far: float | None
+    calibrate: Path | None
+    baseline: bool
+    fail_on_missing: bool
+    aligned: bool
+    aligner: str
+    report: Path | None
+    overwrite: bool
+    checkpoint: str
+    device: str
+    seed: int
+
+    def run(self, console: Console) -> None:
+        """Compare every pair; print a row for each, and for labeled pairs the statistics."""
+        from facecycle_cli.system import import_in_thread
+
+        pairs = self._list(self.draw or _DRAWN)
+        labeled = any(pair.same is not None for pair in pairs)
+        if labeled:
+            self._need_statistics()
+        elif self.calibrate is not None:
+            raise CommandError(f"{self.pairs}: --calibrate needs labeled pairs (a column `same`)")
+        folder = report_folder(self.report, self.overwrite, console)
+        calibrated = self._calibrated(console)
+        model, backend = self._open()
+        if labeled:
+            import_in_thread(_STATISTICS)
+        matches = self._match(pairs, model, backend, console)
+        say_problems(matches.problems.items(), console)
+        threshold, metrics = self._statistics(matches, model, labeled)
+        _print_rows(matches, threshold, console)
+        summary = {"pairs_file": self.pairs, **matches.counts(), **metrics}
+        text = _summary(matches, summary) if labeled else ""
+        if labeled:
+            console.result(text, {"summary": True, **summary})
+        counts = matches.counts()
+        console.note(
+            f"{counts['pairs_compared']} pairs of {counts['different_pictures']} different pictures"
+            f" compared, {counts['pairs_skipped']} left out ({counts['files_missing']} pictures "
+            f"missing or unreadable, {counts['files_without_face']} without a face)"
+        )
+        self._write(folder, summary, matches, threshold, model, backend, console)
+        if calibrated is not None:
+            self._calibrate(calibrated, metrics["verification"], model, console)
+        if counts["pairs_skipped"]:
+            raise typer.Exit(1)
+
+    def run_against(self, kind: Against, console: Console) -> None:
+        """Verify generated faces against originals and print how well that goes."""
+        self._need_statistics()
+        from facecycle_cli.media import Provenance
+        from facecycle_cli.verify.generated import sample_pairs, verify_against
+        from facecycle_cli.verify.report import report_against
+
+        count = self.draw or _DRAWN_AGAINST
+        with prefix_errors(self.pairs):
+            pairs = sample_pairs(self._list(count), count, self.seed)
+        folder = report_folder(self.report, self.overwrite, console)
+        model, backend = self._open()
+        settings = self._settings(2 * model.config.image_size)
+        threshold = self._fixed_threshold(model)
+        with console.progress("faces", 2 * len(pairs)) as progress, prefix_errors(self.pairs):
+            result = verify_against(
+                pairs, kind, model, settings, backend,
+                seed=self.seed, threshold=threshold,
+                on_done=lambda face: progress.advance(text=face.name),
+            )  # fmt: skip
+        failed = say_problems(result.pop("problems"), console)
+        examples = result.pop("examples")
+        fields = {
+            "against": result["against"],
+            "pairs": result["pairs"],
+            "accuracy": result["generated"]["accuracy"],
+            "accuracy_originals": result["originals"]["accuracy"],
+            "accuracy_across": result["across"]["accuracy"],
+            **{k: v for k, v in result.items() if k not in ("against", "pairs")},
+            **self._traces(model),
+        }
+        console.result(_against_table(result), fields)
+        if folder is not None:
+            info = model.checkpoint
+            provenance = Provenance(f"verify --against {kind}", info.sha256 if info else None)
+            say_written(report_against(folder, fields, examples, provenance), console)
+        if failed:
+            raise typer.Exit(1)
+
+    # -- parts ------------------------------------------------------------------------------------
+
+    def _need_statistics(self) -> None:
+        from facecycle_cli.system import require_extra
+
+        with prefix_errors("verify --pairs with labels"):
+            require_extra(_STATISTICS)
+
+    def _list(self, count: int) -> list[Pair]:
+        from facecycle_cli.verify.pairs import draw_pairs, parse_pairs, read_pairs
+
+        with prefix_errors(self.pairs):
+            if self.pairs == "-":
+                text = sys.stdin.buffer.read().decode("utf-8-sig", errors="surrogateescape")
+                return parse_pairs(text, self.root or Path())
+            if Path(self.pairs).is_dir():
+                return draw_pairs(self.pairs, count, self.seed)
+            return read_pairs(self.pairs, self.root)
+
+    def _open(self) -> tuple[FaceCycle, FaceBackend]:
+        model = open_model(self.checkpoint, self.device)
+        model.seed = self.seed
+        return model, open_backend(self.aligner, threads=1)
+
+    def _settings(self, size: int) -> Any:
+        from facecycle_cli.portrait.crops import CropSettings
+
+        return CropSettings(size, aligned=self.aligned)
+
+    def _match(
+        self, pairs: Sequence[Pair], model: FaceCycle, backend: FaceBackend, console: Console
+    ) -> Matches:
+        from functools import partial
+
+        from facecycle_cli.errors import EvaluationError
+        from facecycle_cli.verify.matching import match_pairs
+        from facecycle_cli.verify.verify import identity_embedding
+
+        extractors: dict[str, Extractor] = {
+            _IDENTITY: partial(identity_embedding, model),
+            **baselines(self.baseline, texture=True),
+        }
+        files = len({name for pair in pairs for name in (pair.a, pair.b)})
+        try:
+            with console.progress("pictures", files) as progress:
+                return match_pairs(
+                    pairs, extractors, self._settings(model.config.embedding_side), backend,
+                    fail_on_missing=self.fail_on_missing,
+                    on_done=lambda face: progress.advance(text=face.name),
+                )  # fmt: skip
+        except EvaluationError as error:
+            raise CommandError(str(error)) from error
+
+    def _fixed_threshold(self, model: FaceCycle) -> float | None:
+        """The one that was given or that the checkpoint carries."""
+        from facecycle_cli.verify.verify import stored_threshold
+
+        if self.threshold is not None:
+            return self.threshold
+        with prefix_errors(f"--checkpoint {self.checkpoint}"):
+            stored = stored_threshold(model)
+        return None if stored is None else stored.value
+
+    def _statistics(
+        self, matches: Matches, model: FaceCycle, labeled: bool
+    ) -> tuple[float | None, dict[str, Any]]:
+        """The threshold of the verdicts, and all numbers of labeled pairs."""
+        from facecycle_cli.errors import ThresholdError
+        from facecycle_cli.verify.verify import stored_threshold
+
+        threshold = self._fixed_threshold(model)
+        if not labeled:
+            if self.far is not None:
+                try:
+                    stored = stored_threshold(model, self.far)
+                except ThresholdError as error:
+                    raise typer.BadParameter(f"--far {self.far:g}: {error}") from None
+                threshold = stored.value if stored else None
+            return threshold, {}
+        from facecycle_cli.verify.matching import calibration, labeled_metrics
+
+        with prefix_errors(self.pairs):
+            entry = calibration(matches, _IDENTITY, self._name(), far=self.far)
+            if self.far is not None or self.calibrate is not None:
+                threshold = entry["threshold"]
+            metrics = labeled_metrics(matches, _IDENTITY, threshold=threshold, seed=self.seed)
+            others = {
+                name: labeled_metrics(matches, name, seed=self.seed)
+                for name in matches.similarities
+                if name != _IDENTITY
+            }
+        if others:
+            metrics["baselines"] = others
+        return metrics["best_threshold"] if threshold is None else threshold, {
+            **metrics,
+            "verification": entry,
+            **self._traces(model),
+        }
+
+    def _name(self) -> str:
+        """Of the pairs, for a checkpoint that travels: without the folders of this machine."""
+        return "standard input" if self.pairs == "-" else Path(self.pairs).resolve().name
+
+    def _calibrated(self, console: Console) -> Path | None:
+        """Where the calibrated checkpoint goes; None if nowhere, or what is there is to be kept."""
+        if self.calibrate is None or self.overwrite or not self.calibrate.exists():
+            return self.calibrate
+        console.note(f"{self.calibrate} exists, it is left as it is (--overwrite to replace it)")
+        return None
+
+    def _calibrate(
+        self, path: Path, entry: Mapping[str, Any], model: FaceCycle, console: Console
+    ) -> None:
+        from facecycle_cli.model.checkpoint import annotate
+
+        assert model.checkpoint is not None
+        traced = {**entry, "weights_sha256": model.checkpoint.sha256, "aligner": self.aligner}
+        with prefix_errors(f"--calibrate {path}"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            annotate(model.checkpoint, path, {"verification": traced})
+        console.note(
+            f"wrote {path}: threshold {entry['threshold']:.4f}, {percent(entry['far'])} false and "
+            f"{percent(entry['tar'])} true accepts on {entry['pairs']} pairs of "
+            f"{entry['measured_on']}"
+        )
+
+    def _traces(self, model: FaceCycle) -> dict[str, Any]:
+        from facecycle_cli.evaluation.report import describe_model
+
+        return {"checkpoint": describe_model(model), "seed": self.seed, "aligner": self.aligner}
+
+    def _write(
+        self,
+        folder: Path | None,
+        summary: Mapping[str, Any],
+        matches: Matches,
+        threshold: float | None,
+        model: FaceCycle,
+        backend: FaceBackend,
+        console: Console,
+    ) -> None:
+        if folder is None:
+            return
+        from facecycle_cli.verify.report import report_pairs
+
+        complete = {**summary, **self._traces(model)}
+        settings = self._settings(model.config.embedding_side)
+        say_written(report_pairs(folder, complete, matches, threshold, settings, backend), console)
+
+
+# -- what is printed ------------------------------------------------------------------------------
+
+
+def _print_rows(matches: Matches, threshold: float | None, console: Console) -> None:
+    for pair, value in zip(matches.pairs, matches.similarities[_IDENTITY], strict=True):
+        problem = matches.problem(pair)
+        if problem is not None:
+            verdict = None
+        elif threshold is None:
+            verdict = "-"
+        else:
+            verdict = "same" if value >= threshold else "different"
+        fields: dict[str, Any] = {"path_a": pair.a, "path_b": pair.b}
+        fields["similarity"] = None if problem else float(value)
+        fields["threshold"] = threshold
+        fields["verdict"] = None if verdict == "-" else verdict
+        fields |= {"same": pair.same, "fold": pair.fold, "group": pair.group}
+        fields |= {"status": "failed", "reason": problem} if problem else {"status": "done"}
+        shown = "nan\tskipped" if problem else f"{value:.6f}\t{verdict}"
+        console.result(f"{pair.a}\t{pair.b}\t{shown}", fields)
+
+
+def _summary(matches: Matches, metrics: Mapping[str, Any]) -> str:
+    """The statistics as comment lines, so that the rows before them stay a table."""
+    columns = {_IDENTITY: metrics, **metrics.get("baselines", {})}
+    folds = metrics["folds"]
+    count = len(folds["accuracies"]) if folds else 0
+    protocol = (
+        "one threshold" if not folds else f"{count} {'' if folds['given'] else 'drawn '}folds"
+    )
+    rows = [["", *columns]]
+    rows.append([f"accuracy ({protocol})", *(_with_error(m) for m in columns.values())])
+    rows.append(["AUC", *(number(m["auc"]) for m in columns.values())])
+    rows.append(["EER", *(percent(m["eer"]) for m in columns.values())])
+    for far in metrics["tar_at_far"]:
+        rates = [percent(m["tar_at_far"][far]) for m in columns.values()]
+        rows.append([f"TAR at FAR {far}", *rates])
+    rows.append(["best threshold", *(number(m["best_threshold"]) for m in columns.values())])
+    rows.append(["  accuracy there", *(percent(m["best_accuracy"]) for m in columns.values())])
+    if fixed := metrics.get("at_threshold"):
+        rows.append([f"at threshold {fixed['threshold']:.4f}", percent(fixed["accuracy"])])
+        rows.append(["  TAR", percent(fixed["tar"])])
+        rows.append(["  FAR", percent(fixed["far"])])
+    text = f"# {metrics['same']} same and {metrics['different']} different pairs\n"
+    text += table(rows, prefix="# ")
+    if groups := metrics.get("groups"):
+        headings = {"same": "same", "different": "different", "accuracy": "accuracy",
+                    "auc": "AUC", "tar": "TAR", "far": "FAR"}  # fmt: skip
+        text += "\n" + table(group_rows(groups, headings), prefix="# ")
+    from facecycle_cli.verify.verify import RESEARCH_ONLY
+
+    return f"{text}\n# {RESEARCH_ONLY}"
+
+
+def _with_error(metrics: Mapping[str, Any]) -> str:
+    error = metrics["accuracy_standard_error"]
+    accuracy = percent(metrics["accuracy"])
+    return accuracy if error is None else f"{accuracy.removesuffix(' %')} ± {percent(error)}"
+
+
+def _against_table(result: Mapping[str, Any]) -> str:
+    from facecycle_cli.verify.generated import DESCRIPTIONS
+
+    rows = [["", "accuracy", "AUC", "EER"]]
+    for name, words in DESCRIPTIONS.items():
+        numbers = result[name]
+        row = [words.format(result["against"]), _with_error(numbers)]
+        rows.append([*row, number(numbers["auc"]), percent(numbers["eer"])])
+    return f"{result['pairs']} pairs, half of them of different people\n" + table(rows)

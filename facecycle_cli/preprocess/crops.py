@@ -1,0 +1,177 @@
+"""Faces of a source to crops: aligned, cut out, encoded and described."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from facecycle_cli.faces import Alignment, Face
+from facecycle_cli.faces.steady import mean_place, steady_alignments
+from facecycle_cli.media import encode_image
+from facecycle_cli.preprocess.index import to_line
+from facecycle_cli.preprocess.settings import PreprocessSettings
+from facecycle_cli.preprocess.sources import Source
+
+__all__ = ["Crops", "Sample", "Sink", "is_inside", "take_sample"]
+
+_MARGIN = 0.3  # of the crop's side, kept around it until the alignment is final
+
+
+class Sink(Protocol):
+    """Takes the encoded crops of one source."""
+
+    def add(self, name: str, data: bytes, line: str) -> None:
+        """``name``: path below the source's target, "" if the target is the picture; ``line``: its
+        line of the index.
+        """
+        ...
+
+    def clear(self) -> None:
+        """Forget what was added: the source is begun anew."""
+        ...
+
+
+@dataclass(slots=True)
+class Sample:
+    """A face of one frame until its track is aligned."""
+
+    frame: int
+    face: Face
+    region: np.ndarray  # the part of the frame around it
+    corner: np.ndarray  # (x, y) of the region in the frame
+
+
+class Crops:
+    """Aligns tracks, cuts out the crops, encodes and describes them."""
+
+    segment = 256  # frames aligned together, and so held as pictures of faces
+
+    def __init__(self, source: Source, settings: PreprocessSettings, sink: Sink) -> None:
+        self._source = source
+        self._size = settings.size
+        self._sink = sink
+        self.restart(np.ones(2), None, 0.0)
+
+    def restart(self, enlarge: np.ndarray, fps: float | None, smoothing: float) -> None:
+        """Begin (again). ``enlarge``: (x, y) from decoded pixels to the source's own."""
+        self._enlarge = enlarge
+        self._fps = fps
+        self._smoothing = smoothing
+        self.lines: list[tuple[str, str]] = []
+        self.tracks: set[int] = set()
+        self._waiting: list[tuple[int, list[Sample]]] = []
+        self._targets: dict[int, np.ndarray] = {}  # of each person
+        self._sink.clear()
+
+    def add_track(self, track: int, samples: list[Sample], names: list[str] | None = None) -> None:
+        """Crops of one track, or of the next part of it.
+
+        Where one person is promised, its tracks wait for each other, so that its eyes keep to one
+        place throughout: the mean over all of them.
+        """
+        self.tracks.add(track)
+        self._waiting.append((track, samples))
+        if self._source.numbered or self._count_waiting() >= self.segment:
+            self.write_waiting(names)
+
+    def write_waiting(self, names: list[str] | None = None) -> None:
+        """Crops of the tracks that wait."""
+        if not self._waiting:
+            return
+        person = self._waiting[0][0] if self._source.numbered else 0
+        if person not in self._targets:
+            everything = [s.face.five_points for _, samples in self._waiting for s in samples]
+            self._targets[person] = mean_place(np.stack(everything), self._size)
+        for track, samples in self._waiting:
+            self._write_track(track, samples, self._targets[person], names)
+        self._waiting = []
+
+    def _count_waiting(self) -> int:
+        return sum(len(samples) for _, samples in self._waiting)
+
+    def _write_track(
+        self, track: int, samples: list[Sample], target: np.ndarray, names: list[str] | None
+    ) -> None:
+        points = np.stack([sample.face.five_points for sample in samples])
+        frames = np.array([sample.frame for sample in samples])
+        alignments = steady_alignments(
+            points, frames, self._size, target=target, smoothing=self._smoothing
+        )
+        folder = f"{track + 1:04d}/" if self._source.numbered else ""
+        for sample, alignment in zip(samples, alignments, strict=True):
+            shifted = alignment.matrix.copy()
+            shifted[:, 2] += shifted[:, :2] @ sample.corner
+            crop = Alignment(shifted, self._size).crop(sample.region)
+            name = names[sample.frame] if names else f"{sample.frame:06d}"
+            self._write(f"{folder}{name}.jpg", crop, alignment, sample.face, sample.frame)
+
+    def add_photo(self, image: np.ndarray, faces: list[Face]) -> None:
+        """Crops of the faces of a photograph, each a track of its own."""
+        for track, face in enumerate(faces):
+            alignment = Alignment.from_face(face, self._size)
+            stem = self._source.target.rpartition("/")[2]
+            name = f"{track + 1:04d}/{stem}.jpg" if self._source.numbered else ""
+            self._write(name, alignment.crop(image), alignment, face, 0)
+            self.tracks.add(track)
+
+    def _write(
+        self, name: str, crop: np.ndarray, alignment: Alignment, face: Face, frame: int
+    ) -> None:
+        target = self._source.target
+        path = f"{target}/{name}" if name else f"{target}.jpg"
+        identity, *video, clip, _ = path.split("/")
+        # Pixel centers are at integers: own + 0.5 = (decoded + 0.5) * enlarge.
+        matrix = alignment.matrix.copy()
+        matrix[:, :2] /= self._enlarge
+        matrix[:, 2] += matrix[:, :2] @ (0.5 - 0.5 * self._enlarge)
+        points = (face.five_points + 0.5) * self._enlarge - 0.5
+        pose = face.pose
+        record: dict[str, Any] = {
+            "path": path,
+            "source": self._source.id,
+            "identity": identity,
+            "video": "/".join(video),
+            "clip": clip,
+            "frame": frame,
+            "time": None if self._fps is None else round(frame / self._fps, 4),
+            "alignment": np.round(matrix, 6).tolist(),
+            "points": np.round(points.astype(np.float64), 2).tolist(),
+            "yaw": round(pose.yaw, 2),
+            "pitch": round(pose.pitch, 2),
+            "roll": round(pose.roll, 2),
+            "sharpness": round(_sharpness(crop), 2),
+            "score": round(float(face.score), 4),
+        }
+        line = to_line(record)
+        data = encode_image(crop, format="jpg", provenance=None)
+        self._sink.add(name, data, line)
+        self.lines.append((path, line))
+
+
+def _sharpness(crop: np.ndarray) -> float:
+    """Variance of the Laplacian (Pech-Pacheco et al., "Diatom autofocusing in brightfield
+    microscopy", 2000).
+    """
+    luma = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
+    return float(cv2.Laplacian(luma, cv2.CV_32F).var())
+
+
+def is_inside(face: Face, image: np.ndarray) -> bool:
+    """Whether eyes, nose and mouth are in the picture: of half a face there is nothing to learn."""
+    points = face.five_points
+    return bool((points >= -0.5).all() and (points <= np.array(image.shape[1::-1]) - 0.5).all())
+
+
+def take_sample(image: np.ndarray, face: Face, frame: int) -> Sample:
+    """Keep the part of the picture that any alignment of this face may need, not all of it."""
+    side = 1.0 + 2 * _MARGIN
+    square = Alignment.from_face(face, 64)
+    corners = np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]]) * (32 * side) + 31.5
+    corners = square.apply_inverse(corners)
+    height, width = image.shape[:2]
+    x0, y0 = np.clip(np.floor(corners.min(0)), 0, (width - 1, height - 1)).astype(int)
+    x1, y1 = np.clip(np.ceil(corners.max(0)) + 1, (x0 + 1, y0 + 1), (width, height)).astype(int)
+    return Sample(frame, face, image[y0:y1, x0:x1].copy(), np.array([x0, y0], np.float64))

@@ -1,0 +1,246 @@
+"""What there is to preprocess: the videos, frame folders and photographs of a tree, in sorted
+order.
+
+Where the crops of a source go says who is in them, as ``train`` needs it: all crops in one folder
+show one person.
+
+================================================  ==========================================
+source                                            its crops
+================================================  ==========================================
+VoxCeleb ``.../id00012/21Uxsk56VDQ/00001.mp4``    ``id00012/21Uxsk56VDQ/00001/000012.jpg``
+its whole videos ``.../id10270/5r0dWxy17C8.mp4``  ``id10270/5r0dWxy17C8/0001/000012.jpg``
+frames ``.../NAME/1.6/VIDEO/0000125.jpg``, ...    ``NAME/VIDEO/1.6/0000125.jpg``, ...
+other videos ``alice/trip/day1.mp4``              ``alice/trip/day1/0001/000012.jpg``
+a video at the top, ``talk.mp4``                  ``talk/talk/0001/000012.jpg``
+photographs ``alice/2019/a.jpg``                  ``alice/2019/0001/a.jpg``
+... ``alice/b.jpg``                               ``alice/images/0001/b.jpg``
+a photograph at the top, ``c.jpg``                ``c/images/0001/c.jpg``
+================================================  ==========================================
+
+Nobody promises that an arbitrary video shows one person, so each of its *tracks* (a face that is
+seen without interruption between two cuts) gets a folder: ``0001``, ``0002``, ... With ``--faces
+all`` that holds for every source. Where two files of one folder, or a file and a folder, differ in
+their suffix alone, it stays in the name: ``day1_mp4``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Literal
+
+from facecycle_cli.media.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from facecycle_cli.preprocess.settings import CONFIG, PreprocessSettings
+
+__all__ = ["Problem", "Source", "find_sources", "in_shard"]
+
+Kind = Literal["video", "frames", "photo"]
+
+_IDENTITY = re.compile(r"id\d{4,}")
+_ENLARGEMENT = re.compile(r"\d\.\d+")  # of the face's box, in the frames' release: 1.3, 1.6
+_GROUPS = ("images", "0001")  # folders of our own making, which a video must not be named like
+_SPLITS = {"dev", "test", "mp4", "wav", "aac"}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One video, folder of frames or photograph.
+
+    Attributes:
+        id: its name, the same on every machine: the input folder's own name and the path below it.
+        path: where it is.
+        kind: what it is.
+        target: where its crops go, below the output folder: a folder, or for the one face of a
+            photograph the picture without its suffix.
+        numbered: whether its tracks have numbered folders of their own below ``target``.
+    """
+
+    id: str
+    path: str
+    kind: Kind
+    target: str
+    numbered: bool
+
+    @property
+    def is_file_target(self) -> bool:
+        """Whether one picture is all that can come of it."""
+        return self.kind == "photo" and not self.numbered
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A part of an input that cannot be walked, or an input without any source."""
+
+    name: str
+    reason: str
+
+
+def in_shard(source_id: str, number: int, count: int) -> bool:
+    """Whether a source belongs to share ``number`` (from 1) of ``count``.
+
+    A function of its name alone: files that come later move no source to another share.
+    """
+    digest = hashlib.blake2b(os.fsencode(source_id), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % count == number - 1
+
+
+def find_sources(
+    root: str, settings: PreprocessSettings, *, skip: str | None = None
+) -> Iterator[Source | Problem]:
+    """The sources below ``root`` (a folder, or one file), sorted; `Problem`s where they are met.
+
+    Folders made by preprocess are left out, as are hidden names. A link to a folder is followed
+    unless it leads to where the walk is already.
+
+    Args:
+        root: the input as the user named it.
+        settings: its ``layout`` and ``faces`` count.
+        skip: a folder to leave out: the output.
+    """
+    top = os.path.abspath(root)
+    name = os.path.basename(top) or "root"
+    if not os.path.lexists(top):
+        yield Problem(root, "no such file or folder")
+        return
+    finder = _Finder(settings, os.path.realpath(skip) if skip else None)
+    if not os.path.isdir(top):
+        source = finder.classify(os.path.dirname(top), "", name, Counter())
+        if source is None:
+            yield Problem(root, f"{finder.expectation}, judging by its suffix")
+        else:
+            yield source
+        return
+    found = False
+    for item in finder.walk(top, name, "", ()):
+        found = True
+        yield item
+    if not found:
+        yield Problem(root, f"{finder.expectation} in this folder")
+
+
+class _Finder:
+    def __init__(self, settings: PreprocessSettings, skip: str | None) -> None:
+        self._layout = settings.layout
+        self._everyone = settings.faces == "all"
+        self._skip = skip
+        wanted = {
+            "auto": (VIDEO_SUFFIXES, IMAGE_SUFFIXES - VIDEO_SUFFIXES),
+            "voxceleb": (VIDEO_SUFFIXES, IMAGE_SUFFIXES - VIDEO_SUFFIXES),
+            "videos": (VIDEO_SUFFIXES, frozenset[str]()),
+            "images": (frozenset[str](), IMAGE_SUFFIXES),
+        }
+        self._videos, self._images = wanted[settings.layout]
+        self.expectation = {
+            "auto": "no video or picture",
+            "voxceleb": "no VoxCeleb clip",
+            "videos": "no video",
+            "images": "no picture",
+        }[settings.layout]
+
+    def walk(
+        self, folder: str, name: str, below: str, above: tuple[tuple[int, int], ...]
+    ) -> Iterator[Source | Problem]:
+        """``below``: path of ``folder`` below the input, with a slash at its end unless empty."""
+        shown = f"{name}/{below}".rstrip("/")
+        try:
+            status = os.stat(folder)
+            with os.scandir(folder) as entries:
+                listed = [(e.name, e.is_dir()) for e in entries if not e.name.startswith(".")]
+        except OSError as error:
+            yield Problem(shown, error.strerror or str(error))
+            return
+        here = (status.st_dev, status.st_ino)
+        if here in above or (self._skip and os.path.realpath(folder) == self._skip):
+            return
+        listed.sort()
+        files = [entry for entry, is_folder in listed if not is_folder]
+        if CONFIG in files and "index.jsonl" in files:
+            return  # crops of an earlier run are no photographs
+        if self._is_frame_folder(folder) and any(self._is_image(file) for file in files):
+            yield self._frames(folder, f"{name}/{below}".rstrip("/"))
+            files = [file for file in files if not self._is_image(file)]
+        stems = Counter(_stem(file) for file in files if self._is_source(file))
+        stems.update(entry for entry, is_folder in listed if is_folder)
+        if any(self._is_image(file) for file in files):
+            stems.update(_GROUPS)
+        for entry, is_folder in listed:
+            if is_folder:
+                path = os.path.join(folder, entry)
+                yield from self.walk(path, name, f"{below}{entry}/", (*above, here))
+        for file in files:
+            if self._is_source(file):
+                source = self.classify(folder, f"{name}/{below}", file, stems)
+                if source is not None:
+                    yield source
+
+    def classify(self, folder: str, shown: str, file: str, stems: Counter[str]) -> Source | None:
+        """The source that a file is; ``shown``: the folder as in `Source.id`."""
+        path = os.path.join(folder, file)
+        below = [part for part in shown.split("/")[1:] if part]
+        label = _stem(file) if stems[_stem(file)] < 2 else file.replace(".", "_")
+        if self._is_video(file):
+            if self._layout != "videos":
+                source = self._voxceleb(folder, shown + file, path, label)
+                if source is not None:
+                    return source
+            if self._layout == "voxceleb":
+                return None
+            target = "/".join(_without_splits(below) or [label]) + f"/{label}"
+            return Source(shown + file, path, "video", target, True)
+        if self._layout == "voxceleb" or not self._is_image(file):
+            return None
+        identity, *rest = _without_splits(below) or [label]
+        group = "/".join([identity, *(rest or ["images"])])
+        target = f"{group}/{label}" if self._everyone else f"{group}/0001/{label}"
+        return Source(shown + file, path, "photo", target, self._everyone)
+
+    def _voxceleb(self, folder: str, name: str, path: str, label: str) -> Source | None:
+        """A clip in a video's folder, or a whole video in the folder of somebody."""
+        person, video = ("", "", *PurePath(folder).parts[1:])[-2:]
+        if _IDENTITY.fullmatch(video) and not _IDENTITY.fullmatch(person):
+            return Source(name, path, "video", f"{video}/{label}", True)
+        if _IDENTITY.fullmatch(person) or (self._layout == "voxceleb" and person):
+            target = f"{person}/{video}/{label}"
+            return Source(name, path, "video", target, self._everyone)
+        return None
+
+    def _is_frame_folder(self, folder: str) -> bool:
+        parts = PurePath(folder).parts
+        return (
+            self._layout in ("auto", "voxceleb")
+            and len(parts) >= 4
+            and any(_ENLARGEMENT.fullmatch(part) for part in parts[-3:-1])
+        )
+
+    def _frames(self, folder: str, shown: str) -> Source:
+        parts = PurePath(folder).parts
+        at = next(i for i in (-2, -3) if _ENLARGEMENT.fullmatch(parts[i]))
+        identity, enlargement, video, *rest = parts[at - 1 :]
+        target = "/".join((identity, video, "-".join((enlargement, *rest))))
+        return Source(shown, folder, "frames", target, self._everyone)
+
+    def _is_video(self, file: str) -> bool:
+        return os.path.splitext(file)[1].lower() in self._videos
+
+    def _is_image(self, file: str) -> bool:
+        return os.path.splitext(file)[1].lower() in self._images
+
+    def _is_source(self, file: str) -> bool:
+        return self._is_video(file) or self._is_image(file)
+
+
+def _stem(file: str) -> str:
+    """Without suffix and dots: webdataset takes what follows the first dot for a suffix."""
+    return os.path.splitext(file)[0].replace(".", "_")
+
+
+def _without_splits(below: list[str]) -> list[str]:
+    """Folders that say nothing about who is in them do not become somebody's name."""
+    while below and below[0] in _SPLITS:
+        below = below[1:]
+    return below

@@ -1,0 +1,1 @@
+"""One face performs another's motion: head pose and expression, from a video or a picture."""

@@ -1,0 +1,239 @@
+"""evaluate: whole commands on the example faces, and everything that can be wrong with the data."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facecycle_cli.media import read_image
+from facecycle_cli.model import load, read_info
+from facecycle_cli.model.checkpoint import annotate
+from tests.cli.call import call, files_below
+
+pytest.importorskip("sklearn")
+pytest.importorskip("skimage")
+pytest.importorskip("matplotlib")
+
+
+@pytest.fixture
+def faces(examples):
+    return examples / "faces"
+
+
+@pytest.fixture
+def expressions(tmp_path, faces):
+    """split/class/*.jpg: six smiling, six neutral, two of each for testing."""
+    for i in range(1, 7):
+        for label in ("neutral", "smiling"):
+            split = "train" if i < 4 else "val" if i == 4 else "test"
+            folder = tmp_path / "data" / split / label
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copy(faces / f"person{i}_{label}.jpg", folder)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def other(tmp_path):
+    """The same weights in another file."""
+    path = tmp_path / "other.safetensors"
+    annotate(load().checkpoint, path, {"note": "a copy"})
+    return path
+
+
+def fails(result, words: str) -> None:
+    assert (result.returncode, result.stdout) == (1, "")
+    assert words in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+class TestExpression:
+    def test_folders_with_report_and_baselines(self, expressions, tmp_path):
+        folder = tmp_path / "report"
+        done = call("evaluate", "expression", expressions, "--baseline", "--report", folder)
+        assert done.returncode == 0
+        assert "6 training, 2 validation, 4 test pictures" in done.stdout
+        report = json.loads((folder / "report.json").read_text())
+        assert set(report["results"]) == {"small", "raw", "hog"}
+        assert report["results"]["small"]["class_counts"] == {"neutral": 2, "smiling": 2}
+        assert report["checkpoints"]["small"]["sha256"] == read_info("small").sha256
+        assert {"seed", "data", "versions", "counts", "chance"} <= set(report)
+        pictures = {f"confusion_{name}.png" for name in ("small", "raw", "hog")}
+        assert files_below(folder) == {"report.json", *pictures}
+
+    def test_two_checkpoints_side_by_side(self, expressions, other):
+        done = call("evaluate", "expression", expressions, "--compare", "small", other, "--json")
+        one, two = map(json.loads, done.stdout.splitlines())
+        assert one["checkpoint"]["sha256"] != two["checkpoint"]["sha256"]
+        assert one["confusion"] == two["confusion"]  # of the same weights
+
+    def test_forms_of_the_same_pictures_agree(self, tmp_path, faces):
+        rng = np.random.default_rng(0)
+        images, labels, splits = [], [], []
+        for i in range(1, 7):
+            for label in ("neutral", "smiling"):
+                picture = Image.fromarray(read_image(faces / f"person{i}_{label}.jpg"))
+                gray = np.asarray(picture.convert("L").resize((48, 48)))
+                images.append((gray + rng.integers(0, 2, gray.shape)).clip(0, 255).astype(np.uint8))
+                labels.append({"neutral": 6, "smiling": 3}[label])
+                splits.append("Training" if i < 4 else "PublicTest" if i == 4 else "PrivateTest")
+        lines = ["emotion,pixels,Usage"]
+        for image, label, split in zip(images, labels, splits, strict=True):
+            lines.append(f"{label},{' '.join(map(str, image.ravel()))},{split}")
+        (tmp_path / "fer2013.csv").write_text("\n".join(lines) + "\n")
+        arrays = {}
+        for name, split in (("train", "Training"), ("val", "PublicTest"), ("test", "PrivateTest")):
+            chosen = [i for i, s in enumerate(splits) if s == split]
+            arrays[f"{name}_images"] = np.stack([images[i] for i in chosen])
+            arrays[f"{name}_labels"] = np.array([labels[i] for i in chosen])
+        np.savez(tmp_path / "fer.npz", **arrays)
+        raf = tmp_path / "raf" / "basic"
+        (raf / "EmoLabel").mkdir(parents=True)
+        (raf / "Image" / "aligned").mkdir(parents=True)
+        listing = []
+        for i, (image, label, split) in enumerate(zip(images, labels, splits, strict=True)):
+            name = f"{'test' if split == 'PrivateTest' else 'train'}_{i:05d}"
+            Image.fromarray(image).save(raf / "Image" / "aligned" / f"{name}_aligned.jpg")
+            listing.append(f"{name}.jpg {label + 1}")  # theirs: 4 is happy, 7 neutral
+        (raf / "EmoLabel" / "list_patition_label.txt").write_text("\n".join(listing))
+        results = []
+        for data in ("fer2013.csv", "fer.npz", "raf"):
+            done = call("evaluate", "expression", tmp_path / data, "--features", "conv", "--json")
+            assert done.returncode == 0, done.stderr
+            results.append(json.loads(done.stdout))
+        assert results[0]["confusion"] == results[1]["confusion"]
+        assert [r["layout"] for r in results] == ["fer2013.csv", "npz", "raf-db"]
+        assert all(r["class_counts"] == {"happy": 2, "neutral": 2} for r in results)
+        assert all(r["dimensions"] > 256 for r in results)
+
+    def test_groups(self, tmp_path, faces):
+        lines = ["path,label,split,group"]
+        for i in range(1, 7):
+            for label in ("neutral", "smiling"):
+                split = "train" if i < 4 else "val" if i == 4 else "test"
+                lines.append(f"{faces}/person{i}_{label}.jpg,{label},{split},g{i}")
+        (tmp_path / "table.csv").write_text("\n".join(lines))
+        done = call("evaluate", "expression", tmp_path / "table.csv", "--json")
+        groups = json.loads(done.stdout)["groups"]
+        assert {name: numbers["pictures"] for name, numbers in groups.items()} == {"g5": 2, "g6": 2}
+
+    @pytest.mark.parametrize(
+        ("name", "content", "words"),
+        [
+            ("gone", None, "No such file or directory"),
+            ("a.csv", b"", "a table needs the columns"),
+            ("a.csv", b"emotion,pixels,Usage\n", "no labeled pictures"),
+            ("a.csv", b"emotion,pixels,Usage\n3,1 2 3,Training\n", "of one class"),
+            ("a.csv", b"emotion,pixels,Usage\n3,1 2 3,train\n4,1,train\n4,1,test\n", "line 2"),
+            ("a.csv", b"path,label,split\na.jpg,x,sometimes\n", "'sometimes' is no split"),
+            ("a.npz", b"PK no", "not a readable .npz"),
+            ("a.txt", b"text", "neither a folder"),
+        ],
+    )  # fmt: skip
+    def test_bad_data(self, tmp_path, name, content, words):
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        fails(call("evaluate", "expression", tmp_path / name), words)
+
+    def test_empty_folder(self, tmp_path):
+        (tmp_path / "nothing").mkdir()
+        fails(call("evaluate", "expression", tmp_path / "nothing"), "no pictures in split/class/")
+
+
+class TestPose:
+    @pytest.fixture
+    def index(self, tmp_path, faces):
+        """Faces turned by known angles in the picture plane: each person is a source."""
+        lines = []
+        for i in range(1, 7):
+            for roll in (-20, 0, 20):
+                picture = Image.fromarray(read_image(faces / f"person{i}_neutral.jpg"))
+                name = f"{i}_{roll}.jpg"
+                picture.resize((160, 160)).rotate(-roll, fillcolor=(99, 99, 99)).save(
+                    tmp_path / name
+                )
+                row = {"path": name, "yaw": 0.0, "pitch": 0.0, "roll": roll, "source": str(i)}
+                lines.append(json.dumps({**row, "group": "a" if i < 4 else "b"}))
+        (tmp_path / "index.jsonl").write_text("\n".join(lines))
+        return tmp_path / "index.jsonl"
+
+    def test_whole_pictures_show_the_roll(self, index, tmp_path):
+        folder = tmp_path / "report"
+        done = call("evaluate", "pose", index, "--aligned", "--features", "conv", "--json",
+                    "--report", folder)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        numbers = json.loads(done.stdout)
+        constant = numbers["baselines"]["constant"]
+        assert constant["mae_roll"] == pytest.approx(40 / 3, abs=2)
+        assert numbers["mae_roll"] < 0.7 * constant["mae_roll"]
+        assert numbers["mae_yaw"] < 1e-3
+        assert set(numbers["groups"]) == {"a", "b"}
+        assert files_below(folder) == {"report.json", "angles.png"}
+
+    def test_mat_files_and_biwi(self, tmp_path, faces):
+        savemat = pytest.importorskip("scipy.io").savemat
+        for i in range(1, 7):
+            name = f"person{i}_neutral"
+            (tmp_path / "aflw").mkdir(exist_ok=True)
+            shutil.copy(faces / f"{name}.jpg", tmp_path / "aflw")
+            pose = [[math.radians(i), math.radians(2 * i), math.radians(-i), 0, 0, 0, 1]]
+            savemat(tmp_path / "aflw" / f"{name}.mat", {"Pose_Para": np.array(pose)})
+            folder = tmp_path / "biwi" / f"{i:02d}"
+            folder.mkdir(parents=True)
+            Image.fromarray(read_image(faces / f"{name}.jpg")).save(folder / "frame_00003_rgb.png")
+            (folder / "frame_00003_pose.txt").write_text("1 0 0\n0 1 0\n0 0 1\n\n0 0 900\n")
+        for data, layout in (("aflw", "aflw2000"), ("biwi", "biwi")):
+            done = call("evaluate", "pose", tmp_path / data, "--json")
+            assert done.returncode == 0, done.stderr
+            numbers = json.loads(done.stdout)
+            assert (numbers["layout"], numbers["pictures"]) == (layout, 6)
+        fitted = call("evaluate", "pose", tmp_path / "biwi", "--train", tmp_path / "aflw", "--json")
+        assert json.loads(fitted.stdout)["protocol"] == "fitted on aflw2000"
+
+    @pytest.mark.parametrize(
+        ("name", "content", "words"),
+        [
+            ("gone", None, "No such file or directory"),
+            ("index.jsonl", "", "no pictures with a pose"),
+            ("index.jsonl", "[1]\n", "line 1: not a JSON object"),
+            ("index.jsonl", '{"path": "a.jpg", "yaw": "left"}\n', "line 1: yaw, pitch and roll"),
+        ],
+    )
+    def test_bad_data(self, tmp_path, name, content, words):
+        if content is not None:
+            (tmp_path / name).write_text(content)
+        fails(call("evaluate", "pose", tmp_path / name), words)
+
+    def test_folder_of_something_else(self, faces):
+        fails(call("evaluate", "pose", faces), "neither an index.jsonl")
+
+
+class TestReconstruction:
+    def test_report_and_bounds(self, faces, tmp_path):
+        folder = tmp_path / "report"
+        (tmp_path / "text.jpg").write_text("no picture")
+        done = call("evaluate", "reconstruction", faces, tmp_path / "text.jpg", "--report", folder,
+                    "--json")  # fmt: skip
+        assert done.returncode == 1
+        assert "text.jpg" in done.stderr
+        numbers = json.loads(done.stdout)
+        assert numbers["counts"] == {"faces": 12, "skipped": 1}
+        assert numbers["neutral_asymmetry"] < numbers["input_asymmetry"]
+        assert numbers["identity_similarity"] > numbers["stranger_similarity"]
+        assert 0 < numbers["motion_cycle_l1"] < 0.3
+        assert 0 < numbers["motion_cycle_ssim"] < 1
+        assert files_below(folder) == {"report.json", "distributions.png", "faces.png"}
+        assert b"AI-manipulated" in (folder / "faces.png").read_bytes()
+
+    def test_nothing_to_measure(self, tmp_path, faces):
+        done = call("evaluate", "reconstruction", faces / "person1_neutral.jpg")
+        fails(done, "at least two faces")
+
+    def test_compare_needs_two(self, faces):
+        done = call("evaluate", "reconstruction", faces, "--compare", "small", "small")
+        assert done.returncode == 2
+        assert "two different checkpoints" in " ".join(done.stderr.split())

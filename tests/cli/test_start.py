@@ -1,0 +1,142 @@
+"""The command starts at once and says what it is."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import pkgutil
+import subprocess
+import sys
+import time
+from importlib import import_module
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import facecycle_cli
+from facecycle_cli import cli as commands
+from facecycle_cli.cli.app import Commands, app
+from tests.conftest import run_process
+
+HEAVY = {"torch", "cv2", "onnxruntime", "numpy", "PIL", "rich"}
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; sys.argv = ['facecycle', '--help']\n"
+        "from facecycle_cli.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit: print('MODULES', *sorted(sys.modules))"
+    )
+    done = run_process([sys.executable, "-c", code])
+    modules = set(done.stdout.decode().partition("MODULES ")[2].split())
+    assert "typer" in modules
+    assert not modules & HEAVY
+
+
+@pytest.mark.parametrize("name", ["facecycle_cli", "facecycle_cli.cli.app"])
+def test_import_costs_nothing_heavy(name):
+    code = f"import {name}, sys; print(*sys.modules)"
+    done = run_process([sys.executable, "-c", code])
+    assert not set(done.stdout.decode().split()) & HEAVY
+
+
+def test_help_is_quick(run_cli):
+    """0.3 s is promised; an interpreter's own start tells how busy this machine is."""
+
+    def best(run):
+        seconds = []
+        for _ in range(5):
+            start = time.perf_counter()
+            run()
+            seconds.append(time.perf_counter() - start)
+        return min(seconds)
+
+    bare = best(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True))
+    assert best(lambda: run_cli("--help")) < max(0.3, 15 * bare)
+
+
+def test_version_and_help(run_cli):
+    assert run_cli("--version").stdout.decode() == f"facecycle {facecycle_cli.__version__}\n"
+    done = run_cli("--help")
+    assert done.returncode == 0
+    assert b"Exit codes" in done.stdout
+
+
+def test_module_runs_like_the_command(run_cli):
+    module = run_process([sys.executable, "-m", "facecycle_cli", "--help"])
+    assert module.stdout == run_cli("--help").stdout
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["--nonsense"]])
+def test_wrong_usage_exits_2(run_cli, arguments):
+    done = run_cli(*arguments)
+    assert done.returncode == 2
+    assert b"nonsense" in done.stderr
+    assert done.stdout == b""
+
+
+def test_every_command_module_is_registered():
+    """A module that holds something of its own name is a command, but for ``root``."""
+    found = {module.name for module in pkgutil.iter_modules(commands.__path__)}
+    named = {n for n in found if hasattr(import_module(f"{commands.__name__}.{n}"), n)}
+    assert set(Commands.summaries) == named - {"root"}
+
+
+@pytest.mark.parametrize("name", list(Commands.summaries))
+def test_summary_is_how_the_command_describes_itself(name):
+    command = getattr(import_module(f"{commands.__name__}.{name}"), name)
+    text = command.info.help if isinstance(command, typer.Typer) else inspect.getdoc(command)
+    first = " ".join(text.split("\n\n")[0].split())
+    assert first.startswith(Commands.summaries[name].rstrip("."))
+
+
+@pytest.mark.parametrize("name", list(Commands.summaries))
+def test_help_of_every_command(name):
+    result = CliRunner().invoke(app, [name, "-h"], prog_name="facecycle")
+    assert result.exit_code == 0, result.output
+    assert f"Usage: facecycle {name} " in result.output
+    assert "\x1b" not in result.output
+    assert "╭" not in result.output
+
+
+def test_help_lists_every_command_without_building_one(run_cli):
+    listed = run_cli("--help").stdout.decode().partition("Commands:")[2]
+    assert [line.split()[0] for line in listed.splitlines() if line[:3].strip()] == list(
+        Commands.summaries
+    )
+    code = (
+        "import sys; sys.argv = ['facecycle', '--help']\n"
+        "from facecycle_cli.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit: print('MODULES', *sys.modules)"
+    )
+    modules = run_process([sys.executable, "-c", code]).stdout.decode().partition("MODULES ")[2]
+    loaded = {f"{commands.__name__}.{name}" for name in Commands.summaries}
+    assert not loaded & set(modules.split())
+
+
+@pytest.mark.parametrize(("own", "expected"), [(None, "passive"), ("active", "active")])
+def test_torchs_threads_sleep_while_they_wait(own, expected):
+    code = (
+        "import os, sys; sys.argv = ['facecycle', '--version']\n"
+        "from facecycle_cli.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit: print(os.environ['OMP_WAIT_POLICY'])"
+    )
+    env = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
+    env |= {} if own is None else {"OMP_WAIT_POLICY": own}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=True)
+    assert done.stdout.decode().split()[-1] == expected
+
+
+def test_a_typing_error_gets_a_suggestion(run_cli):
+    assert b"frontalize" in run_cli("frontalize", "x.jpg").stderr
+
+
+def test_public_names_are_importable_and_unknown_ones_are_not():
+    assert set(facecycle_cli.__all__) <= set(dir(facecycle_cli))
+    assert facecycle_cli.read_image.__module__ == "facecycle_cli.media.images"
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = facecycle_cli.nonsense

@@ -1,0 +1,96 @@
+"""Sources, and a stand-in for the work on them that takes no time."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from facecycle_cli.preprocess import run as runner
+from facecycle_cli.preprocess.extract import Extract
+from facecycle_cli.preprocess.index import to_line
+from facecycle_cli.preprocess.sources import Source
+from facecycle_cli.preprocess.store import open_sink
+from facecycle_cli.preprocess.work import Result, Task, failed, finished
+from tests.clips import make_clip
+
+Status = Callable[[Source], str]
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One second of somebody who talks: five frames are kept of it."""
+    return make_clip(tmp_path_factory.mktemp("clip") / "clip.mp4")
+
+
+def pretend(source: Source, task: Task, status: str = "done") -> Result:
+    """A result such as work_on has it; the crops are their own names."""
+    if status != "done":
+        return failed(source, f"it is {status}", status=status)
+    staged = task.staging / secrets.token_hex(8)
+    if source.is_file_target:
+        staged = staged.with_suffix(".jpg")
+    sink = open_sink(source, task.settings, staged)
+    lines = []
+    count = 1 if source.is_file_target else 2 + len(source.id) % 3
+    for i in range(count):
+        name = f"{i:06d}.jpg"
+        if source.numbered:
+            name = f"{1 + i // 2:04d}/{name}"
+        if source.is_file_target:
+            name = ""
+        path = f"{source.target}/{name}" if name else f"{source.target}.jpg"
+        line = to_line({"path": path, "source": source.id, "frame": i})
+        sink.add(name, path.encode("utf-8", "surrogateescape") * 40, line)
+        lines.append(line)
+    sink.close()
+    return finished(source, Extract("done", None, lines, count, 1), staged)
+
+
+class InstantPool:
+    """Works in this process, in reversed order as if the first sources took longest."""
+
+    def __init__(self, task: Task, status: Status) -> None:
+        self._task = task
+        self._status = status
+
+    def run(self, sources: Iterable[Source]) -> Iterator[Result | int]:
+        for source in reversed(list(sources)):
+            yield 3
+            yield pretend(source, self._task, self._status(source))
+
+
+@pytest.fixture
+def instantly(monkeypatch: pytest.MonkeyPatch) -> Callable[[Status], None]:
+    """Let runs take no time; called with a function, that decides the status of each source."""
+
+    def use(status: Status = lambda _: "done") -> None:
+        monkeypatch.setattr(runner, "_pool", lambda task, *_: InstantPool(task, status))
+
+    use()
+    return use
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Empty files that are named like sources of all kinds."""
+    names = [
+        "dev/mp4/id00012/21Uxsk56VDQ/00001.mp4",
+        "dev/mp4/id00012/21Uxsk56VDQ/00002.mp4",
+        "test/mp4/id00017/01dfn2spqyE/00001.mp4",
+        "A.J._Buckley/1.6/Y8hIVOBuels/0000025.jpg",
+        "A.J._Buckley/1.6/Y8hIVOBuels/0000050.jpg",
+        "alice/trip/day1.mp4",
+        'alice/trip/day 2 "it\'s"\nlonger.mp4',
+        "alice/portrait.jpg",
+        "bob/ünïcode.webm",
+        "top.mov",
+        "top.jpg",
+    ]
+    root = tmp_path / "tree"
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root

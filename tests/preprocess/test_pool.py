@@ -1,0 +1,122 @@
+"""Worker processes may die, hang or be orphaned; the others' work goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from facecycle_cli.errors import OutputError
+from facecycle_cli.preprocess import PreprocessSettings
+from facecycle_cli.preprocess.sources import Source
+from facecycle_cli.preprocess.work import Result, Task
+from facecycle_cli.preprocess.workers import LocalPool, batches
+from tests.preprocess.misbehaving import work
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def source(name: str, kind: str = "video") -> Source:
+    return Source(name, f"/nowhere/{name}", kind, f"out/{name}", False)
+
+
+def run(
+    tmp_path: Path, *sources: Source, workers: int = 1, timeout: float = 60
+) -> dict[str, Result]:
+    pool = LocalPool(Task(PreprocessSettings(), tmp_path, timeout), workers, work)
+    results = [message for message in pool.run(sources) if isinstance(message, Result)]
+    assert len(results) == len(sources)
+    return {result.source.id: result for result in results}
+
+
+def test_a_source_that_kills_its_process_fails_alone(tmp_path):
+    names = ["a", "crash", "b", "killed", "exit", "c"]
+    found = run(tmp_path, *map(source, names))
+    assert {name: found[name].status for name in names} == {
+        "a": "done",
+        "crash": "failed",
+        "b": "done",
+        "killed": "failed",
+        "exit": "failed",
+        "c": "done",
+    }
+    assert found["crash"].reason == "its process was killed (SIGSEGV)"
+    assert found["killed"].reason == "its process was killed (SIGKILL: out of memory?)"
+    assert found["exit"].reason == "its process ended with code 7"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="runs sleep")
+def test_a_source_that_hangs_is_given_up(tmp_path):
+    found = run(tmp_path, source("hang"), source("a"), timeout=1)
+    assert found["hang"].reason == "no progress for 1 s"
+    assert found["a"].status == "done"
+    if Path("/proc").exists():  # nor is what it waited for left running
+        assert not _is_alive(int((tmp_path / "program").read_text()))
+
+
+def test_of_a_batch_of_photographs_only_the_bad_one_fails(tmp_path):
+    photos = [source(name, "photo") for name in ("a", "b", "crash", "c", "d")]
+    found = run(tmp_path, *photos, workers=2)
+    assert [found[p.id].status for p in photos] == ["done", "done", "failed", "done", "done"]
+
+
+def test_a_full_disk_ends_the_run_and_the_workers(tmp_path):
+    begun = time.monotonic()
+    with pytest.raises(OutputError, match="No space left on device"):
+        run(tmp_path, source("slow"), source("full"), source("b"), workers=2)
+    assert time.monotonic() - begun < 60
+
+
+def test_videos_go_out_one_by_one_and_photographs_together():
+    videos = [source(f"v{i}") for i in range(3)]
+    photos = [source(f"p{i}", "photo") for i in range(70)]
+    portions = list(batches([*photos[:40], *videos, *photos[40:]]))
+    assert sorted(len(portion) for portion in portions) == [1, 1, 1, 6, 32, 32]
+    assert {s.id for portion in portions for s in portion} == {s.id for s in videos + photos}
+
+
+PARENT = """
+import sys
+from pathlib import Path
+from facecycle_cli.preprocess import PreprocessSettings
+from facecycle_cli.preprocess.workers import LocalPool
+from facecycle_cli.preprocess.work import Task
+from tests.preprocess.misbehaving import work
+from tests.preprocess.test_pool import source
+
+if __name__ == "__main__":
+    pool = LocalPool(Task(PreprocessSettings(), Path(sys.argv[1]), 600), 1, work)
+    for message in pool.run([source("slow")]):
+        import multiprocessing
+        print(multiprocessing.active_children()[0].pid, flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_workers_do_not_outlive_a_killed_parent(tmp_path):
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, script, tmp_path], stdout=subprocess.PIPE, env=environment
+    ) as parent:
+        worker = int(parent.stdout.readline())
+        os.kill(parent.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and _is_alive(worker):
+        time.sleep(0.1)
+    assert not _is_alive(worker)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{pid}/stat")
+    return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")

@@ -1,0 +1,271 @@
+"""translate on arrays: whole videos and pictures, with real faces."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import tracemalloc
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from facecycle_cli.errors import NoFaceError
+from facecycle_cli.faces import Alignment, Face
+from facecycle_cli.media import read_frames, read_image
+from facecycle_cli.model import FaceCycle, preset
+from facecycle_cli.translate.video import TranslateSettings, Translation, translate
+
+
+@pytest.fixture(scope="module")
+def clip(examples) -> list[np.ndarray]:
+    """A second of a person who speaks."""
+    with read_frames(examples / "talker.mpg", max_frames=24) as frames:
+        return [frame.image for frame in frames]
+
+
+@pytest.fixture(scope="module")
+def target(examples) -> np.ndarray:
+    image = read_image(examples / "faces" / "person2_neutral.jpg")
+    return cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+
+
+@pytest.fixture(scope="module")
+def face(backend, target) -> Face:
+    return backend.detect([target])[0][0]
+
+
+@pytest.fixture(scope="module")
+def tiny() -> FaceCycle:
+    """Networks that cost nothing and mean nothing, but whose flows are smooth and not zero."""
+    torch.manual_seed(0)
+    config = replace(
+        preset("small"),
+        encoder_widths=(4, 4, 4, 4),
+        encoder_features=4,
+        encoder_hidden=8,
+        flow_widths=(4, 4, 4),
+        trunk_widths=(4, 4, 4),
+        expression_decoder_width=4,
+        expression_decoder_blocks=1,
+        expression_decoder_upsampling_widths=(4, 4),
+        identity_decoder_width=4,
+        identity_decoder_blocks=1,
+        identity_decoder_upsampling_widths=(4, 4),
+    )
+    return FaceCycle(config).eval().requires_grad_(False)
+
+
+class StubBackend:
+    """Sees ``face``, in frames moved by their first pixel's value, and nothing in black ones."""
+
+    name = "stub"
+
+    def __init__(self, face: Face) -> None:
+        self.face = face
+
+    def detect(self, images: Sequence[np.ndarray], *, min_face: int = 24) -> list[list[Face]]:
+        return [[self._see(image)] if image.any() else [] for image in images]
+
+    def _see(self, image: np.ndarray) -> Face:
+        if len(image) != 64:  # the target
+            return self.face
+        shift = np.array([image[0, 0, 0], 0, 0], np.float32)
+        return replace(self.face, landmarks=self.face.landmarks + shift)
+
+
+@pytest.fixture
+def stub(face) -> StubBackend:
+    return StubBackend(face)
+
+
+def run(frames, target, model, backend, fps=25.0, measure=False, **settings):
+    made = Translation(
+        iter(frames),
+        target,
+        fps=fps,
+        model=model,
+        backend=backend,
+        settings=TranslateSettings(**settings),
+        measure=measure,
+    )
+    return list(made), made
+
+
+def differ(one: np.ndarray, other: np.ndarray) -> float:
+    """Mean absolute difference in gray levels."""
+    return float(np.abs(one.astype(float) - other).mean())
+
+
+def test_a_frame_for_every_frame(clip, target, model, backend):
+    frames, made = run(clip, target, model, backend, measure=True)
+    assert [f.shape for f in frames] == [(256, 256, 3)] * len(clip)
+    assert {f.dtype for f in frames} == {np.dtype(np.uint8)}
+    report = made.report()
+    assert (report["frames"], report["faces_found"], report["frames_held"]) == (24, 24, 0)
+    assert report["yaw_error"] < 10
+    assert set(report) >= {"yaw_correlation", "mouth_correlation"}
+
+
+def test_same_input_same_frames(clip, target, model, backend):
+    first, _ = run(clip, target, model, backend)
+    second, _ = run(clip, target, model, backend)
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_relative_motion_of_a_still_source_leaves_the_photograph_alone(
+    clip, target, face, model, backend
+):
+    frames, _ = run([clip[0]] * 12, target, model, backend, motion="relative")
+    crop = Alignment.from_face(face, 256).crop(target)
+    assert max(differ(frame, crop) for frame in frames) < 1
+
+
+def test_absolute_motion_takes_the_pose(examples, target, model, backend):
+    with read_frames(examples / "head_turn.gif") as reader:
+        frames = [frame.image for frame in reader]
+    made, translation = run(
+        frames, target, model, backend, fps=5.0, measure=True, motion="absolute"
+    )
+    report = translation.report()
+    assert len(made) == len(frames)
+    assert report["yaw_correlation"] > 0.8
+
+
+def test_paste_back_moves_the_face_within_the_whole_picture(target, tiny, stub):
+    frames, _ = run([bright(k) for k in range(10)], target, tiny, stub, paste_back=True, smooth=0)
+    assert all(frame.shape == target.shape for frame in frames)
+    changed = np.abs(frames[-1].astype(int) - target).max(axis=2) > 3
+    assert changed.any()
+    rows, columns = 24, 24
+    assert not changed[:rows, :columns].any()
+    assert not changed[:rows, -columns:].any()
+
+
+def test_side_by_side_shows_the_source(clip, target, model, backend):
+    frames, _ = run(clip[:3], target, model, backend, side_by_side=True, size=128)
+    height, width = clip[0].shape[:2]
+    wide = round(width * 128 / height)
+    assert frames[0].shape == (128, wide + 128, 3)
+    shown = cv2.resize(clip[2], (wide, 128), interpolation=cv2.INTER_AREA)
+    assert np.array_equal(frames[2][:, :wide], shown)
+
+
+def bright(value: int) -> np.ndarray:
+    frame = np.full((64, 64, 3), 100, np.uint8)
+    frame[0, 0] = value
+    return frame
+
+
+def black() -> np.ndarray:
+    return np.zeros((64, 64, 3), np.uint8)
+
+
+def test_frames_without_a_face_hold_the_last_motion(face, target, tiny, stub):
+    source = [black(), black(), *(bright(k) for k in range(8)), black(), black(), bright(3)]
+    frames, made = run(source, target, tiny, stub, smooth=0)
+    crop = Alignment.from_face(face, 256).crop(target)
+    assert differ(frames[0], crop) < 1
+    assert np.array_equal(frames[0], frames[1])
+    assert np.array_equal(frames[9], frames[10])
+    assert np.array_equal(frames[9], frames[11])
+    assert not np.array_equal(frames[4], frames[5])
+    assert (made.frames, made.faces_found) == (13, 9)
+    assert made.report()["frames_held"] == 4
+
+
+def test_no_face_in_the_source(target, tiny, stub):
+    with pytest.raises(NoFaceError, match="no face"):
+        run([black()] * 20, target, tiny, stub)
+
+
+def test_no_face_in_the_target(clip, model, backend):
+    with pytest.raises(NoFaceError, match="no face"):
+        Translation(iter(clip), np.full((90, 90, 3), 127, np.uint8), model=model, backend=backend)
+
+
+def test_an_unknown_choice_of_face(target, tiny, stub):
+    with pytest.raises(ValueError, match="middle"):
+        Translation(
+            iter(()), target, model=tiny, backend=stub, settings=TranslateSettings(face="middle")
+        )
+
+
+def test_what_fails_in_the_source_is_raised_here(target, tiny, stub):
+    def frames():
+        yield from [bright(0)] * 40
+        raise OSError("unplugged")
+
+    with pytest.raises(OSError, match="unplugged"):
+        run(frames(), target, tiny, stub)
+
+
+def test_closing_ends_the_threads(target, tiny, stub):
+    before = threading.active_count()
+    endless = (bright(k % 8) for k in itertools.count())
+    with Translation(endless, target, model=tiny, backend=stub) as made:
+        next(made)
+        assert threading.active_count() > before
+    assert threading.active_count() == before
+    with pytest.raises(StopIteration):
+        next(made)
+
+
+def test_memory_does_not_grow_with_length(target, tiny, stub):
+    """Two minutes take what ten seconds take."""
+    fps = 5
+
+    def peak(seconds: int) -> int:
+        frames = (bright(k % 8) for k in range(seconds * fps))
+        settings = TranslateSettings(size=64)
+        made = Translation(frames, target, fps=fps, model=tiny, backend=stub, settings=settings)
+        tracemalloc.start()
+        try:
+            assert sum(1 for _ in made) == seconds * fps
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(1)  # what is made once, at first use
+    assert peak(120) < 1.5 * peak(10)
+
+
+def test_the_target_is_encoded_once(target, tiny, stub, monkeypatch):
+    """Its trunk runs for its photograph and its neutral face, and never again."""
+    calls = {"trunk": 0, "encoder": 0}
+
+    def counted(name, forward):
+        def wrapper(*arguments, **options):
+            calls[name] += 1
+            return forward(*arguments, **options)
+
+        return wrapper
+
+    monkeypatch.setattr(tiny.trunk, "forward", counted("trunk", tiny.trunk.forward))
+    encoder = tiny.expression_encoder
+    monkeypatch.setattr(encoder, "forward", counted("encoder", encoder.forward))
+    run([bright(k % 8) for k in range(48)], target, tiny, stub)
+    assert calls["trunk"] == 2
+    assert calls["encoder"] == 1 + 48 // 8
+
+
+def test_a_picture_performs_a_picture(clip, target, model, backend):
+    result = translate(clip[0], target, model=model, backend=backend)
+    assert result.shape == (256, 256, 3)
+    pasted = translate(
+        clip[0], target, model=model, backend=backend, settings=TranslateSettings(paste_back=True)
+    )
+    assert pasted.shape == target.shape
+    with pytest.raises(NoFaceError):
+        translate(np.zeros((80, 80, 3), np.uint8), target, model=model, backend=backend)
+
+
+def test_a_video_is_an_iterator(clip, target, model, backend):
+    frames = translate(
+        iter(clip[:4]), target, model=model, backend=backend, fps=float(Fraction(25))
+    )
+    assert len(list(frames)) == 4

@@ -12,6 +12,10 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from facecycle_cli.faces import Face, FaceBackend, load_backend
+from facecycle_cli.media import read_image
+from facecycle_cli.model import FaceCycle, load
+
 settings.register_profile("busy machines", deadline=None)
 settings.load_profile("busy machines")
 
@@ -73,3 +77,40 @@ def photo() -> np.ndarray:
     """(60, 80, 3) uint8 that is different in every corner, channel and direction."""
     y, x = np.mgrid[0:60, 0:80]
     return np.stack([3 * x, 4 * y, 255 - 2 * x - y], axis=-1).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def model() -> FaceCycle:
+    """The embedded checkpoint."""
+    return load()
+
+
+@pytest.fixture(scope="session")
+def backend() -> FaceBackend:
+    """The default backend."""
+    return load_backend()
+
+
+@pytest.fixture(scope="session")
+def smiling(examples: Path) -> np.ndarray:
+    """A photograph of one smiling person."""
+    return read_image(examples / "faces" / "person1_smiling.jpg")
+
+
+@pytest.fixture(scope="session")
+def photograph(examples: Path) -> np.ndarray:
+    """A photograph of a neutral person with the eyes open."""
+    return read_image(examples / "faces" / "person2_neutral.jpg")
+
+
+@pytest.fixture(scope="session")
+def face(backend: FaceBackend, photograph: np.ndarray) -> Face:
+    """The face in it."""
+    return backend.detect([photograph])[0][0]
+
+
+@pytest.fixture(scope="session")
+def couple(smiling: np.ndarray, photograph: np.ndarray) -> np.ndarray:
+    """Two people beside each other."""
+    height = min(len(smiling), len(photograph))
+    return np.concatenate((smiling[:height], photograph[:height]), axis=1)

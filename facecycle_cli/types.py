@@ -27,7 +27,7 @@ MouthSource: TypeAlias = Literal["landmarks", "flow"]
 MotionMode: TypeAlias = Literal["absolute", "relative"]
 """What translate's target takes of the source's motion."""
 
-Aligner: TypeAlias = Literal["mesh", "face-alignment"]
+AlignerName: TypeAlias = Literal["mesh", "face-alignment"]
 """What finds faces and their landmarks."""
 
 Against: TypeAlias = Literal["frontalize", "neutralize", "translate"]

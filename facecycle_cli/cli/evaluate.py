@@ -18,12 +18,20 @@ from facecycle_cli.cli.evaluate_tables import (
     reconstruction_table,
 )
 from facecycle_cli.cli.networks import open_backend, open_model
-from facecycle_cli.cli.options import AsJson, Checkpoint, Device, Overwrite, Quiet, Seed, Verbose
-from facecycle_cli.cli.portraits import Aligner
-from facecycle_cli.cli.tables import (
+from facecycle_cli.cli.options import (
     Aligned,
+    Aligner,
+    AsJson,
     Baseline,
+    Checkpoint,
+    Device,
+    Overwrite,
+    Quiet,
     Report,
+    Seed,
+    Verbose,
+)
+from facecycle_cli.cli.tables import (
     baselines,
     report_folder,
     say_problems,

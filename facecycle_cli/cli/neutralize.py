@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facecycle_cli.cli.portraits import MouthChoice, PortraitOptions, portrait_command
+from facecycle_cli.cli.portraits import PortraitOptions, portrait_command
+from facecycle_cli.types import MouthSource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,12 +26,12 @@ def neutralize(
         bool, typer.Option("--mean", help="Go on to the mean face: de-identified.")
     ] = False,
     mouth: Annotated[
-        MouthChoice,
+        MouthSource,
         typer.Option(
             help="How the mouth is closed: at the lips that landmarks find, or by the networks' "
             "flow, which hides no teeth.",
         ),
-    ] = MouthChoice.landmarks,
+    ] = "landmarks",
 ) -> None:
     """Remove head turn and expression: the frontal, neutral face.
 
@@ -46,7 +47,7 @@ def neutralize(
     ) -> list[Portrait]:
         from facecycle_cli.portrait.neutralize import neutral_portraits
 
-        return neutral_portraits(image, found, model, size=side, mean=mean, mouth=mouth.value)
+        return neutral_portraits(image, found, model, size=side, mean=mean, mouth=mouth)
 
     options.run(
         move,

@@ -1,39 +1,40 @@
-"""The options that commands share, each declared once; what they mean is the same everywhere."""
+"""The options that several commands have, each declared once: its meaning is the same everywhere.
+
+An option that only one command has is declared in the module of that command.
+"""
 
 from __future__ import annotations
 
 import re
-from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Optional
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    pass
+from facecycle_cli.types import AlignerName, FaceChoice, MouthSource
 
 __all__ = [
+    "Aligned",
+    "Aligner",
     "AsJson",
+    "Baseline",
     "Checkpoint",
     "Device",
     "Faces",
-    "FacesChoice",
+    "Grid",
     "Inputs",
+    "Mouth",
     "Output",
     "Overwrite",
+    "PasteBack",
     "Quiet",
+    "Report",
     "Seed",
     "Size",
     "Verbose",
 ]
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
-
-
-class FacesChoice(str, Enum):
-    """Which of a picture's faces a command works on."""
-
-    largest = "largest"
-    all = "all"
 
 
 def _check_device(value: str) -> str:
@@ -45,22 +46,28 @@ def _check_device(value: str) -> str:
 Inputs = Annotated[
     list[str],
     typer.Argument(
-        metavar="IMG...",
-        help="Pictures: files, folders (walked), globs, or - for standard input.",
+        metavar="IMG",
+        help="Pictures: files, folders with all that is below them, globs, or - for standard "
+        "input.",
         show_default=False,
     ),
 ]
 Output = Annotated[
-    Optional[str],  # noqa: UP045 (typer evaluates it, on every Python)
+    str | None,
     typer.Option(
         "--output",
         "-o",
         metavar="FILE|DIR",
-        help="Where results go; a folder if it ends with / or there are several inputs, - is "
-        "standard output. Default: beside the input.",
+        help="Where to write. It is a folder if it ends with / or if there are several inputs; - "
+        "is standard output. Default: beside the input.",
         show_default=False,
     ),
 ]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Replace outputs that exist. Without it they are skipped."),
+]
+
 Checkpoint = Annotated[
     str,
     typer.Option(
@@ -68,26 +75,70 @@ Checkpoint = Annotated[
         "-c",
         metavar="NAME|PATH",
         envvar="FACECYCLE_CHECKPOINT",
-        help="Weights to use.",
+        help="The trained networks to use.",
     ),
 ]
 Device = Annotated[
     str,
     typer.Option(
         metavar="auto|cpu|cuda|cuda:N|mps",
-        help="Where to compute; auto picks cuda, mps, cpu in this order.",
+        help="Where to compute. auto takes the first of cuda, mps and cpu that is available.",
         callback=_check_device,
     ),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")]
-Size = Annotated[int, typer.Option(min=32, max=4096, help="Side of the face crop, in pixels.")]
-Faces = Annotated[FacesChoice, typer.Option(help="Which faces of a picture.")]
-Overwrite = Annotated[
+Aligner = Annotated[AlignerName, typer.Option(help="What finds the faces and their landmarks.")]
+Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Random seed: same seed, same output.")]
+
+Faces = Annotated[FaceChoice, typer.Option(help="Which faces of a picture to use.")]
+Size = Annotated[
+    int, typer.Option(metavar="N", min=32, max=4096, help="Side of the face crop, in pixels.")
+]
+Mouth = Annotated[
+    MouthSource,
+    typer.Option(
+        help="Move lips and eyelids by their landmarks, or leave them to the networks' flow, which "
+        "cannot open or close them."
+    ),
+]
+PasteBack = Annotated[
+    bool, typer.Option("--paste-back", help="Put the face back into the original picture.")
+]
+Grid = Annotated[
     bool,
-    typer.Option("--overwrite", help="Replace outputs that exist; otherwise they are skipped."),
+    typer.Option(
+        "--grid",
+        help="Write one picture with input, flow, result, mean face and reconstruction.",
+    ),
 ]
+
+Aligned = Annotated[
+    bool,
+    typer.Option(
+        "--aligned",
+        help="The pictures are face crops already, as preprocess writes them: use them whole.",
+    ),
+]
+Baseline = Annotated[
+    bool,
+    typer.Option(
+        "--baseline",
+        help="Also measure hand-crafted features: raw pixels and HOG (in verify also LBP).",
+    ),
+]
+Report = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Write report.json, which holds every number and how it was measured, and plots "
+        "there.",
+        show_default=False,
+    ),
+]
+
 AsJson = Annotated[
-    bool, typer.Option("--json", help="One JSON object per input on standard output.")
+    bool, typer.Option("--json", help="Print one JSON object for each input on standard output.")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Timings and other details.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Show errors only: no progress and no notes.")
+]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show timings and other details.")]

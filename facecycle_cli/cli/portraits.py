@@ -7,22 +7,23 @@ import inspect
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, fields
-from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import typer
 
 from facecycle_cli.cli.console import Console
 from facecycle_cli.cli.networks import open_backend, open_model
 from facecycle_cli.cli.options import (
+    Aligner,
     AsJson,
     Checkpoint,
     Device,
     Faces,
-    FacesChoice,
+    Grid,
     Inputs,
     Output,
     Overwrite,
+    PasteBack,
     Quiet,
     Seed,
     Size,
@@ -41,27 +42,6 @@ if TYPE_CHECKING:
     Move = Callable[[np.ndarray, Sequence[Face], FaceCycle, int], list[Portrait]]
 
 
-class MouthChoice(str, Enum):
-    """What says how a mouth moves."""
-
-    landmarks = "landmarks"
-    flow = "flow"
-
-
-PasteBack = Annotated[
-    bool, typer.Option("--paste-back", help="Put the face into the original picture.")
-]
-Grid = Annotated[
-    bool,
-    typer.Option(
-        "--grid", help="One picture with input, flow, result, mean face and reconstruction."
-    ),
-]
-Aligner = Annotated[
-    str, typer.Option(metavar="mesh|face-alignment", help="What finds the faces' landmarks.")
-]
-
-
 @dataclass(frozen=True)
 class PortraitOptions:
     """What every call of frontalize and neutralize says: each field is an option of both."""
@@ -69,7 +49,7 @@ class PortraitOptions:
     inputs: Inputs
     output: Output = None
     size: Size = 256
-    faces: Faces = FacesChoice.largest
+    faces: Faces = "largest"
     paste_back: PasteBack = False
     grid: Grid = False
     overwrite: Overwrite = False
@@ -92,7 +72,7 @@ class PortraitOptions:
         console = Console(quiet=self.quiet, verbose=self.verbose, json=self.as_json)
         if self.grid and self.paste_back:
             raise typer.BadParameter("--grid and --paste-back make different pictures; choose one")
-        one_each = self.faces is FacesChoice.all and not self.grid and not self.paste_back
+        one_each = self.faces == "all" and not self.grid and not self.paste_back
         outputs = Outputs(
             self.output, self.inputs, tag=tag, overwrite=self.overwrite, numbered=one_each
         )
@@ -109,7 +89,7 @@ class PortraitOptions:
         provenance = Provenance(operation, info.sha256 if info else None)
 
         def transform(image: np.ndarray) -> Pictures:
-            (faces,) = find_faces([image], backend, self.faces.value)
+            (faces,) = find_faces([image], backend, self.faces)
             portraits = move(image, faces, model, self.size)
             if self.grid:
                 pictures = [_grid(model, portraits)]

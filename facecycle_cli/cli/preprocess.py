@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from facecycle_cli.cli.console import CommandError, Console
-from facecycle_cli.cli.options import AsJson, Faces, FacesChoice, Quiet, Verbose
+from facecycle_cli.cli.options import AsJson, Faces, Quiet, Verbose
 from facecycle_cli.cli.preprocess_summary import forecast, rounded, run_fields, run_summary
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def preprocess(
     min_face: Annotated[
         int, typer.Option(min=8, help="Height of the smallest face, in pixels.")
     ] = 32,
-    faces: Faces = FacesChoice.largest,
+    faces: Faces = "largest",
     format_: Annotated[
         FormatChoice, typer.Option("--format", help="A tree of pictures, or tar shards.")
     ] = FormatChoice.folder,
@@ -149,7 +149,7 @@ def preprocess(
         size=size,
         aligner=aligner.value,
         min_face=min_face,
-        faces=faces.value,
+        faces=faces,
         format=format_.value,
         shard_megabytes=shard_size,
     )

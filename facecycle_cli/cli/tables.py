@@ -5,33 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from facecycle_cli.cli.console import Console
 
 if TYPE_CHECKING:
     from facecycle_cli.evaluation.features import Extractor
-
-Report = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option(
-        metavar="DIR",
-        help="Write report.json, with all that is needed to trace a number, and plots there.",
-        show_default=False,
-    ),
-]
-Baseline = Annotated[
-    bool, typer.Option("--baseline", help="Also measure features that nobody had to learn.")
-]
-Aligned = Annotated[
-    bool,
-    typer.Option(
-        "--aligned",
-        help="The pictures are aligned crops already, as preprocess writes them: take them whole.",
-    ),
-]
 
 
 def report_folder(folder: Path | None, overwrite: bool, console: Console) -> Path | None:

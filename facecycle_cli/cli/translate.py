@@ -10,17 +10,19 @@ import typer
 
 from facecycle_cli.cli.console import Console
 from facecycle_cli.cli.options import (
+    Aligner,
     AsJson,
     Checkpoint,
     Device,
     Overwrite,
+    PasteBack,
     Quiet,
     Seed,
     Size,
     Verbose,
 )
-from facecycle_cli.cli.portraits import Aligner, MouthChoice, PasteBack
 from facecycle_cli.cli.translating import TranslationJob
+from facecycle_cli.types import MouthSource
 
 
 class MotionChoice(str, Enum):
@@ -74,12 +76,12 @@ def translate(
         ),
     ] = None,
     mouth: Annotated[
-        MouthChoice,
+        MouthSource,
         typer.Option(
             help="How wide TGT opens its mouth, and when it blinks: as the landmarks of SRC say, "
             "or as the networks' flow has it, which parts no lips and does not blink.",
         ),
-    ] = MouthChoice.landmarks,
+    ] = "landmarks",
     size: Size = 256,
     paste_back: PasteBack = False,
     side_by_side: Annotated[
@@ -130,7 +132,7 @@ def translate(
         target=target,
         output=output,
         motion=None if motion is None else motion.value,
-        mouth=mouth.value,
+        mouth=mouth,
         size=size,
         paste_back=paste_back,
         side_by_side=side_by_side,

@@ -10,9 +10,19 @@ import typer
 
 from facecycle_cli.cli.console import CommandError, Console
 from facecycle_cli.cli.networks import open_backend, open_model
-from facecycle_cli.cli.options import AsJson, Checkpoint, Device, Overwrite, Quiet, Seed, Verbose
-from facecycle_cli.cli.portraits import Aligner
-from facecycle_cli.cli.tables import Aligned, Baseline, Report
+from facecycle_cli.cli.options import (
+    Aligned,
+    Aligner,
+    AsJson,
+    Baseline,
+    Checkpoint,
+    Device,
+    Overwrite,
+    Quiet,
+    Report,
+    Seed,
+    Verbose,
+)
 
 if TYPE_CHECKING:
     from facecycle_cli.faces import FaceBackend

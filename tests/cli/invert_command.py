@@ -11,7 +11,6 @@ from facecycle_cli.cli.options import (
     Checkpoint,
     Device,
     Faces,
-    FacesChoice,
     Inputs,
     Output,
     Overwrite,
@@ -27,7 +26,7 @@ from facecycle_cli.cli.run import Pictures, run_pictures
 def invert(
     inputs: Inputs,
     output: Output = None,
-    faces: Faces = FacesChoice.largest,
+    faces: Faces = "largest",
     checkpoint: Checkpoint = "small",
     device: Device = "auto",
     seed: Seed = 0,
@@ -40,7 +39,7 @@ def invert(
     from facecycle_cli.errors import MediaError
     from facecycle_cli.media import Provenance
 
-    several = faces is FacesChoice.all
+    several = faces == "all"
     console = Console(quiet=quiet, verbose=verbose, json=as_json)
     outputs = Outputs(output, inputs, tag="_inverted", overwrite=overwrite, numbered=several)
     if checkpoint != "small":

@@ -1,33 +1,95 @@
-"""The Typer application: registers the commands and nothing else."""
+"""The application ``facecycle``: its commands by name, each imported when it is run.
+
+To build one command from its annotations takes longer than everything else that ``--help`` does.
+That is why the application knows the names and summaries of its commands, and imports and builds
+only the one that is run.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from facecycle_cli.cli.lazy import LazyGroup
-from facecycle_cli.cli.root import root
+from facecycle_cli import __version__
+from facecycle_cli.cli.help import HelpfulCommand, HelpfulGroup
+
+SUMMARIES = {
+    "frontalize": "Turn the head to the front and keep the facial expression.",
+    "neutralize": "Remove head turn and expression: the frontal, neutral face.",
+    "translate": "Let the face in TGT perform the motion of SRC: head pose and expression.",
+    "verify": "Say whether two pictures show the same person.",
+    "preprocess": "Find and align the faces of videos and photographs, for training.",
+    "train": "Train the networks on crops of faces.",
+    "evaluate": "Measure the representations in the field's own protocols.",
+    "checkpoint": "Look into checkpoints, convert and export them.",
+}
+"""The commands in the order of the help. Each is the function, or the group of commands, ``name``
+in the module ``facecycle_cli.cli.name``.
+"""
 
 
-class Commands(LazyGroup):
-    """Each command is the function (or the application) ``name`` in ``commands/name.py``."""
+class LazyGroup(HelpfulGroup):
+    """The commands of ``SUMMARIES``, each a name and a summary until it is run."""
 
-    home = "facecycle_cli.cli"
-    summaries = {  # noqa: RUF012 (never changed)
-        "frontalize": "Turn the head to the front and keep the facial expression.",
-        "neutralize": "Remove head turn and expression: the frontal, neutral face.",
-        "translate": "Let the face in TGT perform the motion of SRC: head pose and expression.",
-        "verify": "Say whether two pictures show the same person.",
-        "preprocess": "Find and align the faces of videos and photographs, for training.",
-        "train": "Train the networks on crops of faces.",
-        "evaluate": "Measure the representations in the field's own protocols.",
-        "checkpoint": "Look into checkpoints, convert and export them.",
-    }
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        placeholders = {name: TyperCommand(name, short_help=s) for name, s in SUMMARIES.items()}
+        self.commands = {**placeholders, **self.commands}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Find the command that ``args`` name, and build it."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name in SUMMARIES:
+            command = self.commands[name] = build_command(name)
+        return name, command, rest
+
+
+def build_command(name: str) -> Any:
+    """What typer makes of the command ``name``: its options, its help page and its subcommands."""
+    found = getattr(import_module(f"facecycle_cli.cli.{name}"), name)
+    holder = typer.Typer(add_completion=False, rich_markup_mode=None)
+    holder.callback()(lambda: None)  # with it, typer keeps a single command below a group
+    if isinstance(found, typer.Typer):
+        for subcommand in found.registered_commands:
+            subcommand.cls = HelpfulCommand
+        holder.add_typer(found, name=name, cls=HelpfulGroup)
+    else:
+        holder.command(name, cls=HelpfulCommand)(found)
+    return typer.main.get_group(holder).commands[name]
 
 
 app = typer.Typer(
     name="facecycle",
-    cls=Commands,
+    cls=LazyGroup,
     no_args_is_help=True,
-    rich_markup_mode=None,  # plain help costs half the start-up time of the framed one
+    rich_markup_mode=None,  # help pages with frames take twice as long to start
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-app.callback()(root)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"facecycle {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def facecycle(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and exit.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Frontal and neutral faces, facial motion, and face features from one small network.
+
+    All commands take files, folders and globs as inputs; - is standard input or standard output.
+    Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 some
+    input failed, 2 wrong usage, 130 interrupted. Every picture and video that is written carries a
+    note that an AI made it.
+    """

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import facecycle_cli
 from facecycle_cli import cli as commands
-from facecycle_cli.cli.app import Commands, app
+from facecycle_cli.cli.app import SUMMARIES, app
 from tests.conftest import run_process
 
 HEAVY = {"torch", "cv2", "onnxruntime", "numpy", "PIL", "rich"}
@@ -78,21 +78,21 @@ def test_wrong_usage_exits_2(run_cli, arguments):
 
 
 def test_every_command_module_is_registered():
-    """A module that holds something of its own name is a command, but for ``root``."""
+    """A module that holds something of its own name is a command, but for ``app`` itself."""
     found = {module.name for module in pkgutil.iter_modules(commands.__path__)}
     named = {n for n in found if hasattr(import_module(f"{commands.__name__}.{n}"), n)}
-    assert set(Commands.summaries) == named - {"root"}
+    assert set(SUMMARIES) == named - {"app"}
 
 
-@pytest.mark.parametrize("name", list(Commands.summaries))
+@pytest.mark.parametrize("name", list(SUMMARIES))
 def test_summary_is_how_the_command_describes_itself(name):
     command = getattr(import_module(f"{commands.__name__}.{name}"), name)
     text = command.info.help if isinstance(command, typer.Typer) else inspect.getdoc(command)
     first = " ".join(text.split("\n\n")[0].split())
-    assert first.startswith(Commands.summaries[name].rstrip("."))
+    assert first.startswith(SUMMARIES[name].rstrip("."))
 
 
-@pytest.mark.parametrize("name", list(Commands.summaries))
+@pytest.mark.parametrize("name", list(SUMMARIES))
 def test_help_of_every_command(name):
     result = CliRunner().invoke(app, [name, "-h"], prog_name="facecycle")
     assert result.exit_code == 0, result.output
@@ -103,9 +103,7 @@ def test_help_of_every_command(name):
 
 def test_help_lists_every_command_without_building_one(run_cli):
     listed = run_cli("--help").stdout.decode().partition("Commands:")[2]
-    assert [line.split()[0] for line in listed.splitlines() if line[:3].strip()] == list(
-        Commands.summaries
-    )
+    assert [line.split()[0] for line in listed.splitlines() if line[:3].strip()] == list(SUMMARIES)
     code = (
         "import sys; sys.argv = ['facecycle', '--help']\n"
         "from facecycle_cli.__main__ import main\n"
@@ -113,7 +111,7 @@ def test_help_lists_every_command_without_building_one(run_cli):
         "except SystemExit: print('MODULES', *sys.modules)"
     )
     modules = run_process([sys.executable, "-c", code]).stdout.decode().partition("MODULES ")[2]
-    loaded = {f"{commands.__name__}.{name}" for name in Commands.summaries}
+    loaded = {f"{commands.__name__}.{name}" for name in SUMMARIES}
     assert not loaded & set(modules.split())
 
 
@@ -131,8 +129,28 @@ def test_torchs_threads_sleep_while_they_wait(own, expected):
     assert done.stdout.decode().split()[-1] == expected
 
 
-def test_a_typing_error_gets_a_suggestion(run_cli):
-    assert b"frontalize" in run_cli("frontalize", "x.jpg").stderr
+@pytest.mark.parametrize(
+    ("typed", "suggested"),
+    [
+        (["frontalise", "x.jpg"], "frontalize"),
+        (["translat"], "translate"),
+        (["evaluate", "expresion"], "expression"),
+    ],
+)
+def test_a_typing_error_gets_a_suggestion(run_cli, typed, suggested):
+    done = run_cli(*typed)
+    assert done.returncode == 2
+    assert f"Did you mean '{suggested}'" in done.stderr.decode()
+
+
+def test_shell_completion_knows_commands_and_their_options(run_cli):
+    def complete(words):
+        env = {"_FACECYCLE_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": "1"}
+        return run_cli(env=env | {"COMP_CWORD": str(len(words.split()) - 1)}).stdout.decode()
+
+    assert complete("facecycle fr").split() == ["frontalize"]
+    assert "--paste-back" in complete("facecycle frontalize --paste").split()
+    assert complete("facecycle checkpoint ex").split() == ["export"]
 
 
 def test_public_names_are_importable_and_unknown_ones_are_not():

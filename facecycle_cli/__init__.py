@@ -22,8 +22,28 @@ if TYPE_CHECKING:
     from facecycle_cli.media import Provenance, read_frames, read_image, write_image
     from facecycle_cli.model import FaceCycle, load
     from facecycle_cli.portrait.crops import CropSettings, Picture, crop_faces, face_crop
-    from facecycle_cli.portrait.frontalize import frontalize, frontalize_crops
-    from facecycle_cli.portrait.neutralize import neutralize, neutralize_crops
+    from facecycle_cli.portrait.motions import (
+        FRONTAL,
+        MEAN,
+        NEUTRAL,
+        NEUTRAL_BY_FLOW,
+        REBUILT,
+        PortraitMotion,
+    )
+    from facecycle_cli.portrait.portraits import (
+        Portrait,
+        paste_portraits,
+        portraits,
+        portraits_of_many,
+    )
+    from facecycle_cli.portrait.verbs import (
+        frontalize,
+        frontalize_crops,
+        frontalize_many,
+        neutralize,
+        neutralize_crops,
+        neutralize_many,
+    )
     from facecycle_cli.preprocess.run import preprocess
     from facecycle_cli.preprocess.settings import PreprocessSettings
     from facecycle_cli.training.config import TrainConfig
@@ -52,15 +72,15 @@ _HOMES = {
     "evaluate_reconstruction": "evaluation.reconstruction",
     "expression_extractor": "evaluation.features",
     "face_crop": "portrait.crops",
-    "frontalize": "portrait.frontalize",
-    "frontalize_crops": "portrait.frontalize",
+    "frontalize": "portrait.verbs",
+    "frontalize_crops": "portrait.verbs",
     "identity_embedding": "verify.verify",
     "load": "model",
     "load_backend": "faces",
     "load_expressions": "evaluation.expression_data",
     "load_poses": "evaluation.pose_data",
-    "neutralize": "portrait.neutralize",
-    "neutralize_crops": "portrait.neutralize",
+    "neutralize": "portrait.verbs",
+    "neutralize_crops": "portrait.verbs",
     "preprocess": "preprocess.run",
     "read_frames": "media",
     "read_image": "media",
@@ -69,16 +89,35 @@ _HOMES = {
     "verification_metrics": "verify.metrics",
     "verify": "verify.verify",
     "write_image": "media",
+    "FRONTAL": "portrait.motions",
+    "MEAN": "portrait.motions",
+    "NEUTRAL": "portrait.motions",
+    "NEUTRAL_BY_FLOW": "portrait.motions",
+    "REBUILT": "portrait.motions",
+    "PortraitMotion": "portrait.motions",
+    "Portrait": "portrait.portraits",
+    "paste_portraits": "portrait.portraits",
+    "portraits": "portrait.portraits",
+    "portraits_of_many": "portrait.portraits",
+    "frontalize_many": "portrait.verbs",
+    "neutralize_many": "portrait.verbs",
 }
 """Public name -> the module that defines it."""
 
 __all__ = [
+    "FRONTAL",
+    "MEAN",
+    "NEUTRAL",
+    "NEUTRAL_BY_FLOW",
+    "REBUILT",
     "CropSettings",
     "FaceBackend",
     "FaceCycle",
     "FacecycleError",
     "NoFaceError",
     "Picture",
+    "Portrait",
+    "PortraitMotion",
     "PreprocessSettings",
     "Provenance",
     "TrainConfig",
@@ -92,6 +131,7 @@ __all__ = [
     "face_crop",
     "frontalize",
     "frontalize_crops",
+    "frontalize_many",
     "identity_embedding",
     "load",
     "load_backend",
@@ -99,6 +139,10 @@ __all__ = [
     "load_poses",
     "neutralize",
     "neutralize_crops",
+    "neutralize_many",
+    "paste_portraits",
+    "portraits",
+    "portraits_of_many",
     "preprocess",
     "read_frames",
     "read_image",

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from facecycle_cli.evaluation.features import Extractor
     from facecycle_cli.faces import FaceBackend
     from facecycle_cli.model import FaceCycle
-    from facecycle_cli.portrait.crops import CropSettings, FaceCrop
+    from facecycle_cli.portrait.crops import CropResult, CropSettings
 
 evaluate = typer.Typer(
     name="evaluate",
@@ -86,7 +86,7 @@ class Setting:
     traces: dict[str, Any]
 
     @contextmanager
-    def progress(self, total: int | None) -> Iterator[Callable[[FaceCrop], None]]:
+    def progress(self, total: int | None) -> Iterator[Callable[[CropResult], None]]:
         """A progress line over pictures; gives what to call for each of them."""
         with self.console.progress("pictures", total) as line:
             yield lambda face: line.advance(text=face.name)

@@ -1,38 +1,53 @@
-"""facecycle frontalize: the head turned to the front, the expression kept."""
+"""facecycle frontalize: the head turned to the front, the facial expression kept."""
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from facecycle_cli.cli.portraits import PortraitOptions, portrait_command
+from facecycle_cli.cli.console import Console
+from facecycle_cli.cli.options import (
+    Aligner,
+    AsJson,
+    Checkpoint,
+    Device,
+    Faces,
+    Grid,
+    Inputs,
+    Mouth,
+    Output,
+    Overwrite,
+    PasteBack,
+    Quiet,
+    Seed,
+    Size,
+    Verbose,
+)
+from facecycle_cli.cli.portraits import PortraitRequest, make_portraits
+from facecycle_cli.types import Expression
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
-    import numpy as np
-
-    from facecycle_cli.faces import Face
-    from facecycle_cli.model import FaceCycle
-    from facecycle_cli.portrait.portraits import Portrait
-
-
-class ExpressionChoice(str, Enum):
-    """What becomes of the facial expression."""
-
-    keep = "keep"
-    remove = "remove"
-
-
-@portrait_command
 def frontalize(
-    options: PortraitOptions,
+    inputs: Inputs,
+    output: Output = None,
     expression: Annotated[
-        ExpressionChoice,
+        Expression,
         typer.Option(help="Keep the facial expression, or remove it as neutralize does."),
-    ] = ExpressionChoice.keep,
+    ] = "keep",
+    mouth: Mouth = "landmarks",
+    size: Size = 256,
+    faces: Faces = "largest",
+    paste_back: PasteBack = False,
+    grid: Grid = False,
+    overwrite: Overwrite = False,
+    checkpoint: Checkpoint = "small",
+    device: Device = "auto",
+    aligner: Aligner = "mesh",
+    seed: Seed = 0,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Turn the head to the front and keep the facial expression.
 
@@ -41,13 +56,27 @@ def frontalize(
     facecycle frontalize photos/ -o frontal/       a whole folder
 
     facecycle frontalize group.jpg --faces all --paste-back -o group_frontal.jpg
+
+    --mouth says how a mouth is closed with --expression remove; a kept expression keeps its mouth.
     """
-
-    def move(
-        image: np.ndarray, found: Sequence[Face], model: FaceCycle, side: int
-    ) -> list[Portrait]:
-        from facecycle_cli.portrait.frontalize import frontal_portraits
-
-        return frontal_portraits(image, found, model, size=side, expression=expression.value)
-
-    options.run(move, operation="frontalize", tag="_frontal")
+    make_portraits(
+        PortraitRequest(
+            operation="frontalize",
+            suffix="_frontal",
+            expression=expression,
+            mean=False,
+            mouth=mouth,
+            inputs=inputs,
+            output=output,
+            size=size,
+            faces=faces,
+            paste_back=paste_back,
+            grid=grid,
+            overwrite=overwrite,
+            checkpoint=checkpoint,
+            device=device,
+            aligner=aligner,
+            seed=seed,
+            console=Console(quiet=quiet, verbose=verbose, json=as_json),
+        )
+    )

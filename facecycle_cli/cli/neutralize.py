@@ -1,37 +1,51 @@
-"""facecycle neutralize: the frontal, neutral face; with --mean, the face with no identity left."""
+"""facecycle neutralize: the frontal, neutral face; with --mean the mean face, without identity."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from facecycle_cli.cli.portraits import PortraitOptions, portrait_command
-from facecycle_cli.types import MouthSource
+from facecycle_cli.cli.console import Console
+from facecycle_cli.cli.options import (
+    Aligner,
+    AsJson,
+    Checkpoint,
+    Device,
+    Faces,
+    Grid,
+    Inputs,
+    Mouth,
+    Output,
+    Overwrite,
+    PasteBack,
+    Quiet,
+    Seed,
+    Size,
+    Verbose,
+)
+from facecycle_cli.cli.portraits import PortraitRequest, make_portraits
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
-    import numpy as np
-
-    from facecycle_cli.faces import Face
-    from facecycle_cli.model import FaceCycle
-    from facecycle_cli.portrait.portraits import Portrait
-
-
-@portrait_command
 def neutralize(
-    options: PortraitOptions,
+    inputs: Inputs,
+    output: Output = None,
     mean: Annotated[
         bool, typer.Option("--mean", help="Go on to the mean face: de-identified.")
     ] = False,
-    mouth: Annotated[
-        MouthSource,
-        typer.Option(
-            help="How the mouth is closed: at the lips that landmarks find, or by the networks' "
-            "flow, which hides no teeth.",
-        ),
-    ] = "landmarks",
+    mouth: Mouth = "landmarks",
+    size: Size = 256,
+    faces: Faces = "largest",
+    paste_back: PasteBack = False,
+    grid: Grid = False,
+    overwrite: Overwrite = False,
+    checkpoint: Checkpoint = "small",
+    device: Device = "auto",
+    aligner: Aligner = "mesh",
+    seed: Seed = 0,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Remove head turn and expression: the frontal, neutral face.
 
@@ -41,16 +55,24 @@ def neutralize(
 
     facecycle neutralize - < in.jpg > out.png      in a pipeline
     """
-
-    def move(
-        image: np.ndarray, found: Sequence[Face], model: FaceCycle, side: int
-    ) -> list[Portrait]:
-        from facecycle_cli.portrait.neutralize import neutral_portraits
-
-        return neutral_portraits(image, found, model, size=side, mean=mean, mouth=mouth)
-
-    options.run(
-        move,
-        operation="neutralize --mean" if mean else "neutralize",
-        tag="_mean" if mean else "_neutral",
+    make_portraits(
+        PortraitRequest(
+            operation="neutralize --mean" if mean else "neutralize",
+            suffix="_mean" if mean else "_neutral",
+            expression="remove",
+            mean=mean,
+            mouth=mouth,
+            inputs=inputs,
+            output=output,
+            size=size,
+            faces=faces,
+            paste_back=paste_back,
+            grid=grid,
+            overwrite=overwrite,
+            checkpoint=checkpoint,
+            device=device,
+            aligner=aligner,
+            seed=seed,
+            console=Console(quiet=quiet, verbose=verbose, json=as_json),
+        )
     )

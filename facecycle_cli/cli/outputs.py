@@ -17,7 +17,8 @@ import typer
 from facecycle_cli.errors import OutputError
 
 if TYPE_CHECKING:
-    from facecycle_cli.media import Input, Provenance, RGBImage
+    from facecycle_cli.media import Input, Provenance
+    from facecycle_cli.types import RGBImage
 
 
 class Skip(Exception):

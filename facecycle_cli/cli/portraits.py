@@ -1,143 +1,108 @@
-"""What frontalize and neutralize share: options, faces out of a picture, the result in place."""
+"""What neutralize and frontalize share: the flags as one record, and the run over all pictures."""
 
 from __future__ import annotations
 
-import functools
-import inspect
-import threading
-from collections.abc import Callable, Sequence
-from dataclasses import MISSING, dataclass, fields
-from typing import TYPE_CHECKING, Any, get_type_hints
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from facecycle_cli.cli.console import Console
+from facecycle_cli.cli.console import Console, prefix_errors
 from facecycle_cli.cli.networks import open_backend, open_model
-from facecycle_cli.cli.options import (
-    Aligner,
-    AsJson,
-    Checkpoint,
-    Device,
-    Faces,
-    Grid,
-    Inputs,
-    Output,
-    Overwrite,
-    PasteBack,
-    Quiet,
-    Seed,
-    Size,
-    Verbose,
-)
 from facecycle_cli.cli.outputs import Outputs
 from facecycle_cli.cli.run import Pictures, run_pictures
+from facecycle_cli.types import AlignerName, Expression, FaceChoice, MouthSource
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from facecycle_cli.faces import Face
+    from facecycle_cli.faces import Face, FaceBackend
     from facecycle_cli.model import FaceCycle
-    from facecycle_cli.portrait.portraits import Portrait
-
-    Move = Callable[[np.ndarray, Sequence[Face], FaceCycle, int], list[Portrait]]
+    from facecycle_cli.types import RGBImage
 
 
 @dataclass(frozen=True)
-class PortraitOptions:
-    """What every call of frontalize and neutralize says: each field is an option of both."""
+class PortraitRequest:
+    """One call of neutralize or frontalize; fields that are not described are options.
 
-    inputs: Inputs
-    output: Output = None
-    size: Size = 256
-    faces: Faces = "largest"
-    paste_back: PasteBack = False
-    grid: Grid = False
-    overwrite: Overwrite = False
-    checkpoint: Checkpoint = "small"
-    device: Device = "auto"
-    aligner: Aligner = "mesh"
-    seed: Seed = 0
-    as_json: AsJson = False
-    quiet: Quiet = False
-    verbose: Verbose = False
-
-    def run(self, move: Move, *, operation: str, tag: str) -> None:
-        """Move the faces of every input with ``move`` and write the results.
-
-        Args:
-            move: what happens to the faces.
-            operation: its name, for the provenance note.
-            tag: what it adds to the names of files.
-        """
-        console = Console(quiet=self.quiet, verbose=self.verbose, json=self.as_json)
-        if self.grid and self.paste_back:
-            raise typer.BadParameter("--grid and --paste-back make different pictures; choose one")
-        one_each = self.faces == "all" and not self.grid and not self.paste_back
-        outputs = Outputs(
-            self.output, self.inputs, tag=tag, overwrite=self.overwrite, numbered=one_each
-        )
-        backend = open_backend(self.aligner)
-        if prepare := getattr(backend, "prepare", None):
-            threading.Thread(target=prepare).start()  # while torch is imported
-        model = open_model(self.checkpoint, self.device)
-        model.seed = self.seed
-
-        from facecycle_cli.media import Provenance
-        from facecycle_cli.portrait.portraits import find_faces, paste_portraits
-
-        info = model.checkpoint
-        provenance = Provenance(operation, info.sha256 if info else None)
-
-        def transform(image: np.ndarray) -> Pictures:
-            (faces,) = find_faces([image], backend, self.faces)
-            portraits = move(image, faces, model, self.size)
-            if self.grid:
-                pictures = [_grid(model, portraits)]
-            elif self.paste_back:
-                pictures = [paste_portraits(image, portraits)]
-            else:
-                pictures = [portrait.result for portrait in portraits]
-            return Pictures(pictures, provenance, {"faces": [_describe(f) for f in faces]})
-
-        run_pictures(self.inputs, outputs, transform, console)
-
-
-def portrait_command(command: Callable[..., None]) -> Callable[..., None]:
-    """Give ``command``, a function of `PortraitOptions` and of options of its own, a signature that
-    lists them all: the command line is built from it.
+    Attributes:
+        operation: its name, for the provenance tag.
+        suffix: what it adds to the names of files.
+        expression: whether the facial expression is kept or removed.
+        mean: go on to the mean face.
     """
-    hints = get_type_hints(PortraitOptions, include_extras=True)
-    kind, empty = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.empty
-    shared = [
-        inspect.Parameter(
-            field.name,
-            kind,
-            default=empty if field.default is MISSING else field.default,
-            annotation=hints[field.name],
-        )
-        for field in fields(PortraitOptions)
-    ]
-    _, *own = inspect.signature(command, eval_str=True).parameters.values()
-    places = 2  # input and output come first
-    signature = inspect.Signature([*shared[:places], *own, *shared[places:]])
 
-    @functools.wraps(command)
-    def whole(**values: Any) -> None:
-        options = PortraitOptions(**{name: values.pop(name) for name in hints})
-        command(options, **values)
-
-    whole.__signature__ = signature  # type: ignore[attr-defined]
-    whole.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
-    return whole
+    operation: str
+    suffix: str
+    expression: Expression
+    mean: bool
+    mouth: MouthSource
+    inputs: list[str]
+    output: str | None
+    size: int
+    faces: FaceChoice
+    paste_back: bool
+    grid: bool
+    overwrite: bool
+    checkpoint: str
+    device: str
+    aligner: AlignerName
+    seed: int
+    console: Console
 
 
-def _grid(model: FaceCycle, portraits: Sequence[Portrait]) -> np.ndarray:
-    import numpy as np
+def make_portraits(request: PortraitRequest) -> None:
+    """Move the faces of every input and write the results.
 
+    Raises:
+        typer.BadParameter: options that exclude each other.
+        CommandError: the networks cannot be opened.
+        typer.Exit: code 1, some input failed.
+    """
+    if request.grid and request.paste_back:
+        raise typer.BadParameter("--grid and --paste-back make different pictures; choose one")
+    outputs = Outputs(
+        request.output,
+        request.inputs,
+        tag=request.suffix,
+        overwrite=request.overwrite,
+        numbered=request.faces == "all" and not request.grid and not request.paste_back,
+    )
+    model, backend = _open_networks(request)
+
+    from facecycle_cli.media import Provenance
     from facecycle_cli.portrait.grid import step_grid
+    from facecycle_cli.portrait.motions import choose_motion
+    from facecycle_cli.portrait.portraits import paste_portraits, portraits
 
-    crops = np.stack([p.crop for p in portraits])
-    return step_grid(model, crops, np.stack([p.result for p in portraits]))
+    motion = choose_motion(request.expression, mean=request.mean, mouth=request.mouth)
+    info = model.checkpoint
+    provenance = Provenance(request.operation, info.sha256 if info else None)
+
+    def transform(image: RGBImage) -> Pictures:
+        made = portraits(
+            image, motion, model=model, backend=backend, faces=request.faces, size=request.size
+        )
+        if request.grid:
+            pictures = [step_grid(model, made)]
+        elif request.paste_back:
+            pictures = [paste_portraits(image, made)]
+        else:
+            pictures = [portrait.result for portrait in made]
+        return Pictures(pictures, provenance, {"faces": [_describe(p.face) for p in made]})
+
+    run_pictures(request.inputs, outputs, transform, request.console)
+
+
+def _open_networks(request: PortraitRequest) -> tuple[FaceCycle, FaceBackend]:
+    """The model, and the backend, whose networks are read while torch is imported."""
+    backend = open_backend(request.aligner)
+    with ThreadPoolExecutor(1) as thread:
+        ready = thread.submit(backend.prepare)
+        model = open_model(request.checkpoint, request.device)
+    with prefix_errors(f"--aligner {request.aligner}"):
+        ready.result()
+    model.seed = request.seed
+    return model, backend
 
 
 def _describe(face: Face) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from facecycle_cli.cli.console import CommandError, Console, reason
 from facecycle_cli.cli.outputs import Outputs, Skip
 
 if TYPE_CHECKING:
-    from facecycle_cli.media import Input, Provenance, RGBImage
+    from facecycle_cli.media import Input, Provenance
+    from facecycle_cli.types import RGBImage
 
 T = TypeVar("T")
 

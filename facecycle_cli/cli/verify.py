@@ -26,7 +26,7 @@ from facecycle_cli.cli.options import (
 
 if TYPE_CHECKING:
     from facecycle_cli.faces import FaceBackend
-    from facecycle_cli.media import RGBImage
+    from facecycle_cli.types import RGBImage
     from facecycle_cli.model import FaceCycle
     from facecycle_cli.verify.verify import Threshold
 

@@ -12,7 +12,7 @@ from facecycle_cli.evaluation.expression_data import Expressions, with_validatio
 from facecycle_cli.evaluation.features import Extracted, Extractor, extract
 from facecycle_cli.evaluation.probes import fit_classifier
 from facecycle_cli.faces import FaceBackend
-from facecycle_cli.portrait.crops import CropSettings, FaceCrop, crop_faces
+from facecycle_cli.portrait.crops import CropResult, CropSettings, crop_faces
 
 __all__ = ["classification_metrics", "evaluate_expression"]
 
@@ -60,7 +60,7 @@ def evaluate_expression(
     backend: FaceBackend,
     *,
     seed: int = 0,
-    on_done: Callable[[FaceCrop], None] | None = None,
+    on_done: Callable[[CropResult], None] | None = None,
 ) -> dict[str, Any]:
     """Train a linear classifier on each extractor's features, and test it.
 
@@ -85,7 +85,7 @@ def evaluate_expression(
     data = with_validation(data, seed)
     names: list[str] = []
 
-    def remember(face: FaceCrop) -> None:
+    def remember(face: CropResult) -> None:
         names.append(face.name)
         if on_done is not None:
             on_done(face)

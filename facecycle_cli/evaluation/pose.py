@@ -12,7 +12,7 @@ from facecycle_cli.evaluation.features import Extractor, extract
 from facecycle_cli.evaluation.pose_data import ANGLES, Poses
 from facecycle_cli.evaluation.probes import cross_validated_regression, regress
 from facecycle_cli.faces import FaceBackend
-from facecycle_cli.portrait.crops import CropSettings, FaceCrop, crop_faces
+from facecycle_cli.portrait.crops import CropResult, CropSettings, crop_faces
 
 __all__ = ["evaluate_pose", "pose_errors"]
 
@@ -41,7 +41,7 @@ def evaluate_pose(
     *,
     training: Poses | None = None,
     seed: int = 0,
-    on_done: Callable[[FaceCrop], None] | None = None,
+    on_done: Callable[[CropResult], None] | None = None,
 ) -> dict[str, Any]:
     """Predict each picture's pose by a regression that has not seen its person or video.
 
@@ -63,7 +63,7 @@ def evaluate_pose(
     """
     names: list[str] = []
 
-    def remember(face: FaceCrop) -> None:
+    def remember(face: CropResult) -> None:
         names.append(face.name)
         if on_done is not None:
             on_done(face)

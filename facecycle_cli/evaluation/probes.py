@@ -1,48 +1,84 @@
-"""Linear probes: how much of a label can be read off frozen features with one linear map.
+"""Linear probes: how much of a label one linear map can read off frozen features.
 
-The encoder is never trained here. Features are standardized with the training split's statistics,
-and the strength of the regularization is chosen where neither training nor test pictures are.
+The encoder is never trained here. Features are standardized with the training split's statistics
+(scikit-learn), and the strength of the regularization is chosen on pictures that are neither for
+training nor for testing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from facecycle_cli.errors import DataError
+from facecycle_cli.model import FaceCycle
+from facecycle_cli.portrait.crops import resize_crops
 from facecycle_cli.system import import_extra
+from facecycle_cli.types import Features
+from facecycle_cli.verify.features import Extractor
 
-__all__ = ["Classifier", "Standardizer", "cross_validated_regression", "fit_classifier"]
+if TYPE_CHECKING:
+    from sklearn.preprocessing import StandardScaler
+
+__all__ = [
+    "Classifier",
+    "cross_validated_regression",
+    "expression_extractor",
+    "fit_classifier",
+    "regress",
+]
 
 STRENGTHS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
 """L2 penalties that are tried, strongest first: each fit starts from the one before."""
 
 _ITERATIONS = 200
+"""Of L-BFGS, at most, for each penalty."""
+
 _PATIENCE = 3
-_NEGLIGIBLE = 1e-6  # variance of a principal axis, relative to the largest
+"""Penalties in a row that may be no better than the best one before the search ends."""
+
+_NEGLIGIBLE = 1e-6
+"""Variance of a principal axis, relative to the largest, below which the axis is left out."""
+
 _ALPHAS = np.logspace(-1, 5, 13)
+"""Ridge penalties that are tried."""
 
 
-@dataclass(frozen=True)
-class Standardizer:
-    """Zero mean and unit variance per feature; features that never vary stay zero."""
+# -- features -------------------------------------------------------------------------------------
 
-    mean: np.ndarray
-    scale: np.ndarray
 
-    @classmethod
-    def of(cls, features: np.ndarray) -> Standardizer:
-        """From the training split's features (N, D)."""
-        scale = features.std(axis=0)
-        return cls(features.mean(axis=0), np.where(scale > 1e-8, scale, 1.0))
+def expression_extractor(model: FaceCycle, kind: Features, *, mirrored: bool = False) -> Extractor:
+    """Frozen features of the expression encoder.
 
-    def __call__(self, features: np.ndarray) -> np.ndarray:
-        """(N, D) -> (N, D) float32."""
-        return ((features - self.mean) / self.scale).astype(np.float32)
+    Args:
+        model: the networks.
+        kind: ``code``, the expression code (256 numbers), or ``conv``, the last convolution,
+            flattened.
+        mirrored: average over the face and its mirror image, which shows the same expression (but
+            another pose).
+    """
+
+    @torch.inference_mode()
+    def features(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        x = model.to_input(resize_crops(crops, model.config.image_size))
+        encoder = model.expression_encoder
+        if mirrored:
+            x = torch.cat((x, x.flip(-1)))
+        values: torch.Tensor = encoder(x) if kind == "code" else encoder.features(x)
+        if mirrored:
+            values = torch.stack(values.chunk(2)).mean(0)
+        result: NDArray[np.float32] = values.float().cpu().numpy()
+        return result
+
+    return features
+
+
+# -- classification -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -51,7 +87,7 @@ class Classifier:
 
     Attributes:
         classes: names, in the order of the outputs.
-        standardize: what its inputs go through.
+        scaler: what its inputs go through.
         weights: (D, C).
         bias: (C,).
         strength: the L2 penalty that was chosen.
@@ -59,22 +95,22 @@ class Classifier:
     """
 
     classes: list[str]
-    standardize: Standardizer
-    weights: np.ndarray
-    bias: np.ndarray
+    scaler: StandardScaler
+    weights: NDArray[np.float32]
+    bias: NDArray[np.float32]
     strength: float
     validation_accuracy: dict[str, float]
 
-    def predict(self, features: np.ndarray) -> list[str]:
+    def predict(self, features: NDArray[np.float32]) -> list[str]:
         """The most likely class of each row (N, D)."""
-        logits = self.standardize(features) @ self.weights + self.bias
+        logits = self.scaler.transform(features) @ self.weights + self.bias
         return [self.classes[i] for i in logits.argmax(axis=1)]
 
 
 def fit_classifier(
-    train: np.ndarray,
+    train: NDArray[np.float32],
     labels: Sequence[str],
-    validation: np.ndarray,
+    validation: NDArray[np.float32],
     validation_labels: Sequence[str],
     strengths: Sequence[float] = STRENGTHS,
 ) -> Classifier:
@@ -88,17 +124,18 @@ def fit_classifier(
 
     Raises:
         DataError: a single class, or nothing to fit or to choose with.
+        MissingExtraError: scikit-learn is not installed.
     """
     classes = sorted(set(labels))
     if len(classes) < 2:
         raise DataError("a classifier needs training pictures of two classes")
     if not len(validation):
         raise DataError("there are no validation pictures to choose the regularization with")
-    standardize = Standardizer.of(train)
+    scaler = _scaler().fit(train)
     y = torch.tensor([classes.index(label) for label in labels])
-    solver = _Solver(torch.from_numpy(standardize(train)), y, len(classes))
-    held_out = standardize(validation)
-    tried: list[tuple[float, float, np.ndarray, np.ndarray]] = []
+    solver = _Solver(torch.from_numpy(scaler.transform(train)), y, len(classes))
+    held_out = scaler.transform(validation)
+    tried: list[tuple[float, float, NDArray[np.float32], NDArray[np.float32]]] = []
     for strength in strengths:
         weights, bias = solver.solve(strength)
         chosen = (held_out @ weights + bias).argmax(axis=1)
@@ -108,7 +145,11 @@ def fit_classifier(
         if tried.index(best) < len(tried) - _PATIENCE:
             break
     accuracies = {f"{strength:g}": accuracy for accuracy, strength, *_ in tried}
-    return Classifier(classes, standardize, best[2], best[3], best[1], accuracies)
+    return Classifier(classes, scaler, best[2], best[3], best[1], accuracies)
+
+
+def _scaler() -> StandardScaler:
+    return import_extra("sklearn.preprocessing").StandardScaler()
 
 
 class _Solver:
@@ -135,7 +176,7 @@ class _Solver:
         self._weights = torch.zeros(classes, int(kept.sum()))
         self._bias = torch.zeros(classes)
 
-    def solve(self, strength: float) -> tuple[np.ndarray, np.ndarray]:
+    def solve(self, strength: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Weights (D, C) and bias (C,)."""
         classes = len(self._bias)
         # The Hessian's diagonal where all classes are equally likely.
@@ -167,9 +208,12 @@ class _Solver:
         return (self._axes @ self._weights.T).numpy(), self._bias.numpy().copy()
 
 
+# -- regression -----------------------------------------------------------------------------------
+
+
 def cross_validated_regression(
-    features: np.ndarray,
-    targets: np.ndarray,
+    features: NDArray[np.float32],
+    targets: NDArray[np.float64],
     sources: Sequence[str],
     *,
     folds: int = 5,
@@ -207,10 +251,24 @@ def cross_validated_regression(
     return predictions
 
 
-def regress(train: np.ndarray, targets: np.ndarray, test: np.ndarray) -> NDArray[np.float64]:
-    """Fit a ridge regression on standardized features and apply it: (M, K) predictions."""
-    standardize = Standardizer.of(train)
+def regress(
+    train: NDArray[np.float32], targets: NDArray[np.float64], test: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Fit a ridge regression on standardized features and apply it.
+
+    Args:
+        train: (N, D) features to fit.
+        targets: (N, K).
+        test: (M, D) features.
+
+    Returns:
+        (M, K) predictions.
+
+    Raises:
+        MissingExtraError: scikit-learn is not installed.
+    """
+    scaler = _scaler().fit(train)
     model = import_extra("sklearn.linear_model").RidgeCV(_ALPHAS)
-    model.fit(standardize(train).astype(np.float64), targets)
-    predicted = model.predict(standardize(test).astype(np.float64))
+    model.fit(scaler.transform(train).astype(np.float64), targets)
+    predicted = model.predict(scaler.transform(test).astype(np.float64))
     return np.asarray(predicted, np.float64).reshape(len(test), -1)

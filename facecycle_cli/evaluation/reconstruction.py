@@ -12,8 +12,7 @@ from torch import Tensor
 
 from facecycle_cli.errors import DataError
 from facecycle_cli.model import FaceCycle
-from facecycle_cli.portrait.crops import FaceCrop
-from facecycle_cli.portrait.portraits import shrink
+from facecycle_cli.portrait.crops import CropResult, FailedCrop, resize_crops
 from facecycle_cli.system import import_extra
 from facecycle_cli.verify.verify import identity_embedding
 
@@ -52,7 +51,7 @@ def face_metrics(model: FaceCycle, crops: np.ndarray) -> tuple[dict[str, np.ndar
         ``METRICS`` by name, each (N,) float64; and (N, 6, S, S, 3) uint8: input, neutral, motion
         cycle, mean face, identity cycle, both cycles.
     """
-    pictures, motion = _cycles(model, shrink(crops, model.config.image_size))
+    pictures, motion = _cycles(model, resize_crops(crops, model.config.image_size))
     x, neutral, cycle, mean, again, both, copy = pictures
     embedded, embedded_neutral = (identity_embedding(model, p) for p in (x, neutral))
     values = {
@@ -157,9 +156,9 @@ class _Measured:
 
 def evaluate_reconstruction(
     models: dict[str, FaceCycle],
-    crops: Iterable[FaceCrop],
+    crops: Iterable[CropResult],
     *,
-    on_done: Callable[[FaceCrop], None] | None = None,
+    on_done: Callable[[CropResult], None] | None = None,
 ) -> dict[str, Any]:
     """Measure the cycles of one or several models on the same faces.
 
@@ -192,8 +191,8 @@ def evaluate_reconstruction(
         waiting[:] = rest
 
     for face in crops:
-        if face.crop is None:
-            problems.append((face.name, face.problem or ValueError("no crop")))
+        if isinstance(face, FailedCrop):
+            problems.append((face.name, face.problem))
         else:
             waiting.append(face.crop)
             count += 1

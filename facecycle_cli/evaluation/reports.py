@@ -15,7 +15,7 @@ from facecycle_cli.evaluation.report import write_report
 from facecycle_cli.evaluation.sheets import Cell, contact_sheet
 from facecycle_cli.media import Provenance, write_image
 from facecycle_cli.model import FaceCycle
-from facecycle_cli.portrait.portraits import shrink
+from facecycle_cli.portrait.crops import resize_crops
 
 __all__ = ["report_expression", "report_pose", "report_reconstruction"]
 
@@ -61,7 +61,7 @@ def report_reconstruction(
     for name, pictures in shown.items():
         info = models[name].checkpoint
         path = _path(folder, "faces", name, len(shown))
-        enlarged = (shrink(face, _SIDE) for face in pictures)
+        enlarged = (resize_crops(face, _SIDE) for face in pictures)
         cells = [
             Cell([p], [step]) for face in enlarged for p, step in zip(face, _STEPS, strict=True)
         ]

@@ -1,36 +1,72 @@
-"""What every way of finding faces offers."""
+"""What every backend offers: faces found in pictures, and followed through frames."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
-
-import numpy as np
+from typing import Protocol, get_args
 
 from facecycle_cli.errors import FaceError
 from facecycle_cli.faces.face import Face
+from facecycle_cli.types import AlignerName, RGBImage
 
 __all__ = ["BACKENDS", "FaceBackend", "load_backend"]
 
-BACKENDS = ("mesh", "face-alignment")
+BACKENDS: tuple[str, ...] = get_args(AlignerName)
+"""The names that :func:`load_backend` knows."""
 
 
 class FaceBackend(Protocol):
-    """Finds and measures the faces of pictures."""
+    """Finds faces and measures their landmarks.
+
+    One backend may be called from many threads at once, and it can be pickled.
+
+    Attributes:
+        name: one of :data:`BACKENDS`, or a name of your own.
+    """
 
     name: str
 
+    def prepare(self) -> None:
+        """Open the networks now and not at the first call.
+
+        Raises:
+            FaceError: they cannot be opened.
+        """
+        ...
+
     def detect(
-        self, images: Sequence[np.ndarray], *, min_face: int = 24, settle: bool = True
+        self, images: Sequence[RGBImage], *, min_face: int = 24, refine: bool = True
     ) -> list[list[Face]]:
         """All faces of each picture, largest first.
 
         Args:
-            images: RGB uint8 (H, W, 3) arrays; their sizes may differ.
-            min_face: height in pixels of the smallest face that matters; the height of a small face
-                is an estimate, so that one measuring 20 % less may still be reported.
-            settle: measure each face until its landmarks stay; False: once, which is as good for
-                comparing faces and half the work.
+            images: (H, W, 3) uint8 RGB each; their sizes may differ.
+            min_face: height in pixels of the smallest face to find. The height of a small face is
+                an estimate: a face that measures 20 % less may be reported.
+            refine: measure each face again until its landmarks stay. False: measure it once, which
+                is enough to compare faces and takes half the time.
+
+        Raises:
+            FaceError: the networks cannot be opened.
+        """
+        ...
+
+    def follow(
+        self, images: Sequence[RGBImage], previous: Sequence[Face | None]
+    ) -> list[Face | None]:
+        """The same faces in other frames, measured near their last position, without detection.
+
+        Args:
+            images: (H, W, 3) uint8 RGB each.
+            previous: the face to follow into ``images[i]``, as it was found in a frame near by;
+                None: there is none.
+
+        Returns:
+            For each picture the face with a box that moved along with it and the score of its
+            detection; None where it was lost.
+
+        Raises:
+            FaceError: the networks cannot be opened.
         """
         ...
 
@@ -39,11 +75,12 @@ def load_backend(name: str = "mesh", *, threads: int | None = None) -> FaceBacke
     """The backend of that name. Its networks are opened when first used.
 
     Args:
-        name: "mesh" or "face-alignment" (an optional extra).
+        name: ``mesh``, or ``face-alignment`` (an optional extra).
         threads: CPU threads of one call; None: all cores.
 
     Raises:
-        FaceError: there is no such backend, or what it needs is not installed.
+        FaceError: there is no such backend.
+        MissingExtraError: its package is not installed.
     """
     if name == "mesh":
         from facecycle_cli.faces.mesh_backend import MeshBackend

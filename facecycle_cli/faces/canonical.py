@@ -1,43 +1,29 @@
-"""Landmarks as they would lie on the same face, seen from the front in an aligned crop."""
+"""Landmarks without the turn of their head: as they would lie in a frontal, aligned crop.
+
+Training uses them: a frontal picture of a face is known where the landmarks say which pixel goes
+where, and which pixels the photograph shows at all.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from facecycle_cli.faces.alignment import TEMPLATE, fit_similarity
+from facecycle_cli.faces.alignment import TEMPLATE
 from facecycle_cli.faces.pose import head_pose
+from facecycle_cli.faces.similarity import fit_similarity
 from facecycle_cli.faces.topology import Topology
 
-__all__ = ["five_points", "frontal_shape", "visibility"]
+__all__ = ["frontal_shape", "visibility"]
 
 _DEPTH = 0.8
-"""How far behind the mean landmark the middle of the head lies, in half widths of the face."""
+"""How far behind the mean landmark the center of the head lies, in half widths of the face."""
 
-_EDGE = 0.3
+_FULL_VIEW = 0.3
 """Cosine between a landmark's direction and the camera's, above which it is in full view."""
 
 
-def five_points(landmarks: np.ndarray, topology: Topology) -> np.ndarray:
-    """Eye centers, nose tip and mouth corners (5, D) of landmarks (topology.count, D)."""
-    return np.stack(
-        [
-            landmarks[list(topology.left_eye)].mean(0),
-            landmarks[list(topology.right_eye)].mean(0),
-            landmarks[topology.nose_tip],
-            *landmarks[list(topology.mouth)],
-        ]
-    )
-
-
-def _turned_back(landmarks: np.ndarray, topology: Topology) -> tuple[np.ndarray, np.ndarray]:
-    """The landmarks (topology.count, 3) around their mean, seen from the front; and the turn."""
-    points = np.asarray(landmarks, np.float64)
-    rotation = head_pose(points, topology).rotation
-    return (points - points.mean(0)) @ rotation, rotation
-
-
 def frontal_shape(landmarks: np.ndarray, topology: Topology) -> np.ndarray:
-    """The landmarks with the turn of the head undone, placed by the crop's template.
+    """The landmarks with the turn of the head undone, aligned to the crop's template.
 
     Args:
         landmarks: (topology.count, 3), in any unit.
@@ -49,19 +35,31 @@ def frontal_shape(landmarks: np.ndarray, topology: Topology) -> np.ndarray:
     Raises:
         FaceError: they coincide.
     """
-    front = _turned_back(landmarks, topology)[0][:, :2]
-    matrix = fit_similarity(five_points(front, topology), TEMPLATE)
+    front = _turned_to_front(landmarks, topology)[0][:, :2]
+    matrix = fit_similarity(topology.five_points(front), TEMPLATE)
     return front @ matrix[:, :2].T + matrix[:, 2]
 
 
 def visibility(landmarks: np.ndarray, topology: Topology) -> np.ndarray:
-    """How far each landmark is in view, (topology.count,) from 0 (behind the head's edge) to 1.
+    """How far each landmark is in view. The head counts as a ball around a point behind the face.
 
-    A head is taken for a ball around a point behind the face.
+    Args:
+        landmarks: (topology.count, 3), in any unit.
+        topology: their kind.
+
+    Returns:
+        (topology.count,), from 0 (behind the edge of the head) to 1.
     """
-    front, rotation = _turned_back(landmarks, topology)
+    front, rotation = _turned_to_front(landmarks, topology)
     half = np.ptp(front[:, 0]) / 2
     outwards = front - np.array([0, 0, _DEPTH * half])  # z points away from the camera
     outwards /= np.linalg.norm(outwards, axis=1, keepdims=True)
     towards_camera = -(outwards @ rotation.T)[:, 2]
-    return np.clip(towards_camera / _EDGE, 0, 1)
+    return np.clip(towards_camera / _FULL_VIEW, 0, 1)
+
+
+def _turned_to_front(landmarks: np.ndarray, topology: Topology) -> tuple[np.ndarray, np.ndarray]:
+    """The landmarks (topology.count, 3) around their mean, seen from the front; the rotation."""
+    points = np.asarray(landmarks, np.float64)
+    rotation = head_pose(points, topology).rotation
+    return (points - points.mean(0)) @ rotation, rotation

@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from facecycle_cli.types import RGBImage
+
 __all__ = ["CutDetector"]
 
 _SIDE = 32
@@ -34,7 +36,7 @@ class CutDetector:
     def __init__(self) -> None:
         self._last: np.ndarray | None = None  # (64, 64, 3) uint8
 
-    def __call__(self, image: np.ndarray) -> bool:
+    def __call__(self, image: RGBImage) -> bool:
         """Whether ``image`` begins a new shot."""
         medium = cv2.resize(image, (2 * _SIDE, 2 * _SIDE), interpolation=cv2.INTER_AREA)
         last, self._last = self._last, medium

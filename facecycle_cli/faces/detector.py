@@ -1,7 +1,7 @@
 """Face detection with YuNet (Wu, Peng, Yu: "YuNet: A Tiny Millisecond-level Face Detector", 2023).
 
 The network takes 3 milliseconds and knows upright faces between some 20 and 600 pixels. What a
-picture holds beyond that is found by looking at it through several views (`views.py`), and what
+picture holds beyond that is found by looking at it through several views (``views.py``), and what
 stays doubtful, because it is tilted, tiny or no face at all, gets a second look: enlarged, and
 turned to eight angles. Views of equal size, from whichever pictures, go through the network as one
 batch.
@@ -18,13 +18,14 @@ import numpy as np
 
 from facecycle_cli.faces.sessions import Network
 from facecycle_cli.faces.views import Look, View, tiles
+from facecycle_cli.types import RGBImage
 
 __all__ = ["Detection", "FaceDetector"]
 
 _STRIDES = (8, 16, 32)
 _BATCH_PIXELS = 2_000_000  # of one run: bounds the memory of its activations
 
-_CANDIDATE = 0.2  # score from which a place is worth a second look
+_CANDIDATE = 0.2  # score from which a detection gets a second look
 _CERTAIN = 0.9  # upright faces reach it; tilted by 45 degrees, or upside down, they seldom do
 _LOOK_ANGLES = tuple(math.radians(45 * k) for k in range(8))
 _LOOK_SIDE = 128
@@ -89,8 +90,8 @@ class FaceDetector:
         self.min_score = min_score
         self.network = Network("face_detection_yunet_2023mar_dynamic.onnx", threads)
 
-    def detect(self, images: Sequence[np.ndarray], *, min_face: int = 24) -> list[list[Detection]]:
-        """All faces at least some `min_face` pixels high, per picture, largest first.
+    def detect(self, images: Sequence[RGBImage], *, min_face: int = 24) -> list[list[Detection]]:
+        """All faces at least some ``min_face`` pixels high, per picture, largest first.
 
         Args:
             images: RGB uint8 (H, W, 3) arrays of any sizes.
@@ -110,7 +111,7 @@ class FaceDetector:
         return [[d for d in faces if d.box[3] - d.box[1] >= least] for faces in found]
 
     def _look_again(
-        self, images: Sequence[np.ndarray], candidates: list[list[Detection]]
+        self, images: Sequence[RGBImage], candidates: list[list[Detection]]
     ) -> list[list[Detection]]:
         """Replace doubtful detections by the best that turned, enlarged views of them show."""
         found: list[list[Detection]] = []
@@ -136,7 +137,7 @@ class FaceDetector:
                 found[looks[start].index].append(max(confirmed, key=lambda d: d.score))
         return [_suppress(detections) for detections in found]
 
-    def _see(self, images: Sequence[np.ndarray], views: Sequence[View]) -> list[list[Detection]]:
+    def _see(self, images: Sequence[RGBImage], views: Sequence[View]) -> list[list[Detection]]:
         """What the network finds in each view, in the view's pixels, not suppressed yet."""
         groups: dict[tuple[int, int], list[int]] = defaultdict(list)
         for k, view in enumerate(views):

@@ -7,7 +7,6 @@ from functools import cached_property
 
 import numpy as np
 
-from facecycle_cli.faces.canonical import five_points
 from facecycle_cli.faces.pose import HeadPose, head_pose
 from facecycle_cli.faces.topology import MESH_468, Topology
 
@@ -38,7 +37,7 @@ class Face:
         """(5, 2) float32: the eye's center that is image-left on an upright face, the other eye's,
         nose tip, image-left and image-right corner of the mouth.
         """
-        return five_points(self.landmarks[:, :2], self.topology)
+        return self.topology.five_points(self.landmarks[:, :2])
 
     @cached_property
     def oval(self) -> np.ndarray:

@@ -1,9 +1,9 @@
 """The second backend: landmarks from the package face-alignment, an optional extra.
 
 Bulat and Tzimiropoulos, "How far are we from solving the 2D & 3D face alignment problem?", ICCV
-2017. The package fetches its two networks (some 100 MB each) itself, when the first face is
-measured, unless they already lie in torch.hub's cache. Mind that it opens them as PyTorch files of
-its authors, pickles included: whoever does not trust that source stays with the mesh.
+2017. The package downloads its two networks (some 100 MB each) itself when the first face is
+measured, unless they are in torch.hub's cache. It opens them as PyTorch files of its authors,
+pickles included: if you do not trust that source, use the mesh.
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from facecycle_cli.errors import FaceError
-from facecycle_cli.faces.detector import Detection, FaceDetector
+from facecycle_cli.faces.detector import FaceDetector
 from facecycle_cli.faces.face import Face
 from facecycle_cli.faces.topology import IBUG_68
 from facecycle_cli.faces.views import Look
+from facecycle_cli.system import import_extra
+from facecycle_cli.types import RGBImage
 
 __all__ = ["FaceAlignmentBackend"]
 
-_NETWORKS = ("3DFAN-4", "depth")  # what three-dimensional landmarks need, in the package's names
+_NETWORKS = ("3DFAN-4", "depth")
+"""What three-dimensional landmarks need, in the package's names."""
 
 # Each face is handed over upright and at one size, with the box around it that makes the package
 # cut out 512 pixels, twice its own resolution: it rounds what it finds to whole pixels of our
@@ -39,22 +42,23 @@ _FACE = _BOX * 165 / 195  # its boxes are wider than YuNet's; the two numbers ar
 class FaceAlignmentBackend:
     """Faces with 68 landmarks, found by the detector that the mesh backend uses.
 
+    A :class:`~facecycle_cli.faces.FaceBackend`.
+
     Args:
         threads: CPU threads of the detector; None: all cores. The landmark network follows
-            `torch.set_num_threads`, which belongs to the whole process.
-        min_presence: faces whose landmarks are less certain (the mean peak of the heat maps, 1 at
-            best) are dropped.
+            ``torch.set_num_threads``, which belongs to the whole process.
+        min_presence: a face whose landmarks are less certain (the mean peak of the heat maps, 1 at
+            best) is dropped.
 
     Raises:
-        FaceError: the package is not installed.
+        MissingExtraError: the package is not installed.
     """
 
-    name = "face-alignment"
-
     def __init__(self, *, threads: int | None = None, min_presence: float = 0.2) -> None:
+        self.name = "face-alignment"
         self.threads = threads
         self.min_presence = min_presence
-        self._package = _import_package()
+        self._package = import_extra("face_alignment")
         self._detector = FaceDetector(threads=threads)
         self._network: Any = None
         self._lock = threading.Lock()
@@ -64,33 +68,59 @@ class FaceAlignmentBackend:
         make = partial(FaceAlignmentBackend, threads=self.threads, min_presence=self.min_presence)
         return make, ()
 
-    def detect(
-        self, images: Sequence[np.ndarray], *, min_face: int = 24, settle: bool = True
-    ) -> list[list[Face]]:
-        """All faces of each picture (RGB uint8, (H, W, 3), sizes may differ), largest first.
+    def prepare(self) -> None:
+        """Open the detector and the package's networks now; the package may download these.
 
-        Each is measured once in any case.
+        Raises:
+            FaceError: they cannot be had.
+        """
+        self._detector.network.open()
+        self._opened()
+
+    def detect(
+        self, images: Sequence[RGBImage], *, min_face: int = 24, refine: bool = True
+    ) -> list[list[Face]]:
+        """All faces of each picture, largest first; each is measured once, whatever ``refine`` is.
 
         Raises:
             FaceError: the package's networks cannot be had.
         """
         detections = self._detector.detect(images, min_face=min_face)
         measured = [
-            [self._measure(image, detection) for detection in found]
+            [self._measure(image, d.box, d.points[:2], d.score) for d in found]
             for image, found in zip(images, detections, strict=True)
         ]
         return [[f for f in faces if f.presence >= self.min_presence] for faces in measured]
 
-    def _measure(self, image: np.ndarray, detection: Detection) -> Face:
-        """Landmarks of one detected face."""
-        x, y = (float(v) for v in detection.center)
-        across = detection.points[1] - detection.points[0]
+    def follow(
+        self, images: Sequence[RGBImage], previous: Sequence[Face | None]
+    ) -> list[Face | None]:
+        """The same faces in other frames, measured where they were.
+
+        Raises:
+            FaceError: the package's networks cannot be had.
+        """
+        pairs = zip(images, previous, strict=True)
+        return [None if face is None else self._follow_one(image, face) for image, face in pairs]
+
+    def _follow_one(self, image: RGBImage, last: Face) -> Face | None:
+        face = self._measure(image, last.box, last.five_points[:2], last.score)
+        if face.presence < self.min_presence:
+            return None
+        box = _moved_box(last, face.landmarks)
+        return Face(box, last.score, face.landmarks, face.presence, IBUG_68)
+
+    def _measure(self, image: RGBImage, box: np.ndarray, eyes: np.ndarray, score: float) -> Face:
+        """Landmarks of the face in a box (4,), level with its two eyes (2, 2)."""
+        x, y = (float(v) for v in (box[:2] + box[2:]) / 2)
+        side = max(1.0, float((box[2:] - box[:2]).max()))
+        across = eyes[1] - eyes[0]
         angle = float(np.arctan2(across[1], across[0]))
-        look = Look(0, (x, y), max(1.0, detection.side) * _SIDE / _FACE, angle, _SIDE, _SIDE)
+        look = Look(0, (x, y), side * _SIDE / _FACE, angle, _SIDE, _SIDE)
         low, high = (_SIDE - 1 - _BOX) / 2, (_SIDE - 1 + _BOX) / 2
         landmarks, scores, _ = self._opened().get_landmarks_from_image(
             look.render(image),
-            detected_faces=[[low, low, high, high, detection.score]],
+            detected_faces=[[low, low, high, high, score]],
             return_landmark_score=True,
         )
         seen = np.asarray(landmarks[0], np.float64)
@@ -100,10 +130,10 @@ class FaceAlignmentBackend:
         points[:, 2] = -seen[:, 2] * (look.side / _SIDE)
         # It adds the heat maps of the face and of its mirror image.
         presence = float(np.clip(np.mean(np.asarray(scores[0])) / 2, 0, 1))
-        return Face(detection.box, detection.score, points, presence, IBUG_68)
+        return Face(box, score, points, presence, IBUG_68)
 
     def _opened(self) -> Any:
-        """The package's `FaceAlignment`, made once."""
+        """The package's ``FaceAlignment``, made once."""
         with self._lock:
             if self._network is None:
                 import torch
@@ -120,15 +150,13 @@ class FaceAlignmentBackend:
             return self._network
 
 
-def _import_package() -> ModuleType:
-    try:
-        import face_alignment
-    except ImportError as error:
-        raise FaceError(
-            "the face-alignment backend needs an optional package, "
-            f"pip install 'facecycle[face-alignment]' ({error})"
-        ) from error
-    return face_alignment
+def _moved_box(face: Face, landmarks: np.ndarray) -> np.ndarray:
+    """The box of a face, (4,) float32, moved and scaled as its landmarks were."""
+    before, after = face.landmarks[:, :2], landmarks[:, :2]
+    center, new_center = before.mean(0), after.mean(0)
+    scale = np.linalg.norm(after - new_center) / max(1e-6, np.linalg.norm(before - center))
+    corners = (face.box.reshape(2, 2) - center) * scale + new_center
+    return corners.reshape(4).astype(np.float32)
 
 
 def _why_not_opened(package: ModuleType, error: Exception) -> str:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from facecycle_cli.faces.resample import invert_affine, warp_antialiased
 from facecycle_cli.faces.sessions import Network
+from facecycle_cli.faces.similarity import invert_affine, warp_antialiased
 from facecycle_cli.faces.topology import MESH_468
+from facecycle_cli.types import RGBImage
 
 __all__ = ["FaceMesh", "Region"]
 
@@ -68,7 +69,7 @@ class Region:
     @property
     def box(self) -> np.ndarray:
         """(4,) float32: the box that the detector would put around such a face, the reverse of
-        `from_box`; around an ellipse, so that it hardly changes with the tilt of the head.
+        ``from_box``; around an ellipse, so that it hardly changes with the tilt of the head.
         """
         down = _BOX_DOWN / _BOX_MARGIN * self.side
         height = self.side / _BOX_MARGIN
@@ -106,9 +107,9 @@ class FaceMesh:
         self.network = Network("face_mesh_468.onnx", threads)
 
     def locate(
-        self, images: Sequence[np.ndarray], regions: Sequence[Region]
+        self, images: Sequence[RGBImage], regions: Sequence[Region]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Landmarks of the face in each region; `images[i]` belongs to `regions[i]`.
+        """Landmarks of the face in each region; ``images[i]`` belongs to ``regions[i]``.
 
         Returns:
             landmarks: (N, 468, 3) float32, x and y in picture pixels, z in the same unit, negative

@@ -9,25 +9,26 @@ import numpy as np
 
 from facecycle_cli.errors import FaceError
 from facecycle_cli.faces.alignment import Alignment
-from facecycle_cli.faces.resample import warp_antialiased
+from facecycle_cli.faces.similarity import warp_antialiased
+from facecycle_cli.types import RGBImage
 
 __all__ = ["paste_back"]
 
 _FEATHER = 0.12  # width of the seam, of the side of a square as large as the oval
 _SPREAD = 0.2  # how far the seam's color difference reaches, of the region's longer side
-_OUTLIER = 40.0  # gray levels from the seam's median difference at which a place counts half
+_OUTLIER = 40.0  # gray levels from the seam's median difference at which a pixel counts half
 _COARSE = 64  # pixels on which that smooth difference is computed
 
 
 def paste_back(
-    image: np.ndarray,
-    crop: np.ndarray,
+    image: RGBImage,
+    crop: RGBImage,
     alignment: Alignment,
     oval: np.ndarray,
     *,
     match_color: bool = True,
-) -> np.ndarray:
-    """The photograph with `crop` in place of the face it was cut from.
+) -> RGBImage:
+    """The photograph with ``crop`` in place of the face it was cut from.
 
     The crop returns through the exact inverse of its alignment and replaces the photograph inside
     the face's oval, fading in from the oval's edge inwards: what lies around the face is not
@@ -35,7 +36,7 @@ def paste_back(
 
     Args:
         image: (H, W, 3) RGB uint8, the photograph.
-        crop: (S, S, 3) RGB uint8; S may differ from `alignment.size`.
+        crop: (S, S, 3) RGB uint8; S may differ from ``alignment.size``.
         alignment: where the crop was cut from.
         oval: (K, 2) polygon around the face, in photograph pixels.
         match_color: take the difference in color and light along the seam, continued smoothly

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 __all__ = ["IBUG_68", "MESH_468", "MESH_468_MIRRORED", "Topology"]
 
-Group = tuple[int, ...]
-Pair = tuple[int, int]
-Lids = tuple[Group, Group]
+_Group = tuple[int, ...]
+_Two = tuple[int, int]
+_Lids = tuple[_Group, _Group]
 
 
 @dataclass(frozen=True)
@@ -34,22 +36,41 @@ class Topology:
     """
 
     count: int
-    left_eye: Group
-    right_eye: Group
-    left_lids: Lids
-    right_lids: Lids
+    left_eye: _Group
+    right_eye: _Group
+    left_lids: _Lids
+    right_lids: _Lids
     nose_tip: int
-    mouth: Pair
-    inner_lips: Pair
-    outer_lips: Pair
-    upper_lip: Group
-    lower_lip: Group
+    mouth: _Two
+    inner_lips: _Two
+    outer_lips: _Two
+    upper_lip: _Group
+    lower_lip: _Group
     chin: int
-    oval: Group
-    pairs: tuple[Pair, ...]
-    upper: Group
-    lower: Group
+    oval: _Group
+    pairs: tuple[_Two, ...]
+    upper: _Group
+    lower: _Group
     rest_pitch: float
+
+    def five_points(self, landmarks: np.ndarray) -> np.ndarray:
+        """The points that a face is aligned by.
+
+        Args:
+            landmarks: (count, D) of this kind.
+
+        Returns:
+            (5, D): eye centers (image-left, image-right), nose tip, mouth corners (image-left,
+            image-right).
+        """
+        return np.stack(
+            [
+                landmarks[list(self.left_eye)].mean(0),
+                landmarks[list(self.right_eye)].mean(0),
+                landmarks[self.nose_tip],
+                *landmarks[list(self.mouth)],
+            ]
+        )
 
 
 # fmt: off
@@ -109,7 +130,7 @@ IBUG_68 = Topology(
 )
 """The 68 points of the 300-W challenge (Sagonas et al., 2013); their oval ends at the eyebrows."""
 
-MESH_468_MIRRORED: Group = (
+MESH_468_MIRRORED: _Group = (
     0, 1, 2, 248, 4, 5, 6, 249, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 250, 251, 252, 253,
     254, 255, 256, 257, 258, 259, 260, 261, 262, 263, 264, 265, 266, 267, 268, 269, 270, 271, 272,
     273, 274, 275, 276, 277, 278, 279, 280, 281, 282, 283, 284, 285, 286, 287, 288, 289, 290, 291,

@@ -2,7 +2,7 @@
 
 Detection costs several times what following does, and a detector's landmarks jitter more. Only *key
 frames* are therefore searched for faces. Where the same face is found in two key frames, the frame
-halfway between is given to the landmark network at the place halfway between, then the quarters,
+halfway between is given to the landmark network at the position halfway between, then the quarters,
 and so on: each step halves the distance over which a movement has to be guessed, all frames of a
 step go through the network together, and an error cannot accumulate as it does when each frame
 starts from the last. Where a face is not in both key frames, or gets lost between them, the halfway
@@ -14,13 +14,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
 from facecycle_cli.faces.backend import FaceBackend
 from facecycle_cli.faces.cuts import CutDetector
 from facecycle_cli.faces.face import Face
+from facecycle_cli.types import RGBImage
 
 __all__ = ["FaceTracker", "TrackedFrame"]
 
@@ -29,7 +29,7 @@ _WINDOW = 2 * _STRIDE  # frames held at once
 
 # In units of a face's radius (root mean square distance of its landmarks from their center, about
 # 0.4 of its width):
-_NEAR = 1.3  # between two places that can be the same face in frames next to each other
+_NEAR = 1.3  # between two positions that can be the same face in frames next to each other
 _FAR = 2.0  # ... in neighboring key frames
 _RATIO = 1.6  # of two radii of the same face
 _DRIFT = 0.6  # between where a face was expected and found: more needs another look
@@ -54,12 +54,11 @@ class FaceTracker:
     """Tracks faces through the frames of one video.
 
     Args:
-        backend: finds the faces. One that cannot follow (has no ``follow``) detects in every frame.
-        everyone: track all faces; otherwise one at a time: the largest in a shot's first frame
-        until
-            it is lost, the shot ends, or a face of twice its area comes.
-        min_face: height in pixels below which a face is not searched for.
-        patience: frames for which a face may be hidden without ending its track.
+        backend: finds the faces and follows them.
+        everyone: track all faces. Otherwise one at a time: the largest in a shot's first frame
+            until it is lost, the shot ends, or a face of twice its area comes.
+        min_face: height in pixels of the smallest face to search for.
+        patience: frames for which a face may be occluded without ending its track.
     """
 
     def __init__(
@@ -71,20 +70,19 @@ class FaceTracker:
         patience: int = 5,
     ) -> None:
         self._backend = backend
-        self._follows = hasattr(backend, "follow")
         self._everyone = everyone
         self._min_face = min_face
         self._linker = _Linker(everyone, patience)
         self._subject = _Subject()
 
-    def track(self, frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, TrackedFrame]]:
+    def track(self, frames: Iterable[RGBImage]) -> Iterator[tuple[RGBImage, TrackedFrame]]:
         """Each frame (RGB uint8, (H, W, 3), all of one size) with what was found in it.
 
         Holds some twenty frames at a time, whatever the length of the video.
         """
         is_cut = CutDetector()
         shot = 0
-        window: list[np.ndarray] = []
+        window: list[RGBImage] = []
         known: list[Face] | None = None  # in the first frame of the window, from the last window
         for image in frames:
             if is_cut(image):
@@ -99,22 +97,22 @@ class FaceTracker:
         yield from self._finish(window, known, shot)
 
     def _finish(
-        self, window: list[np.ndarray], known: list[Face] | None, shot: int
-    ) -> Iterator[tuple[np.ndarray, TrackedFrame]]:
+        self, window: list[RGBImage], known: list[Face] | None, shot: int
+    ) -> Iterator[tuple[RGBImage, TrackedFrame]]:
         yield from self._link(window, self._find(window, known), shot)
 
     def _link(
-        self, images: Sequence[np.ndarray], found: Sequence[list[Face]], shot: int
-    ) -> Iterator[tuple[np.ndarray, TrackedFrame]]:
+        self, images: Sequence[RGBImage], found: Sequence[list[Face]], shot: int
+    ) -> Iterator[tuple[RGBImage, TrackedFrame]]:
         for image, faces in zip(images, found, strict=True):
             yield image, TrackedFrame(shot, self._linker(faces, shot))
 
-    def _find(self, images: Sequence[np.ndarray], known: list[Face] | None) -> list[list[Face]]:
+    def _find(self, images: Sequence[RGBImage], known: list[Face] | None) -> list[list[Face]]:
         """The faces of every frame of one shot's part; ``known``: those of its first frame."""
         last = len(images) - 1
         if last < 0:
             return []
-        keys = sorted({*range(0, last, _STRIDE if self._follows else 1), last})
+        keys = sorted({*range(0, last, _STRIDE), last})
         found: dict[int, list[Face]] = {} if known is None else {0: known}
         missing = [k for k in keys if k not in found]
         found.update(zip(missing, self._detect(images, missing), strict=True))
@@ -129,7 +127,7 @@ class FaceTracker:
 
     def _halve(
         self,
-        images: Sequence[np.ndarray],
+        images: Sequence[RGBImage],
         found: dict[int, list[Face]],
         spans: Sequence[tuple[int, int]],
     ) -> None:
@@ -159,32 +157,31 @@ class FaceTracker:
             for k in middles:
                 found[k] = [f for f in found[k] if any(_is_near(e, f, _FAR) for e in ends[k])]
 
-    def _detect(self, images: Sequence[np.ndarray], indices: Iterable[int]) -> list[list[Face]]:
+    def _detect(self, images: Sequence[RGBImage], indices: Iterable[int]) -> list[list[Face]]:
         chosen = [images[i] for i in indices]
         return self._backend.detect(chosen, min_face=self._min_face) if chosen else []
 
     def _follow(
-        self, images: Sequence[np.ndarray], expected: Sequence[tuple[int, Face]]
+        self, images: Sequence[RGBImage], expected: Sequence[tuple[int, Face]]
     ) -> list[Face | None]:
         """The faces near where they are expected, None where there is none."""
-        backend: Any = self._backend
-        places: list[Face | None] = [face for _, face in expected]
-        if not places:
+        if not expected:
             return []
-        faces: list[Face | None] = backend.follow([images[k] for k, _ in expected], places)
+        near = [face for _, face in expected]
+        faces = self._backend.follow([images[k] for k, _ in expected], near)
         # A face at the edge of what the network was shown is measured badly: look again from there.
         drifted = [
             i
-            for i, (face, place) in enumerate(zip(faces, places, strict=True))
-            if face is not None and place is not None and not _is_near(place, face, _DRIFT)
+            for i, (face, expected_face) in enumerate(zip(faces, near, strict=True))
+            if face is not None and not _is_near(expected_face, face, _DRIFT)
         ]
         if drifted:
             pictures = [images[expected[i][0]] for i in drifted]
-            again: list[Face | None] = backend.follow(pictures, [faces[i] for i in drifted])
+            again = self._backend.follow(pictures, [faces[i] for i in drifted])
             for i, face in zip(drifted, again, strict=True):
                 first = faces[i]
-                settled = face is not None and first is not None and _is_near(first, face, _DRIFT)
-                faces[i] = face if settled else None
+                stays = face is not None and first is not None and _is_near(first, face, _DRIFT)
+                faces[i] = face if stays else None
         return faces
 
 
@@ -196,7 +193,7 @@ class _Subject:
         self._misses = 0
 
     def choose(self, faces: Sequence[Face]) -> list[Face]:
-        """The subject among the faces of a key frame, or who may take its place."""
+        """The subject among the faces of a key frame, or a larger one that replaces it."""
         if not faces:
             return []
         largest = max(faces, key=lambda face: face.area)
@@ -243,7 +240,7 @@ class _Linker:
         return linked
 
 
-def _place(face: Face) -> tuple[np.ndarray, float]:
+def _position(face: Face) -> tuple[np.ndarray, float]:
     """Center and radius of a face."""
     points = face.landmarks[:, :2]
     center = points.mean(0)
@@ -256,7 +253,7 @@ def _is_near(one: Face, other: Face, reach: float) -> bool:
 
 def _distance(one: Face, other: Face, reach: float) -> float | None:
     """Between two faces, in radii; None if they cannot be the same."""
-    (center, radius), (other_center, other_radius) = _place(one), _place(other)
+    (center, radius), (other_center, other_radius) = _position(one), _position(other)
     small, large = sorted((radius, other_radius))
     if large > _RATIO * small:
         return None
@@ -280,7 +277,7 @@ def _match(before: Sequence[Face], after: Sequence[Face], reach: float) -> list[
 
 
 def _between(before: Face, after: Face, share: float) -> Face:
-    """The face part of the way (0..1) from one place to the other."""
+    """The face part of the way (0..1) from one position to the other."""
     landmarks = before.landmarks + share * (after.landmarks - before.landmarks)
     box = before.box + share * (after.box - before.box)
     score = before.score + share * (after.score - before.score)

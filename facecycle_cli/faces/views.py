@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from facecycle_cli.faces.resample import invert_affine, warp_antialiased
+from facecycle_cli.faces.similarity import invert_affine, warp_antialiased
+from facecycle_cli.types import RGBImage
 
 __all__ = ["Look", "Tile", "View", "tiles"]
 
@@ -25,7 +26,7 @@ _LEVEL = 4.0  # between two scales; _SMALLEST * _LEVEL < _OVERLAP, so that no si
 
 @dataclass(frozen=True)
 class Tile:
-    """An upright rectangle of picture `index`, resized to width x height.
+    """An upright rectangle of picture ``index``, resized to width x height.
 
     Attributes:
         index: which picture.
@@ -46,7 +47,7 @@ class Tile:
         """(height, width) as the network takes it: padded below and to the right."""
         return _padded(self.height), _padded(self.width)
 
-    def render(self, image: np.ndarray) -> np.ndarray:
+    def render(self, image: RGBImage) -> RGBImage:
         """What the network sees: RGB uint8 (height, width, 3), not padded yet."""
         part = image[self.top : self.bottom, self.left : self.right]
         if part.shape[:2] == (self.height, self.width):
@@ -65,7 +66,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Look:
-    """A square of picture `index`, turned by `angle`: a second, closer look at one doubtful face.
+    """A square of picture ``index``, turned by ``angle``: a second, closer look at one doubtful face.
 
     Attributes:
         index: which picture.
@@ -95,7 +96,7 @@ class Look:
         linear = np.array([[c, s], [-s, c]])
         return np.column_stack([linear, (self.width - 1) / 2 - linear @ self.center])
 
-    def render(self, image: np.ndarray) -> np.ndarray:
+    def render(self, image: RGBImage) -> RGBImage:
         """What the network sees: RGB uint8 (height, width, 3)."""
         return warp_antialiased(image, self.matrix, (self.width, self.height))
 
@@ -109,7 +110,7 @@ View = Tile | Look
 
 
 def tiles(index: int, height: int, width: int, min_face: int) -> Iterator[Tile]:
-    """The views in which every upright face of at least `min_face` pixels is whole and large
+    """The views in which every upright face of at least ``min_face`` pixels is whole and large
     enough.
 
     One overview of the whole picture and, if its small faces get lost in that, tiles at finer
@@ -129,9 +130,9 @@ def tiles(index: int, height: int, width: int, min_face: int) -> Iterator[Tile]:
 
 
 def _spans(length: int, side: int, overlap: int) -> list[tuple[int, int]]:
-    """The fewest intervals of at most `side` that cover `length`, all of one size.
+    """The fewest intervals of at most ``side`` that cover ``length``, all of one size.
 
-    Neighbors share at least `overlap`.
+    Neighbors share at least ``overlap``.
     """
     count = max(1, math.ceil((length - overlap) / (side - overlap)))
     side = math.ceil((length + (count - 1) * overlap) / count)

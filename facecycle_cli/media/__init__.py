@@ -3,7 +3,6 @@
 from facecycle_cli.media.files import Input, expand_inputs
 from facecycle_cli.media.images import (
     IMAGE_FORMATS,
-    RGBImage,
     encode_image,
     is_still,
     read_image,
@@ -20,7 +19,6 @@ __all__ = [
     "FrameReader",
     "Input",
     "Provenance",
-    "RGBImage",
     "VideoInfo",
     "VideoWriter",
     "encode_image",

@@ -1,6 +1,9 @@
-"""Still pictures: every common format in, tagged PNG, JPEG or WebP out.
+"""Pictures: every common format in, PNG, JPEG or WebP with a provenance tag out.
 
 A picture is an array here: RGB uint8 (H, W, 3), C-contiguous, sRGB, upright.
+
+Files go through the v3 API of `imageio <https://imageio.readthedocs.io>`_ and its Pillow plugin,
+which :class:`PictureReader` and :class:`PictureWriter` adapt.
 """
 
 from __future__ import annotations
@@ -9,24 +12,28 @@ import io
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeAlias
 
+import imageio.v3 as iio
 import numpy as np
-from numpy.typing import NDArray
+from imageio.core.request import IOMode, Request
+from imageio.core.v3_plugin_api import PluginV3
+from imageio.plugins.pillow import PillowPlugin
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from facecycle_cli.errors import MediaError
 from facecycle_cli.media.provenance import Provenance
 from facecycle_cli.system import atomic_path
+from facecycle_cli.types import RGBImage
 
-RGBImage: TypeAlias = NDArray[np.uint8]
-Source: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO"
+ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO"
+"""A path, the bytes of a file, or a binary stream."""
 
 # Pillow reads more, but some of it by running other programs (EPS: Ghostscript). The everyday
-# formats come first: the plugins of the others are imported only when these do not match.
+# formats come first: the modules of the others are imported only when these do not match.
 _READABLE: Final = "JPEG PNG GIF BMP PPM WEBP TIFF JPEG2000 TGA ICO AVIF".split()
 _WRITABLE: Final = {
     ".png": "PNG",
@@ -36,40 +43,93 @@ _WRITABLE: Final = {
     ".webp": "WEBP",
 }
 IMAGE_FORMATS: Final = tuple(_WRITABLE)
+"""Suffixes of the pictures that can be written."""
 _HEIF_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"})
+_FULL_CHROMA_QUALITY: Final = 90
+"""JPEG quality from which on chroma is kept at full resolution."""
 
 
-def read_image(source: Source) -> RGBImage:
-    """Picture in ``source`` (path, bytes of a file, or binary stream) as RGB uint8 (H, W, 3).
+class PictureReader(PillowPlugin):
+    """imageio's Pillow plugin for reading a known set of formats, with color management."""
+
+    def __init__(self, request: Request) -> None:
+        PluginV3.__init__(self, request)
+        self.images_to_write: list[Image.Image] = []
+        self._image = None  # for ``close``, should the next line fail
+        self._picture = Image.open(request.get_file(), formats=_READABLE)
+        self._image = self._picture
+
+    def read_srgb(self) -> RGBImage:
+        """The first frame: upright, in sRGB, on white where it is transparent, 8 bits deep.
+
+        The parent's ``read`` ignores color profiles and transparent palette entries, and fails if
+        the EXIF block is damaged.
+        """
+        self._picture.load()
+        _turn_upright(self._picture)
+        return np.array(_to_srgb(self._picture))
+
+    @property
+    def is_animated(self) -> bool:
+        """Whether there is more than one frame. Unlike ``properties`` it counts no further."""
+        return bool(getattr(self._picture, "is_animated", False))  # not every format defines it
+
+
+class PictureWriter(PillowPlugin):
+    """imageio's Pillow plugin for writing one format, which the call of ``write`` names.
+
+    The parent looks the format up by its suffix, for which Pillow imports the modules of all
+    formats. That takes longer than to write a picture.
+    """
+
+    def __init__(self, request: Request) -> None:
+        PluginV3.__init__(self, request)
+        self.images_to_write: list[Image.Image] = []
+        self.save_args: dict[str, Any] = {}
+        self._image = None
+
+
+def read_image(source: ImageSource) -> RGBImage:
+    """Read the picture in ``source``.
 
     EXIF orientation is applied and an embedded color profile converted to sRGB. Transparent
     pictures are put on white, 16-bit ones scaled to 8 bits; of an animated picture the first frame
     is taken.
 
-    Raises `MediaError` for what is no picture, is damaged, or has more pixels than Pillow considers
-    safe (about 179 million), OSError for what cannot be opened.
+    Args:
+        source: a path, the bytes of a file, or a binary stream (which may be a pipe).
+
+    Returns:
+        RGB, uint8 (H, W, 3).
+
+    Raises:
+        MediaError: it is no picture, is damaged, or has more pixels than Pillow considers safe
+            (about 179 million).
+        OSError: it cannot be opened.
     """
-    with _opened(source) as image, _decoding():
-        image.load()
-        _turn_upright(image)
-        return np.array(_to_srgb(image))
+    with _opened(source) as picture, _decoding():
+        return picture.read_srgb()
 
 
 def is_still(path: str | os.PathLike[str]) -> bool:
     """Whether the file is a picture of one frame (an animated GIF or a video is not)."""
     try:
-        with _opened(path) as image:
-            return not getattr(image, "is_animated", False)
+        with _opened(path) as picture:
+            return not picture.is_animated
     except MediaError:
         return False
 
 
 @contextmanager
-def _opened(source: Source) -> Iterator[Image.Image]:
-    """Identified, not yet decoded."""
+def _opened(source: ImageSource) -> Iterator[PictureReader]:
+    """The picture, identified and not yet decoded.
+
+    imageio gets a stream, never a name: it would take some names for addresses of the internet or
+    for members of a ZIP archive.
+    """
     if isinstance(source, (str, os.PathLike)):
-        with open(source, "rb") as file, _opened(file) as image:
-            yield image
+        with open(source, "rb") as file, _opened(file) as picture:
+            yield picture
         return
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
     if not stream.seekable():  # a pipe
@@ -81,9 +141,16 @@ def _opened(source: Source) -> Iterator[Image.Image]:
     if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
         raise MediaError("HEIC pictures are not supported; convert it to JPEG or PNG first")
     with _decoding():
-        image = Image.open(stream, formats=_READABLE)
-    with image:
-        yield image
+        picture = _identify(stream)
+    with closing(picture):
+        yield picture
+
+
+def _identify(stream: BinaryIO) -> PictureReader:
+    try:
+        return iio.imopen(stream, "r", plugin=PictureReader)
+    except OSError as error:  # imageio wraps whatever a plugin raises
+        raise error.__cause__ or error from None
 
 
 @contextmanager
@@ -167,12 +234,18 @@ def write_image(
     provenance: Provenance | None,
     quality: int = 95,
 ) -> None:
-    """Write ``array`` (uint8, (H, W, 3) RGB or (H, W) gray) as PNG, JPEG or WebP.
+    """Write ``array`` as PNG, JPEG or WebP.
 
-    ``format`` defaults to the one of ``target``'s suffix (PNG for a stream). A path is written to a
-    temporary name and renamed. ``provenance`` is None only for pictures that were not generated.
+    Args:
+        array: uint8, (H, W, 3) RGB or (H, W) gray.
+        target: a path, which is written to a temporary name and renamed, or a binary stream.
+        format: a suffix; default: that of ``target``, or ``png`` for a stream.
+        provenance: None only for pictures that were not generated.
+        quality: of JPEG and WebP, 1 to 100.
 
-    Raises `MediaError` for another format, OSError if it cannot be written.
+    Raises:
+        MediaError: another format, or an array that is no picture.
+        OSError: it cannot be written.
     """
     if isinstance(target, (str, os.PathLike)):
         path = Path(target)
@@ -197,7 +270,11 @@ def encode_image(
     provenance: Provenance | None,
     quality: int = 95,
 ) -> bytes:
-    """Bytes of the file that `write_image` would write; ``format`` is its suffix."""
+    """Bytes of the file that :func:`write_image` would write; ``format`` is its suffix.
+
+    Raises:
+        MediaError: another format, or an array that is no picture.
+    """
     suffix = f".{format.lower().lstrip('.')}"
     if suffix not in _WRITABLE:
         raise MediaError(f"cannot write {format} pictures; use .png, .jpg or .webp")
@@ -205,27 +282,30 @@ def encode_image(
         array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
     ):
         raise MediaError(f"cannot write an array of {array.dtype} {array.shape} as a picture")
+    name = _WRITABLE[suffix]
     buffer = io.BytesIO()
-    kind = _WRITABLE[suffix]
-    Image.fromarray(array).save(buffer, kind, **_save_options(kind, provenance, quality))
+    with closing(iio.imopen(buffer, "w", plugin=PictureWriter)) as picture:
+        options = _save_options(name, provenance, quality)
+        picture.write(array, format=name, is_batch=False, **options)
     return buffer.getvalue()
 
 
-def _save_options(kind: str, provenance: Provenance | None, quality: int) -> dict[str, Any]:
+def _save_options(name: str, provenance: Provenance | None, quality: int) -> dict[str, Any]:
+    """Pillow's options, which imageio passes on, for the format of that name."""
     options: dict[str, Any] = {}
-    if kind != "PNG":
+    if name != "PNG":
         options["quality"] = quality
-    if kind == "JPEG" and quality >= 90:
+    if name == "JPEG" and quality >= _FULL_CHROMA_QUALITY:
         options["subsampling"] = "4:4:4"  # chroma at half resolution smears lips and eyes
     if provenance is None:
         return options
-    if kind == "PNG":
+    if name == "PNG":
         text = PngInfo()
         text.add_text("Software", f"{provenance.tool} {provenance.version}")
         text.add_text("Comment", provenance.to_json())
         text.add_itxt("XML:com.adobe.xmp", provenance.to_xmp().decode())
         return options | {"pnginfo": text}
     options["xmp"] = provenance.to_xmp()
-    if kind == "JPEG":
+    if name == "JPEG":
         options["comment"] = provenance.to_json().encode()
     return options

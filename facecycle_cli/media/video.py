@@ -20,7 +20,7 @@ import numpy as np
 
 from facecycle_cli.errors import MediaError
 from facecycle_cli.media import ffmpeg
-from facecycle_cli.media.images import RGBImage
+from facecycle_cli.types import RGBImage
 
 # Screen recorders write "1000 frames per second" where they mean "whenever something changed".
 _FASTEST: Final = Fraction(300)

@@ -16,10 +16,11 @@ import numpy as np
 
 from facecycle_cli.errors import MediaError
 from facecycle_cli.media import ffmpeg
-from facecycle_cli.media.images import RGBImage, write_image
+from facecycle_cli.media.images import write_image
 from facecycle_cli.media.provenance import Provenance, add_gif_comment
 from facecycle_cli.media.video import probe
 from facecycle_cli.system import PendingFile
+from facecycle_cli.types import RGBImage
 
 
 class _Container(NamedTuple):

@@ -1,1 +1,1 @@
-"""What the subcommands do, as functions over arrays and iterators of frames."""
+"""A still photograph: its faces found, moved, drawn, and put back."""

@@ -1,7 +1,7 @@
 """Many pictures to aligned face crops: in batches, on all cores, in constant memory.
 
-For the commands that measure rather than make pictures. A picture that cannot be used does not stop
-the others: its place is taken by the reason.
+For the commands that measure pictures and make none. A picture that cannot be used does not stop
+the rest: a :class:`FailedCrop` with the reason takes its place.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -19,26 +20,36 @@ import numpy as np
 from facecycle_cli.errors import FaceError, MediaError, NoFaceError
 from facecycle_cli.faces import Alignment, Face, FaceBackend
 from facecycle_cli.media import read_image
-from facecycle_cli.portrait.portraits import shrink
 from facecycle_cli.system import usable_cores
+from facecycle_cli.types import RGBImage
 
 __all__ = [
+    "CropResult",
     "CropSettings",
     "FaceCrop",
+    "FailedCrop",
     "Picture",
     "crop_faces",
     "face_crop",
     "prominent",
+    "resize_crops",
 ]
 
 _BATCH = 16
+"""Pictures that one thread reads, searches and crops at once."""
+
+_AHEAD = 4
+"""Batches per thread that are made before they are asked for."""
+
 _LARGE = 0.4
-"""Height of the faces that are looked for first, over the picture's shorter side."""
+"""Height of the faces that are searched for first, over the picture's shorter side."""
+
 _REPORTED = 0.8
 """A search for faces of some height reports those that measure at least this share of it."""
+
 _SMALL = 100
-"""Pictures up to this side (FER-2013's have 48) are enlarged twice before faces are looked for: the
-detector finds 91 % of FER-2013's faces so, 87 % without."""
+"""Pictures up to this side in pixels (FER-2013's have 48) are enlarged twice before faces are
+searched for: the detector finds 91 % of FER-2013's faces that way, 87 % without."""
 
 
 @dataclass(frozen=True)
@@ -61,19 +72,34 @@ class Picture:
 
 @dataclass(frozen=True)
 class FaceCrop:
-    """What became of one picture.
+    """The crop of one picture.
 
     Attributes:
         name: the picture's.
-        crop: (size, size, 3) uint8 RGB; None if there is none.
-        problem: why there is none.
+        crop: (size, size, 3) uint8 RGB.
         whole: no face was found, and the whole picture is the crop.
     """
 
     name: str
-    crop: np.ndarray | None
-    problem: Exception | None = None
+    crop: RGBImage
     whole: bool = False
+
+
+@dataclass(frozen=True)
+class FailedCrop:
+    """A picture without a crop.
+
+    Attributes:
+        name: the picture's.
+        problem: why there is no crop.
+    """
+
+    name: str
+    problem: Exception
+
+
+CropResult: TypeAlias = FaceCrop | FailedCrop
+"""What :func:`crop_faces` gives for one picture."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +107,10 @@ class CropSettings:
     """How pictures become crops.
 
     Attributes:
-        size: side of the crops.
+        size: side of the crops in pixels.
         aligned: the pictures are crops already (as ``facecycle preprocess`` writes them): no face
-            is looked for.
-        whole_if_no_face: where no face is found, the whole picture is taken for the crop.
+            is searched for.
+        whole_if_no_face: where no face is found, the whole picture is the crop.
         min_face: height in pixels of the smallest face to find.
     """
 
@@ -94,12 +120,56 @@ class CropSettings:
     min_face: int = 24
 
 
-def prominent(faces: Sequence[Face], shape: Sequence[int]) -> Face:
-    """The face that a picture is of: large, and near its middle.
+def crop_faces(
+    pictures: Iterable[Picture],
+    settings: CropSettings,
+    backend: FaceBackend,
+    *,
+    workers: int | None = None,
+) -> Iterator[CropResult]:
+    """The crop of every picture's most prominent face, in order.
 
-    The pictures of the verification sets are centered on their person, and passers-by at the border
-    are now and then larger. The score is the area less twice the squared distance between the
-    middles of face and picture, which leaves the largest face the winner unless it is far out.
+    Threads read, detect and crop a few batches ahead of what is taken; only those are in memory.
+
+    Args:
+        pictures: read one after the other as needed.
+        settings: how to crop them.
+        backend: finds the faces; one call should use one thread.
+        workers: threads; None: one per core.
+    """
+    workers = workers or usable_cores()
+    waiting: deque[Future[list[CropResult]]] = deque()
+    source = iter(pictures)
+    pool = ThreadPoolExecutor(workers)
+    try:
+        while batch := list(itertools.islice(source, _BATCH)):
+            waiting.append(pool.submit(_crop_batch, batch, settings, backend))
+            if len(waiting) > _AHEAD * workers:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def face_crop(image: RGBImage, settings: CropSettings, backend: FaceBackend) -> RGBImage:
+    """The crop of one picture (H, W, 3) uint8: (size, size, 3) uint8.
+
+    Raises:
+        FaceError: there is no face.
+    """
+    (result,) = _crop_batch([Picture("", image)], settings, backend)
+    if isinstance(result, FailedCrop):
+        raise result.problem
+    return result.crop
+
+
+def prominent(faces: Sequence[Face], shape: Sequence[int]) -> Face:
+    """The face that a picture shows: large, and near its center.
+
+    The pictures of the verification sets are centered on their person, and now and then a passer-by
+    at the border is larger. The score is the area less twice the squared distance between the
+    centers of face and picture, so that the largest face wins unless it is far from the center.
 
     Args:
         faces: at least one.
@@ -108,103 +178,79 @@ def prominent(faces: Sequence[Face], shape: Sequence[int]) -> Face:
     return max(faces, key=lambda face: _prominence(face, shape))
 
 
+def resize_crops(crops: np.ndarray, side: int) -> np.ndarray:
+    """Crops uint8 (N, H, H, 3) at another side: averaged down, bicubic up."""
+    if crops.shape[1] == side:
+        return crops
+    method = cv2.INTER_AREA if crops.shape[1] > side else cv2.INTER_CUBIC
+    return np.stack([cv2.resize(crop, (side, side), interpolation=method) for crop in crops])
+
+
 def _prominence(face: Face, shape: Sequence[int]) -> float:
-    middle = np.array([shape[1] - 1, shape[0] - 1]) / 2
-    offset = (face.box[:2] + face.box[2:]) / 2 - middle
+    center = np.array([shape[1] - 1, shape[0] - 1]) / 2
+    offset = (face.box[:2] + face.box[2:]) / 2 - center
     return face.area - 2 * float(offset @ offset)
-
-
-def crop_faces(
-    pictures: Iterable[Picture],
-    settings: CropSettings,
-    backend: FaceBackend,
-    *,
-    workers: int | None = None,
-) -> Iterator[FaceCrop]:
-    """The crop of every picture's prominent face, in order.
-
-    Reading, detecting and cropping run in threads, a few batches ahead of what is taken; only
-    those are in memory.
-
-    Args:
-        pictures: read one after the other as needed.
-        settings: how to crop them.
-        backend: finds the faces; one call should use one thread.
-        workers: threads; one per core by default.
-    """
-    workers = workers or usable_cores()
-    waiting: deque[Future[list[FaceCrop]]] = deque()
-    source = iter(pictures)
-    pool = ThreadPoolExecutor(workers)
-    try:
-        while batch := list(itertools.islice(source, _BATCH)):
-            waiting.append(pool.submit(_crop_batch, batch, settings, backend))
-            if len(waiting) > 4 * workers:
-                yield from waiting.popleft().result()
-        while waiting:
-            yield from waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def face_crop(image: np.ndarray, settings: CropSettings, backend: FaceBackend) -> np.ndarray:
-    """The crop of one picture (H, W, 3) uint8: (size, size, 3) uint8.
-
-    Raises:
-        FaceError: there is no face.
-    """
-    (face,) = _crop_batch([Picture("", image)], settings, backend)
-    if face.crop is None:
-        assert face.problem is not None
-        raise face.problem
-    return face.crop
 
 
 def _crop_batch(
     pictures: Sequence[Picture], settings: CropSettings, backend: FaceBackend
-) -> list[FaceCrop]:
-    loaded = [_load(picture) for picture in pictures]
-    images = [image for image in loaded if isinstance(image, np.ndarray)]
+) -> list[CropResult]:
+    results: dict[int, CropResult] = {}
+    images: dict[int, RGBImage] = {}
+    for i, picture in enumerate(pictures):
+        try:
+            images[i] = _load(picture)
+        except (MediaError, OSError) as error:
+            results[i] = FailedCrop(picture.name, error)
     if settings.aligned:
-        crops: Iterator[FaceCrop] = (FaceCrop("", _whole(i, settings.size)) for i in images)
+        for i, image in images.items():
+            results[i] = FaceCrop(pictures[i].name, _middle_square(image, settings.size))
     else:
-        enlarged = [_enlarged(image) for image in images]
+        enlarged = [_enlarged(image) for image in images.values()]
         found = _find(enlarged, settings.min_face, backend)
-        crops = (_crop(i, f, settings) for i, f in zip(enlarged, found, strict=True))
-    results = []
-    for picture, image in zip(pictures, loaded, strict=True):
-        if isinstance(image, np.ndarray):
-            made = next(crops)
-            results.append(FaceCrop(picture.name, made.crop, made.problem, made.whole))
-        else:
-            results.append(FaceCrop(picture.name, None, image))
-    return results
+        for i, image, faces in zip(images, enlarged, found, strict=True):
+            results[i] = _crop(pictures[i].name, image, faces, settings)
+    return [results[i] for i in range(len(pictures))]
 
 
-def _find(images: Sequence[np.ndarray], min_face: int, backend: FaceBackend) -> list[list[Face]]:
-    """The faces among which the prominent one is.
+def _load(picture: Picture) -> RGBImage:
+    source = picture.source
+    if isinstance(source, np.ndarray):
+        return np.repeat(source[..., None], 3, axis=2) if source.ndim == 2 else source
+    return read_image(source)
 
-    Most pictures here are of one large face in the middle. A first look for large faces alone takes
-    a quarter of the time that small ones take, and where it finds one that no smaller face could
-    outdo, it was enough.
+
+def _enlarged(image: RGBImage) -> RGBImage:
+    height, width = image.shape[:2]
+    if max(height, width) > _SMALL:
+        return image
+    return cv2.resize(image, (2 * width, 2 * height), interpolation=cv2.INTER_CUBIC)
+
+
+def _find(images: Sequence[RGBImage], min_face: int, backend: FaceBackend) -> list[list[Face]]:
+    """The faces that the most prominent one is among.
+
+    Most pictures here show one large face in the middle. A search for large faces takes a quarter
+    of the time of one for small faces, too, and it is enough where it finds a face that no smaller
+    one can outdo.
     """
     large = [max(min_face, round(_LARGE * min(image.shape[:2]))) for image in images]
     found: list[list[Face]] = [[] for _ in images]
     for size in sorted(set(large)):
         members = [i for i, own in enumerate(large) if own == size]
-        seen = backend.detect([images[i] for i in members], min_face=size, settle=False)
+        seen = backend.detect([images[i] for i in members], min_face=size, refine=False)
         for i, faces in zip(members, seen, strict=True):
             found[i] = faces
-    unsure = [i for i, faces in enumerate(found) if not _settled(faces, images[i], large[i])]
-    again = backend.detect([images[i] for i in unsure], min_face=min_face, settle=False)
+    unsure = [i for i, faces in enumerate(found) if not _is_decided(faces, images[i], large[i])]
+    again = backend.detect([images[i] for i in unsure], min_face=min_face, refine=False)
     for i, faces in zip(unsure, again, strict=True):
         found[i] = faces
     return found
 
 
-def _settled(faces: Sequence[Face], image: np.ndarray, searched: int) -> bool:
-    """Whether the prominent face is among these, found by a search for ``searched`` pixels: no face
-    that is too small to be among them reaches its prominence.
+def _is_decided(faces: Sequence[Face], image: RGBImage, searched: int) -> bool:
+    """Whether a search for faces of ``searched`` pixels found the most prominent face: no face that
+    is too small for that search reaches its prominence.
     """
     if not faces:
         return False
@@ -212,38 +258,22 @@ def _settled(faces: Sequence[Face], image: np.ndarray, searched: int) -> bool:
     return best > (_REPORTED * searched) ** 2
 
 
-def _load(picture: Picture) -> np.ndarray | Exception:
-    source = picture.source
-    if isinstance(source, np.ndarray):
-        return np.repeat(source[..., None], 3, axis=2) if source.ndim == 2 else source
-    try:
-        return read_image(source)
-    except (MediaError, OSError) as error:
-        return error
-
-
-def _enlarged(image: np.ndarray) -> np.ndarray:
-    height, width = image.shape[:2]
-    if max(height, width) > _SMALL:
-        return image
-    return cv2.resize(image, (2 * width, 2 * height), interpolation=cv2.INTER_CUBIC)
-
-
-def _crop(image: np.ndarray, faces: Sequence[Face], settings: CropSettings) -> FaceCrop:
+def _crop(name: str, image: RGBImage, faces: Sequence[Face], settings: CropSettings) -> CropResult:
+    problem: FaceError
     try:
         if faces:
             face = prominent(faces, image.shape)
-            return FaceCrop("", Alignment.from_face(face, settings.size).crop(image))
-        problem: Exception = NoFaceError("no face found")
+            return FaceCrop(name, Alignment.from_face(face, settings.size).crop(image))
+        problem = NoFaceError("no face found")
     except FaceError as error:
         problem = error
     if settings.whole_if_no_face:
-        return FaceCrop("", _whole(image, settings.size), whole=True)
-    return FaceCrop("", None, problem)
+        return FaceCrop(name, _middle_square(image, settings.size), whole=True)
+    return FailedCrop(name, problem)
 
 
-def _whole(image: np.ndarray, size: int) -> np.ndarray:
+def _middle_square(image: RGBImage, size: int) -> RGBImage:
     """The picture's middle square as a crop."""
     side = min(image.shape[:2])
     top, left = ((length - side) // 2 for length in image.shape[:2])
-    return shrink(image[None, top : top + side, left : left + side], size)[0]
+    return resize_crops(image[None, top : top + side, left : left + side], size)[0]

@@ -1,74 +1,98 @@
-"""The motions that the pipelines give a face, as flows over the photograph and generated faces."""
+"""What becomes of a face: the flow that moves its photograph, and the face that the networks draw.
+
+Each motion is a constant: :data:`FRONTAL`, :data:`NEUTRAL`, :data:`NEUTRAL_BY_FLOW`, :data:`MEAN`,
+:data:`REBUILT`. Commands, library and evaluations all name one of these.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from facecycle_cli.errors import SettingsError
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.model.flow import compose, identity_grid, mirror
+from facecycle_cli.types import Expression, MouthSource
+
+__all__ = [
+    "FRONTAL",
+    "MEAN",
+    "NEUTRAL",
+    "NEUTRAL_BY_FLOW",
+    "REBUILT",
+    "MovedFace",
+    "PortraitMotion",
+    "choose_motion",
+    "re_expressed",
+    "turning_part",
+]
 
 
-class Moved(NamedTuple):
-    """A face after a motion.
+class MovedFace(NamedTuple):
+    """Faces after a motion, at the networks' resolution.
 
     Attributes:
-        flow: (N, 2, h, w), from the output to the input face, in grid units.
-        generated: (N, 3, S, S), normalized, as the networks draw it.
-        symmetric: the output faces the camera.
-        at_rest: its mouth is closed.
+        flow: (N, 2, h, w), from the output to the input face, in grid units (-1 to 1 is the crop).
+        generated: (N, 3, S, S), normalized RGB, as the networks draw the moved face.
     """
 
     flow: Tensor
     generated: Tensor
-    symmetric: bool = False
-    at_rest: bool = False
 
 
-def neutral(model: FaceCycle, x: Tensor) -> Moved:
-    """The neutral, frontal face (paper: D_exp with the de-expression flow)."""
-    flow, _ = model.decode_flow(model.encode_expression(x))
-    return Moved(flow, model.de_express(x, flow), symmetric=True, at_rest=True)
+@dataclass(frozen=True)
+class PortraitMotion:
+    """One way to change a face, and how its picture is made from that.
 
-
-def neutral_by_flow(model: FaceCycle, x: Tensor) -> Moved:
-    """The same, and the mouth is left to the flow as well."""
-    return neutral(model, x)._replace(at_rest=False)
-
-
-def re_expressed(model: FaceCycle, start: Moved, backflow: Tensor) -> Moved:
-    """A neutral face with another motion; the photograph is still warped only once."""
-    return Moved(compose(start.flow, backflow), model.re_express(start.generated, backflow))
-
-
-def rebuilt(model: FaceCycle, x: Tensor) -> Moved:
-    """Through neutral and back: what the cycle loses."""
-    flow, backflow = model.decode_flow(model.encode_expression(x))
-    return re_expressed(model, Moved(flow, model.de_express(x, flow)), backflow)
-
-
-def frontal(model: FaceCycle, x: Tensor) -> Moved:
-    """The head to the front, the expression kept.
-
-    Mirroring a face changes the sign of its yaw and roll and of nothing else that is symmetric. So
-    the part of its flow that the mirror image reverses is the turn of the head, and what both share
-    is the expression (and pitch), which stays where it is.
+    Attributes:
+        name: what the result is, for messages.
+        move: (model, x) -> the moved faces; ``x`` is (N, 3, S, S), normalized RGB.
+        faces_camera: the result is frontal, so that the visible half of a face may complete the
+            occluded half.
+        closes_mouth: the lips are closed at the landmarks, where the flow leaves them open.
+        warps_photo: the result is the warped photograph with the networks' corrections. False: it
+            is the networks' own picture, enlarged.
     """
-    flows = model.decode_flow(model.encode_expression(torch.cat((x, x.flip(-1)))))
-    flow = turning_part(*flows.flow.chunk(2))
-    return Moved(flow, model.de_express(x, flow), symmetric=True)
+
+    name: str
+    move: Callable[[FaceCycle, Tensor], MovedFace]
+    faces_camera: bool = True
+    closes_mouth: bool = False
+    warps_photo: bool = True
+
+
+def re_expressed(model: FaceCycle, neutral: MovedFace, backflow: Tensor) -> MovedFace:
+    """A neutral face with the motion of ``backflow``; the photograph is still warped only once.
+
+    Args:
+        model: the networks.
+        neutral: N neutral faces.
+        backflow: (N, 2, h, w), from the moved to the neutral face, in grid units.
+    """
+    return MovedFace(compose(neutral.flow, backflow), model.re_express(neutral.generated, backflow))
 
 
 def turning_part(flow: Tensor, flow_of_mirrored: Tensor) -> Tensor:
-    """What turns a head to the front and leaves its expression alone, (N, 2, h, w).
+    """The part of a de-expression flow that turns the head to the front.
 
-    To first order, de-expression followed by re-expression with the motion that a face shares with
-    its mirror image; in one step, because a mouth that is closed and opened again comes back worse.
+    To first order this is de-expression followed by re-expression with the motion that a face
+    shares with its mirror image. It is one step, because a mouth that is closed and opened again
+    loses detail.
 
-    A turned head is also narrower, whichever way it turns, and that squeeze is shared. No
-    expression squeezes the whole face sideways: the uniform horizontal scale is part of the turn.
+    A turned head is also narrower, whichever way it turns, and its mirror image shares this
+    squeeze. No expression squeezes the whole face sideways, so the uniform horizontal scale counts
+    as part of the turn.
+
+    Args:
+        flow: (N, 2, h, w), of the faces, in grid units.
+        flow_of_mirrored: (N, 2, h, w), of their mirror images.
+
+    Returns:
+        (N, 2, h, w), in grid units.
     """
     turn = (flow - mirror(flow) + mirror(flow_of_mirrored) - flow_of_mirrored) / 4
     shared = (flow + flow_of_mirrored) / 2
@@ -77,3 +101,71 @@ def turning_part(flow: Tensor, flow_of_mirrored: Tensor) -> Tensor:
         shared[:, :1]
     ).sum(dim=(2, 3), keepdim=True)
     return torch.cat((turn[:, :1] + scale * x, turn[:, 1:]), dim=1)
+
+
+def _neutral(model: FaceCycle, x: Tensor) -> MovedFace:
+    """D_exp with the de-expression flow (paper, section 3.1)."""
+    flow, _ = model.decode_flow(model.encode_expression(x))
+    return MovedFace(flow, model.de_express(x, flow))
+
+
+def _frontal(model: FaceCycle, x: Tensor) -> MovedFace:
+    """The head turned to the front, the expression kept.
+
+    Mirroring a face changes the sign of its yaw and roll and of nothing else that is symmetric. So
+    the part of the flow that the mirror image reverses is the turn of the head. What both share is
+    the expression (and the pitch), which stays.
+    """
+    flows = model.decode_flow(model.encode_expression(torch.cat((x, x.flip(-1)))))
+    flow = turning_part(*flows.flow.chunk(2))
+    return MovedFace(flow, model.de_express(x, flow))
+
+
+def _mean(model: FaceCycle, x: Tensor) -> MovedFace:
+    """D_id of the neutral face (paper, section 3.2)."""
+    flow, neutral = _neutral(model, x)
+    return MovedFace(flow, model.de_identify(neutral, model.encode_identity(x)))
+
+
+def _rebuilt(model: FaceCycle, x: Tensor) -> MovedFace:
+    flow, backflow = model.decode_flow(model.encode_expression(x))
+    return re_expressed(model, MovedFace(flow, model.de_express(x, flow)), backflow)
+
+
+FRONTAL = PortraitMotion("frontal face", _frontal)
+"""The head turned to the front, the expression kept."""
+
+NEUTRAL = PortraitMotion("neutral face", _neutral, closes_mouth=True)
+"""The frontal face without an expression, its lips closed where the landmarks find them."""
+
+NEUTRAL_BY_FLOW = PortraitMotion("neutral face", _neutral)
+"""The frontal face without an expression; the mouth is left to the networks' flow."""
+
+MEAN = PortraitMotion("mean face", _mean, warps_photo=False)
+"""The de-identified face. It holds no detail of the person, so it takes none from the photograph:
+it is the networks' own picture, enlarged."""
+
+REBUILT = PortraitMotion("reconstruction", _rebuilt, faces_camera=False)
+"""The face after its motion was removed and put back: what the facial-motion cycle loses."""
+
+
+def choose_motion(
+    expression: Expression, *, mean: bool = False, mouth: MouthSource = "landmarks"
+) -> PortraitMotion:
+    """The motion that the options of ``neutralize`` and ``frontalize`` describe.
+
+    Args:
+        expression: ``keep`` it or ``remove`` it.
+        mean: go on to the mean face, which has no expression.
+        mouth: what closes a mouth whose expression is removed.
+
+    Raises:
+        SettingsError: the mean face, with its expression kept.
+    """
+    if expression == "keep":
+        if mean:
+            raise SettingsError("the mean face has no expression to keep")
+        return FRONTAL
+    if mean:
+        return MEAN
+    return NEUTRAL if mouth == "landmarks" else NEUTRAL_BY_FLOW

@@ -1,28 +1,44 @@
-"""What neutralize and frontalize share: faces out of a picture, moved, and back into it."""
+"""The one way through a photograph: find the faces, move them, put them back.
+
+Commands, library functions and evaluations all call :func:`portraits` or
+:func:`portraits_of_many`.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypedDict
 
 import cv2
 import numpy as np
 import torch
 
-from facecycle_cli.errors import NoFaceError
+from facecycle_cli.errors import MediaError, NoFaceError
 from facecycle_cli.faces import Alignment, Face, FaceBackend, paste_back
 from facecycle_cli.model import FaceCycle
-from facecycle_cli.portrait.motions import Moved
-from facecycle_cli.portrait.mouth import Mouth
-from facecycle_cli.portrait.render import render
+from facecycle_cli.portrait.crops import resize_crops
+from facecycle_cli.portrait.defaults import DEFAULT_SIZE, default_backend, default_model
+from facecycle_cli.portrait.features import Mouth
+from facecycle_cli.portrait.motions import PortraitMotion
+from facecycle_cli.portrait.render import render, resize
+from facecycle_cli.types import FaceChoice, RGBImage
 
-Motion = Callable[[FaceCycle, torch.Tensor], Moved]
-Which = Literal["largest", "all"]
+__all__ = [
+    "Portrait",
+    "check_picture",
+    "find_faces",
+    "move_crops",
+    "move_faces",
+    "paste_portraits",
+    "portraits",
+    "portraits_of_many",
+    "replaced_region",
+]
 
-DEFAULT_SIZE = 256
-"""Side of the crops that are moved and returned, in pixels."""
+_MARGIN = 4
+"""One part in this many of a crop's side is taken from the photograph around it on each side: the
+flow reaches beyond the crop."""
 
 _TURNED = 12.0
 """Degrees of yaw from which more than the oval of the face is put back into a picture."""
@@ -31,28 +47,15 @@ _HEAD_CENTER, _HEAD_RADII = np.array((0.5, 0.53)), np.array((0.46, 0.5))
 """The ellipse of a frontal head with its hair, as fractions of the crop's side."""
 
 _BATCH = 16
-"""Pictures in which faces are looked for at once."""
-
-
-class Options(TypedDict, total=False):
-    """What neutralize and frontalize may be told besides the pictures; see there."""
-
-    model: FaceCycle | None
-    backend: FaceBackend | None
-    size: int
-    paste_back: bool
-
-
-One = np.ndarray | list[np.ndarray]
-"""What becomes of one picture: a picture, or with ``faces="all"`` the crops of its faces."""
+"""Pictures in which faces are searched for at once."""
 
 
 @dataclass(frozen=True)
 class Portrait:
-    """One face of a picture, and what became of it.
+    """One face of a picture, before and after its motion.
 
     Attributes:
-        face: as it was found, in the picture's pixels.
+        face: as it was found, in pixels of the picture.
         alignment: from the picture to the crop.
         crop: the input's crop, (size, size, 3) uint8.
         result: the moved crop, (size, size, 3) uint8.
@@ -61,156 +64,119 @@ class Portrait:
 
     face: Face
     alignment: Alignment
-    crop: np.ndarray
-    result: np.ndarray
+    crop: RGBImage
+    result: RGBImage
     flow: np.ndarray
 
 
-def find_faces(
-    images: Sequence[np.ndarray], backend: FaceBackend, which: Which = "largest"
-) -> list[list[Face]]:
-    """The faces of every picture, largest first.
-
-    Raises:
-        NoFaceError: a single picture was given and has no face.
-    """
-    found = backend.detect(images)
-    if len(images) == 1 and not found[0]:
-        raise NoFaceError("no face found")
-    return [faces if which == "all" else faces[:1] for faces in found]
-
-
-def portray(
-    pictures: np.ndarray | Sequence[np.ndarray],
-    make: Callable[[np.ndarray, Sequence[Face]], list[Portrait]],
-    backend: FaceBackend,
+def portraits(
+    image: RGBImage,
+    motion: PortraitMotion,
     *,
-    faces: Which,
-    paste_back: bool,
-) -> One | list[One | None]:
-    """Make portraits of one picture or of many: see :func:`.neutralize.neutralize`.
-
-    Args:
-        pictures: (H, W, 3) uint8 RGB, a stack (N, H, W, 3), or a sequence of pictures.
-        make: the portraits of some faces of a picture.
-        backend: finds the faces.
-        faces: which of them.
-        paste_back: put them back into their picture.
-
-    Raises:
-        NoFaceError: the one picture, or one of the stack, has no face.
-        ValueError: not such pictures.
-    """
-
-    def one(image: np.ndarray, found: Sequence[Face]) -> One:
-        portraits = make(image, found)
-        if paste_back:
-            return paste_portraits(image, portraits)
-        crops = [portrait.result for portrait in portraits]
-        return crops if faces == "all" else crops[0]
-
-    if isinstance(pictures, np.ndarray) and pictures.ndim != 4:
-        check_picture(pictures)
-        (found,) = find_faces([pictures], backend, faces)
-        return one(pictures, found)
-    for number, picture in enumerate(pictures):
-        check_picture(picture, f"picture {number}")
-    results: list[One | None] = []
-    waiting = iter(pictures)
-    while batch := list(itertools.islice(waiting, _BATCH)):
-        for image, found in zip(batch, backend.detect(batch), strict=True):
-            chosen = found if faces == "all" else found[:1]
-            results.append(one(image, chosen) if chosen else None)
-    return _stacked(results) if isinstance(pictures, np.ndarray) else results
-
-
-def _stacked(results: list[One | None]) -> np.ndarray:
-    pictures = []
-    for number, result in enumerate(results):
-        if result is None:
-            raise NoFaceError(f"picture {number}: no face found")
-        if isinstance(result, list):
-            raise ValueError("all faces of a stack make no stack: give a list of pictures")
-        pictures.append(result)
-    return np.stack(pictures) if pictures else np.empty((0, 0, 0, 3), np.uint8)
-
-
-def check_picture(image: np.ndarray, name: str = "picture") -> None:
-    """Raise `ValueError` if this is no (H, W, 3) uint8."""
-    shape, dtype = np.shape(image), getattr(image, "dtype", type(image).__name__)
-    if dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
-        raise ValueError(f"{name} must be uint8 RGB (H, W, 3), not {dtype} {shape}")
-
-
-@torch.inference_mode()
-def move_crops(
-    model: FaceCycle,
-    crops: np.ndarray,
-    motion: Motion,
-    *,
-    wide: np.ndarray | None = None,
-    mouths: Sequence[Mouth] = (),
-) -> tuple[np.ndarray, Moved]:
-    """Give aligned crops a motion, at their own resolution.
-
-    Args:
-        model: the networks.
-        crops: (N, H, H, 3) uint8 RGB, aligned as :class:`Alignment` does it.
-        motion: one of :mod:`facecycle_cli.portrait.motions`.
-        wide: the same with what lies around them, (N, H + 2 * M, H + 2 * M, 3) uint8; without it
-            the borders of the crops are repeated.
-        mouths: of the faces, in pixels of ``wide``; a motion to rest shuts them.
-
-    Returns:
-        the moved crops (N, H, H, 3) uint8, and the motion.
-    """
-    moved = motion(model, model.to_input(shrink(crops, model.config.image_size)))
-    photo = to_photo(model, crops if wide is None else wide)
-    margin = (photo.shape[-1] - crops.shape[1]) // 2
-    result = render(
-        photo,
-        moved.flow,
-        moved.generated,
-        margin=margin,
-        symmetric=moved.symmetric,
-        shut=mouths if moved.at_rest else (),
-    )
-    return model.to_image(result).numpy(), moved
-
-
-def to_photo(model: FaceCycle, crops: np.ndarray) -> torch.Tensor:
-    """uint8 (N, H, H, 3) of any size -> normalized (N, 3, H, H) on the model's device."""
-    pixels = torch.from_numpy(crops).to(model.device).permute(0, 3, 1, 2).float() / 255
-    return (pixels - model.input_mean) / model.input_std
-
-
-def shrink(crops: np.ndarray, side: int) -> np.ndarray:
-    """Crops (N, H, H, 3) at the networks' size, antialiased."""
-    if crops.shape[1] == side:
-        return crops
-    method = cv2.INTER_AREA if crops.shape[1] > side else cv2.INTER_CUBIC
-    return np.stack([cv2.resize(crop, (side, side), interpolation=method) for crop in crops])
-
-
-def move_faces(
-    image: np.ndarray,
-    faces: Sequence[Face],
-    model: FaceCycle,
-    motion: Motion,
-    *,
+    model: FaceCycle | None = None,
+    backend: FaceBackend | None = None,
+    faces: FaceChoice = "largest",
     size: int = DEFAULT_SIZE,
 ) -> list[Portrait]:
-    """Move some faces of a picture.
+    """Move the faces of a picture.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        faces: found in it.
+        motion: a constant of :mod:`facecycle_cli.portrait.motions`.
+        model: the networks; None: the embedded checkpoint on the CPU.
+        backend: finds the faces; None: the mesh.
+        faces: ``largest``, or ``all``.
+        size: side of the crops in pixels.
+
+    Returns:
+        One portrait per face, the largest face first; at least one.
+
+    Raises:
+        MediaError: this is no picture.
+        NoFaceError: it has no face.
+    """
+    model, backend = model or default_model(), backend or default_backend()
+    return move_faces(image, find_faces(image, backend, faces), model, motion, size=size)
+
+
+def portraits_of_many(
+    images: Iterable[RGBImage],
+    motion: PortraitMotion,
+    *,
+    model: FaceCycle | None = None,
+    backend: FaceBackend | None = None,
+    faces: FaceChoice = "largest",
+    size: int = DEFAULT_SIZE,
+) -> Iterator[list[Portrait]]:
+    """:func:`portraits` of every picture, in order; an empty list for one without a face.
+
+    Pictures are taken and faces are searched for in batches of 16. No more than that is in memory.
+
+    Raises:
+        MediaError: one of them is no picture.
+    """
+    model, backend = model or default_model(), backend or default_backend()
+    numbered = enumerate(images)
+    while batch := list(itertools.islice(numbered, _BATCH)):
+        for number, image in batch:
+            check_picture(image, f"picture {number}")
+        pictures = [image for _, image in batch]
+        for image, found in zip(pictures, backend.detect(pictures), strict=True):
+            chosen = _choose(found, faces)
+            yield move_faces(image, chosen, model, motion, size=size) if chosen else []
+
+
+def find_faces(image: RGBImage, backend: FaceBackend, faces: FaceChoice = "largest") -> list[Face]:
+    """The chosen faces of a picture, largest first; at least one.
+
+    Raises:
+        MediaError: this is no picture.
+        NoFaceError: it has no face.
+    """
+    check_picture(image)
+    (found,) = backend.detect([image])
+    if not found:
+        raise NoFaceError("no face found")
+    return _choose(found, faces)
+
+
+def _choose(found: list[Face], faces: FaceChoice) -> list[Face]:
+    return found if faces == "all" else found[:1]
+
+
+def check_picture(image: np.ndarray, name: str = "picture") -> None:
+    """Check that this is an RGB picture.
+
+    Raises:
+        MediaError: it is not (H, W, 3) uint8, or it is empty.
+    """
+    array = np.asarray(image)
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
+        raise MediaError(f"{name} must be uint8 RGB (H, W, 3), not {array.dtype} {array.shape}")
+
+
+def move_faces(
+    image: RGBImage,
+    faces: Sequence[Face],
+    model: FaceCycle,
+    motion: PortraitMotion,
+    *,
+    size: int = DEFAULT_SIZE,
+) -> list[Portrait]:
+    """Move faces that were found in a picture.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        faces: found in it; at least one.
         model: the networks.
         motion: what to do with them.
-        size: side of the crops.
+        size: side of the crops in pixels.
+
+    Raises:
+        FaceError: a face cannot be aligned.
     """
     alignments = [Alignment.from_face(face, size) for face in faces]
-    margin = size // 4
+    margin = size // _MARGIN
     widened = [alignment.widened(margin) for alignment in alignments]
     wide = np.stack([alignment.crop(image) for alignment in widened])
     crops = np.ascontiguousarray(wide[:, margin : margin + size, margin : margin + size])
@@ -218,23 +184,73 @@ def move_faces(
         Mouth(face, alignment.matrix, picture)
         for face, alignment, picture in zip(faces, widened, wide, strict=True)
     ]
-    results, moved = move_crops(model, crops, motion, wide=wide, mouths=mouths)
-    flows = moved.flow.cpu().numpy()
+    results, flows = move_crops(model, crops, motion, wide=wide, mouths=mouths)
     return [Portrait(*each) for each in zip(faces, alignments, crops, results, flows, strict=True)]
 
 
-def paste_portraits(image: np.ndarray, portraits: Sequence[Portrait]) -> np.ndarray:
-    """The picture with every result in its face's place, smallest face first."""
+@torch.inference_mode()
+def move_crops(
+    model: FaceCycle,
+    crops: np.ndarray,
+    motion: PortraitMotion,
+    *,
+    wide: np.ndarray | None = None,
+    mouths: Sequence[Mouth] = (),
+) -> tuple[np.ndarray, np.ndarray]:
+    """Move aligned crops, at their own resolution.
+
+    Args:
+        model: the networks.
+        crops: (N, H, H, 3) uint8 RGB, aligned as :class:`~facecycle_cli.faces.Alignment` does it.
+        motion: what to do with them.
+        wide: the crops with the photograph around them, (N, H + 2 * M, H + 2 * M, 3) uint8; None:
+            the borders of the crops are repeated.
+        mouths: N, of the faces, in pixels of ``wide``, for a motion that closes them; or none.
+
+    Returns:
+        The moved crops (N, H, H, 3) uint8, and the flows (N, 2, h, w) float32 from them to
+        ``crops``, in grid units.
+    """
+    moved = motion.move(model, model.to_input(resize_crops(crops, model.config.image_size)))
+    if motion.warps_photo:
+        photo = _normalized(model, crops if wide is None else wide)
+        result = render(
+            photo,
+            moved.flow,
+            moved.generated,
+            margin=(photo.shape[-1] - crops.shape[1]) // 2,
+            frontal=motion.faces_camera,
+            close=mouths if motion.closes_mouth else (),
+        )
+    else:
+        result = resize(moved.generated, crops.shape[1])
+    return model.to_image(result).numpy(), moved.flow.cpu().numpy()
+
+
+def _normalized(model: FaceCycle, crops: np.ndarray) -> torch.Tensor:
+    """uint8 (N, H, H, 3) of any size -> normalized (N, 3, H, H) on the model's device."""
+    pixels = torch.from_numpy(crops).to(model.device).permute(0, 3, 1, 2).float() / 255
+    return (pixels - model.input_mean) / model.input_std
+
+
+def paste_portraits(image: RGBImage, portraits: Sequence[Portrait]) -> RGBImage:
+    """The picture with every result in its face's position, smallest face first.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, the picture that the portraits are of.
+        portraits: largest face first.
+    """
     for portrait in reversed(portraits):
-        image = paste_back(image, portrait.result, portrait.alignment, replaced(portrait))
+        region = replaced_region(portrait)
+        image = paste_back(image, portrait.result, portrait.alignment, region)
     return image
 
 
-def replaced(portrait: Portrait) -> np.ndarray:
-    """What of the picture a result takes the place of, (K, 2) float32, a polygon.
+def replaced_region(portrait: Portrait) -> np.ndarray:
+    """The polygon of the picture that a result replaces, (K, 2) float32.
 
-    The face's oval; for a head that was turned aside all of the head, since a frontal face is
-    wider than what was to be seen of it.
+    It is the face's oval. For a head that was turned it is the whole head, since a frontal face is
+    wider than what was visible of it.
     """
     oval = portrait.face.oval
     if abs(portrait.face.pose.yaw) < _TURNED:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from facecycle_cli.faces import Alignment, Face
-from facecycle_cli.faces.steady import mean_place, steady_alignments
+from facecycle_cli.faces.alignment import mean_five_points, steady_alignments
 from facecycle_cli.media import encode_image
 from facecycle_cli.preprocess.index import to_line
 from facecycle_cli.preprocess.settings import PreprocessSettings
@@ -84,7 +84,7 @@ class Crops:
         person = self._waiting[0][0] if self._source.numbered else 0
         if person not in self._targets:
             everything = [s.face.five_points for _, samples in self._waiting for s in samples]
-            self._targets[person] = mean_place(np.stack(everything), self._size)
+            self._targets[person] = mean_five_points(np.stack(everything), self._size)
         for track, samples in self._waiting:
             self._write_track(track, samples, self._targets[person], names)
         self._waiting = []

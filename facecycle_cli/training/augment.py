@@ -1,13 +1,13 @@
-"""Augmentation of whole batches on the device that trains: one warp and one color matrix each.
+"""Augmentation of whole batches on the device that trains: one warp and one color matrix a picture.
 
-What varies is drawn for the pairs of all processes, and each process keeps what its own pairs need:
-how many processes there are changes nothing.
+Random numbers are drawn for the pairs of all processes, and each process keeps those of its own
+pairs. That is why the number of processes changes nothing.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 
 import torch
 import torch.nn.functional as F
@@ -30,19 +30,20 @@ class Augmentation:
         color_probability: how often colors vary at all.
         gray: how often pictures become gray.
         coarse: how often pictures lose detail, down to 0.4 of their resolution.
-        light: one side of a picture becomes brighter and the other darker, by up to this fraction.
+        light: one side of a picture becomes brighter and the opposite one darker, by up to this
+            fraction.
         cover: how often a rectangle of up to a sixth of a picture is covered.
         tone: the curve from dark to bright bends by up to this much: values in [0, 1] are raised to
             a power between e^-tone and e^tone.
         tint: red, green and blue become brighter or darker, each by up to this fraction.
-        surroundings: how often what lies around the face gives way to plain colors: hair,
-            clothes and background are not the person.
+        surroundings: how often plain colors replace what lies around the face: hair, clothes and
+            background do not identify a person.
         flip: how often pictures are mirrored.
         coupled: whether both views of a pair get the same colors and are mirrored together. One
-            view is rebuilt from the other, so that independent colors (the paper's) ask for what
-            cannot be known; and mirrored pairs then differ in their geometry.
-        apart: whether views have nothing in common, not even those of a mirrored pair, as contrast
-            between persons wants it.
+            view is rebuilt from the other, which cannot know other colors (the paper draws them
+            independently). The views of a mirrored pair then differ in their geometry.
+        independent: whether both views of a pair are drawn independently even if the pair is a
+            picture and its mirror image, as contrast between persons needs it.
     """
 
     scale: float = 0.05
@@ -60,43 +61,48 @@ class Augmentation:
     surroundings: float = 0.0
     flip: float = 0.5
     coupled: bool = False
-    apart: bool = False
+    independent: bool = False
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            highest = 180.0 if field.name == "rotation" else 1.0
+        for name, value in asdict(self).items():
+            highest = 180.0 if name == "rotation" else 1.0
             if not 0 <= value <= highest:
-                raise SettingsError(f"{field.name} must be from 0 to {highest:g}, not {value}")
-        if self.coupled and self.apart:
-            raise SettingsError("views cannot be coupled and apart")
+                raise SettingsError(f"{name} must be from 0 to {highest:g}, not {value}")
+        if self.coupled and self.independent:
+            raise SettingsError("views cannot be both coupled and independent")
         if self.scale >= 1:
             raise SettingsError(f"scale must be below 1, not {self.scale}")
 
 
 _COARSE = 0.4, 0.8
+"""Least and largest resolution that a picture without detail keeps, as a fraction."""
+
 _COVERED = 0.12, 0.4
+"""Least and largest side of a covering rectangle, as a fraction of the picture's."""
+
 _DARKEST = 1e-3
-"""What lies below it, as contrast makes it, has no power."""
+"""Values are raised to it before they are raised to a power: contrast makes negative ones."""
+
 _FACE_SPREAD = 0.15
-"""How much larger or smaller the ellipse around a face may be in each direction."""
+"""By how much the ellipse around a face may be larger or smaller than the average, each way."""
 
 
 @dataclass(frozen=True)
 class Draw:
-    """What happens to both views of P pairs.
+    """The random numbers of an augmentation: what happens to both views of P pairs.
 
     Attributes:
         theta: (2, P, 2, 3) affine matrices from output to input, in ``affine_grid``'s units.
         matrix: (2, P, 3, 3) of RGB in [0, 1].
         offset: (2, P, 3), added after it.
-        light: (2, P, 2), how much brighter it becomes from the middle to the right, and downwards.
+        light: (2, P, 2), how much brighter the picture becomes from its middle to the right, and
+            to the bottom.
         cover: (2, P, 5), center and half sides of a rectangle in fractions of a picture, and the
             gray that covers it; half sides of 0 cover nothing.
         tone: (2, P) exponents.
-        tint: (2, P, 3) factors.
+        tint: (2, P, 3) factors of red, green and blue.
         surroundings: (2, P, 9): 1 where they are replaced, else 0; width and height of the ellipse
-            that stays, of an average face's; the colors above and below.
+            that is kept, as multiples of an average face's; the colors at the top and the bottom.
         coarse: (2, P) bool, pictures that lose detail.
         detail: the resolution that these keep, as a fraction.
     """
@@ -121,19 +127,19 @@ def draw(
     pairs: int | None = None,
     start: int = 0,
 ) -> Draw:
-    """Draw for both views of pairs.
+    """Draw an augmentation for both views of P pairs.
 
     Args:
         mirrored: (P,) bool, pairs whose second view is the first one's mirror image.
-        settings: what may vary.
+        settings: what may vary, and how much.
         generator: the only source of randomness, on the CPU.
-        pairs: how many all processes have together; P by default.
-        start: which of them is the first one here.
+        pairs: number of pairs of all processes together; P by default.
+        start: number of the first pair here among those.
     """
     n = len(mirrored)
     total = n if pairs is None else pairs
     theta, matrix, offset, flips, coarse = (
-        t.unflatten(0, (2, total))[:, start : start + n]
+        torch.unflatten(t, 0, (2, total))[:, start : start + n]
         for t in (
             _geometry(2 * total, settings, generator),
             *_color(2 * total, settings, generator),
@@ -144,7 +150,7 @@ def draw(
     low, high = _COARSE
     detail = low + (high - low) * torch.rand((), generator=generator).item()
     light, cover, tone, tint, surroundings = (
-        t.unflatten(0, (2, total))[:, start : start + n]
+        torch.unflatten(t, 0, (2, total))[:, start : start + n]
         for t in (
             _light(2 * total, settings, generator),
             _cover(2 * total, settings, generator),
@@ -155,10 +161,10 @@ def draw(
     )
     if settings.coupled:
         same_look = torch.ones(n, dtype=torch.bool)
-    elif settings.apart:
+    elif settings.independent:
         same_look = torch.zeros(n, dtype=torch.bool)
     else:
-        # The paper mirrors the augmented first view.
+        # As in the paper: the second view is the mirror image of the augmented first view.
         same_look = mirrored
         theta[1] = torch.where(mirrored.view(n, 1, 1), theta[0], theta[1])
     for look in (matrix, offset, coarse, light, cover, tone, tint, surroundings):
@@ -168,13 +174,17 @@ def draw(
     sign = torch.where(mirrored, -1.0, 1.0)
     light[1, :, 0] *= torch.where(same_look, sign, 1.0)
     cover[1, :, 0] = torch.where(same_look & mirrored, 1 - cover[1, :, 0], cover[1, :, 0])
-    # To mirror the output is to look up its x on the other side.
+    # A mirrored output looks its x up on the opposite side of the input.
     theta[..., 0] = torch.where(flips.unsqueeze(-1), -theta[..., 0], theta[..., 0])
     return Draw(theta, matrix, offset, light, cover, tone, tint, surroundings, coarse, detail)
 
 
 def unchanged(mirrored: Tensor) -> Draw:
-    """Nothing but the mirroring of the second views of ``mirrored`` (P,) pairs."""
+    """The draw that changes nothing, except that it mirrors second views.
+
+    Args:
+        mirrored: (P,) bool, pairs whose second view is the first one's mirror image.
+    """
     n = len(mirrored)
     theta = torch.eye(2, 3).repeat(2, n, 1, 1)
     theta[1, :, 0, 0] = torch.where(mirrored, -1.0, 1.0)
@@ -192,7 +202,16 @@ def unchanged(mirrored: Tensor) -> Draw:
 
 
 def apply(views: Tensor, drawn: Draw, size: int) -> Tensor:
-    """Pictures (2, P, C, C, 3), uint8 RGB -> (2 * P, 3, size, size), float RGB in [0, 1]."""
+    """Augment pictures.
+
+    Args:
+        views: (2, P, C, C, 3) uint8 RGB, first and second views.
+        drawn: what happens to them.
+        size: side of the result in pixels.
+
+    Returns:
+        (2 * P, 3, size, size) float RGB in [0, 1], first views and then second views.
+    """
     n = 2 * views.shape[1]
     device = views.device
     images = views.flatten(0, 1).permute(0, 3, 1, 2).float() / 255
@@ -216,14 +235,14 @@ def apply(views: Tensor, drawn: Draw, size: int) -> Tensor:
     if (drawn.tint != 1).any():
         images = images * drawn.tint.flatten(0, 1)[..., None, None].to(device)
     if drawn.surroundings.any():
-        images = _alone(images, drawn.surroundings.flatten(0, 1).to(device))
+        images = _plain_around(images, drawn.surroundings.flatten(0, 1).to(device))
     if drawn.cover.any():
         images = _covered(images, drawn.cover.flatten(0, 1).to(device))
     return images.clamp(0, 1)
 
 
 def _gradients(light: Tensor, size: int) -> Tensor:
-    """(N, 2) -> factors (N, 1, size, size)."""
+    """Factors (N, 1, size, size) of brightness for slopes (N, 2)."""
     line = torch.linspace(-1, 1, size, device=light.device)
     across, down = light.view(-1, 2, 1, 1, 1).unbind(1)
     return 1 + across * line + down * line[:, None]
@@ -231,14 +250,14 @@ def _gradients(light: Tensor, size: int) -> Tensor:
 
 def _covered(images: Tensor, cover: Tensor) -> Tensor:
     """Pictures with their rectangles (N, 5) filled."""
-    places = pixel_centers(images.shape[-1], images.device)
+    centers = pixel_centers(images.shape[-1], images.device)
     x, y, half_width, half_height, gray = cover.view(-1, 5, 1, 1, 1).unbind(1)
-    inside = ((places - x).abs() < half_width) & ((places[:, None] - y).abs() < half_height)
+    inside = ((centers - x).abs() < half_width) & ((centers[:, None] - y).abs() < half_height)
     return torch.where(inside, gray, images)
 
 
-def _alone(images: Tensor, surroundings: Tensor) -> Tensor:
-    """Pictures with colors (N, 9) around the face."""
+def _plain_around(images: Tensor, surroundings: Tensor) -> Tensor:
+    """Pictures with plain colors around the face, as :class:`Draw` has them: (N, 9)."""
     size = images.shape[-1]
     replaced, width, height, *colors = surroundings.view(-1, 9, 1, 1, 1).unbind(1)
     above, below = torch.cat(colors, dim=1).chunk(2, dim=1)
@@ -248,6 +267,7 @@ def _alone(images: Tensor, surroundings: Tensor) -> Tensor:
 
 
 def _uniform(n: int, spread: float, generator: torch.Generator) -> Tensor:
+    """Numbers (n,) between -spread and spread."""
     return (torch.rand(n, generator=generator) * 2 - 1) * spread
 
 
@@ -264,7 +284,7 @@ def _geometry(n: int, settings: Augmentation, generator: torch.Generator) -> Ten
 
 
 def _light(n: int, settings: Augmentation, generator: torch.Generator) -> Tensor:
-    """Slopes (n, 2) of brightness, in any direction."""
+    """Slopes (n, 2) of the brightness, in any direction."""
     angle = _uniform(n, math.pi, generator)
     strength = torch.rand(n, generator=generator) * settings.light
     return torch.stack((angle.cos() * strength, angle.sin() * strength), dim=1)
@@ -303,7 +323,7 @@ def _color(n: int, settings: Augmentation, generator: torch.Generator) -> tuple[
     mix = saturation.view(n, 1, 1)
     saturate = mix * torch.eye(3) + (1 - mix) * luma
     gain = (brightness * contrast).view(n, 1, 1)
-    # Contrast turns around mid-gray, so that one matrix and one offset do for all of it.
+    # Contrast leaves mid-gray as it is, so that one matrix and one offset are enough for everything.
     offset = (0.5 * (1 - contrast)).view(n, 1).expand(n, 3).contiguous()
     return gain * (saturate @ _hue_rotation(hue)), offset
 

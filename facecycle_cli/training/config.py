@@ -1,26 +1,101 @@
-"""Everything that decides a training run, in one frozen record.
+"""All settings of a training run, in one frozen record.
 
 A run has settings of its own (:class:`TrainConfig`) and a table for each stage
-(:class:`StageConfig`). They come in layers, the later ones winning: the preset's defaults, the
-TOML file, the command line. In every layer a stage's setting may stand at the top, where it means
-both stages, or in the stage's table.
+(:class:`StageConfig`). Settings come in layers, and later layers win: the preset's defaults, the
+TOML file, the command line. A stage's setting at the top of a layer is meant for both stages; in
+the stage's own table it is meant for this stage.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 from facecycle_cli.errors import SettingsError
-from facecycle_cli.model.config import IMAGE_SIZES, PRESETS
+from facecycle_cli.model.config import IMAGE_SIZES
 from facecycle_cli.training.augment import Augmentation
-from facecycle_cli.training.layers import build, merge
+from facecycle_cli.training.layers import build_record, merge_layers
 from facecycle_cli.training.presets import PRESET_SETTINGS
-from facecycle_cli.training.stages import STAGES, LossWeights
+from facecycle_cli.types import Cache, PresetName, StageChoice, Transform
 
-TRANSFORMS = ("other-frames", "flip", "mixed")
-PRECISIONS = ("off", "auto", "bf16", "fp16")
+StageName: TypeAlias = Literal["expression", "identity"]
+"""The stages of training."""
+
+Schedule: TypeAlias = Literal["cosine", "constant", "paper"]
+"""How the learning rate falls."""
+
+Precision: TypeAlias = Literal["off", "auto", "bf16", "fp16"]
+"""Number format of the networks during training."""
+
+STAGE_NETWORKS: dict[StageName, tuple[str, ...]] = {
+    "expression": ("trunk", "expression_encoder", "flow_decoder", "expression_decoder"),
+    "identity": ("identity_encoder", "identity_decoder"),
+}
+"""The stages in their order, and the networks that each of them trains (paper, section 3)."""
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """The factor of each loss in the sum that is minimized.
+
+    The defaults are the paper's. What is 0 by default is not in the paper.
+
+    Attributes:
+        pixel: L1 distance of the reconstructions.
+        perceptual: distance of Gram matrices of VGG-19's features.
+        ssim: structural dissimilarity of the reconstructions.
+        symmetry: difference between the halves of the neutral face.
+        margin: distance of the mean face from the neutral faces, beyond a margin.
+        smoothness: second differences of the flows.
+        folding: flows that fold the picture.
+        gauge: shift, scale and shear of the mean flow.
+        guide: distance of the flows from what landmarks ask for, see :mod:`.guidance`.
+        contrast: identity codes that do not tell the persons of a batch apart.
+        average: distance of every de-identified face from the average neutral face. The paper asks
+            nothing of a single de-identified face, only of their mean.
+    """
+
+    pixel: float = 1.0
+    perceptual: float = 0.01
+    ssim: float = 5.0
+    symmetry: float = 1.5
+    margin: float = 1.0
+    smoothness: float = 0.0
+    folding: float = 0.0
+    gauge: float = 0.0
+    guide: float = 0.0
+    contrast: float = 0.0
+    average: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            _at_least(name, value, 0)
+
+
+@dataclass(frozen=True)
+class StageOptions:
+    """How pictures are rebuilt and compared: fractions from 0 to 1, the paper's by default.
+
+    Attributes:
+        focus: how much pixel and SSIM losses look at the face only; at 0 all pixels count the same.
+        exchange: share of the pairs whose views are exchanged: each view is rebuilt from the
+            neutral face of the other one (paper: 1). The rest are rebuilt from their own.
+        relight: how much an exchanged neutral face takes on the colors (mean and spread) of the
+            face that is rebuilt from it. No flow can know these colors.
+        reenact: while identity codes learn alone, the share of the pictures that are warped to the
+            motion of another pair's face. A single photograph is then seen in many poses.
+    """
+
+    focus: float = 0.0
+    exchange: float = 1.0
+    relight: float = 0.0
+    reenact: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if not 0 <= value <= 1:
+                raise SettingsError(f"{name} must be from 0 to 1, not {value}")
 
 
 @dataclass(frozen=True)
@@ -29,22 +104,24 @@ class StageConfig:
 
     Attributes:
         steps: optimizer steps; used if ``epochs`` is 0.
-        epochs: passes over the data, each of one pair per clip (paper, supplementary code).
-        batch_size: faces per step over all processes; half as many pairs.
+        epochs: passes over the data, with one pair per clip (paper, supplementary code).
+        batch_size: faces per step over all processes; there are half as many pairs.
         lr: highest learning rate of Adam.
         beta1: Adam's first beta.
         beta2: Adam's second beta (paper: .999 for expression, .9 for identity).
-        warmup: steps over which the learning rate rises linearly.
+        warmup: steps in which the learning rate rises linearly.
         schedule: ``cosine``, ``constant``, or ``paper`` (steps at fixed epochs).
-        ema: decay of the weights' moving average, which is what is saved; 0 for none.
-        flow_steps: first steps of a guided expression stage: the flows learn from landmarks
-            alone and nothing is drawn: faster, and pictures do not hold the flows at rest.
-        code_steps: first steps of an identity stage with ``contrast``: the codes learn by contrast
-            alone and nothing is drawn: faster, and batches may be as large as contrast wants them.
+        ema: decay of the moving average of the weights, which is what is saved; 0 for no average.
+        flow_steps: first steps of an expression stage with landmarks: only the flows learn, from
+            the landmarks alone. These steps draw no picture, which makes them fast and keeps the
+            pictures from holding the flows at rest.
+        code_steps: first steps of an identity stage with ``contrast``: only the codes learn, by
+            contrast alone. These steps draw no picture either, so that batches may be large.
         frozen: networks of the stage that do not learn, ``identity_encoder`` for example.
         clip: largest norm of the gradient; 0 for no clipping.
         augmentation: strengths.
         weights: of the losses.
+        options: how pictures are rebuilt and compared.
     """
 
     steps: int = 3000
@@ -54,7 +131,7 @@ class StageConfig:
     beta1: float = 0.5
     beta2: float = 0.999
     warmup: int = 0
-    schedule: str = "cosine"
+    schedule: Schedule = "cosine"
     ema: float = 0.0
     flow_steps: int = 0
     code_steps: int = 0
@@ -62,9 +139,10 @@ class StageConfig:
     clip: float = 0.0
     augmentation: Augmentation = field(default_factory=Augmentation)
     weights: LossWeights = field(default_factory=LossWeights)
+    options: StageOptions = field(default_factory=StageOptions)
 
     def __post_init__(self) -> None:
-        _one_of("schedule", self.schedule, ("cosine", "constant", "paper"))
+        _check_choices(self)
         _at_least("epochs", self.epochs, 0)
         _at_least("steps", self.steps, 1)
         _at_least("warmup", self.warmup, 0)
@@ -74,9 +152,9 @@ class StageConfig:
             raise SettingsError(f"batch_size must be even and at least 2, not {self.batch_size}")
         if not self.lr > 0:
             raise SettingsError(f"lr must be above 0, not {self.lr}")
-        for name in ("beta1", "beta2", "ema"):
-            if not 0 <= getattr(self, name) < 1:
-                raise SettingsError(f"{name} must be from 0 to below 1, not {getattr(self, name)}")
+        for name, value in (("beta1", self.beta1), ("beta2", self.beta2), ("ema", self.ema)):
+            if not 0 <= value < 1:
+                raise SettingsError(f"{name} must be from 0 to below 1, not {value}")
         _at_least("clip", self.clip, 0)
 
     @property
@@ -103,8 +181,8 @@ class TrainConfig:
         max_yaw: crops turned further to either side, in degrees, are left out; 180 keeps all.
         stage: ``both``, ``expression`` or ``identity``.
         preset: the networks.
-        image_size: 64 or 128.
-        init: a checkpoint to start from, or nothing.
+        image_size: side of the faces in pixels, 64 or 128.
+        init: a checkpoint to start from, or the empty text.
         transform: where a face's second view comes from: ``other-frames`` of its clip, its
             ``flip``, or ``mixed``.
         flip_share: with ``mixed``, how often a clip with other frames is mirrored all the same.
@@ -114,15 +192,16 @@ class TrainConfig:
             a twentieth of all.
         perceptual: ``auto``, ``off``, ``vgg`` or a file with VGG-19's weights.
         trunk: what preset paper's frozen trunk starts from: ``vgg19``, or ``random``.
-        amp: mixed precision: ``off``, ``auto`` (bf16 if the GPU has it, else fp16), ``bf16`` or
+        amp: mixed precision: ``off``, ``auto`` (bf16 if the device has it, else fp16), ``bf16`` or
             ``fp16``.
-        compile: whether the step is compiled by torch.compile.
-        workers: threads that read and decode ahead; 0 reads in the training thread, -1 decides.
+        compile: whether torch.compile compiles the step.
+        workers: threads that read and decode in advance; 0 reads in the training thread, -1
+            decides by the number of cores.
         cache: where decoded crops stay: ``ram``, ``disk`` (nowhere: they are decoded again) or
             ``auto``.
         seed: of everything random.
         log_every: steps per line of the log.
-        sample_every: steps between sample grids and looks at the held-out clips.
+        sample_every: steps between two measurements of the held-out clips, with a sample grid.
         save_every: seconds between saves of what a resume needs.
         license: goes into the checkpoint.
         expression: settings of the expression stage.
@@ -133,20 +212,20 @@ class TrainConfig:
     singles: tuple[str, ...] = ()
     min_sharpness: float = 0.0
     max_yaw: float = 180.0
-    stage: str = "both"
-    preset: str = "small"
+    stage: StageChoice = "both"
+    preset: PresetName = "small"
     image_size: int = 64
     init: str = ""
-    transform: str = "mixed"
+    transform: Transform = "mixed"
     flip_share: float = 0.5
     group_share: float = -1.0
     holdout: int = 64
     perceptual: str = "auto"
-    trunk: str = "vgg19"
-    amp: str = "off"
+    trunk: Literal["vgg19", "random"] = "vgg19"
+    amp: Precision = "off"
     compile: bool = False
     workers: int = -1
-    cache: str = "auto"
+    cache: Cache = "auto"
     seed: int = 0
     log_every: int = 10
     sample_every: int = 500
@@ -156,34 +235,32 @@ class TrainConfig:
     identity: StageConfig = field(default_factory=StageConfig)
 
     def __post_init__(self) -> None:
-        _one_of("stage", self.stage, ("both", *STAGES))
-        _one_of("preset", self.preset, tuple(PRESETS))
+        _check_choices(self)
         _one_of("image_size", self.image_size, IMAGE_SIZES)
-        _one_of("transform", self.transform, TRANSFORMS)
-        _one_of("trunk", self.trunk, ("vgg19", "random"))
-        _one_of("amp", self.amp, PRECISIONS)
-        _one_of("cache", self.cache, ("auto", "ram", "disk"))
-        for stage, losses in STAGES.items():
-            losses.check_frozen(self.of(stage).frozen)
-        for name in ("log_every", "sample_every"):
-            _at_least(name, getattr(self, name), 1)
-        for name in ("seed", "holdout", "save_every", "min_sharpness", "max_yaw"):
-            _at_least(name, getattr(self, name), 0)
+        for stage, networks in STAGE_NETWORKS.items():
+            check_frozen(self.of(stage).frozen, networks)
+        _at_least("log_every", self.log_every, 1)
+        _at_least("sample_every", self.sample_every, 1)
+        _at_least("seed", self.seed, 0)
+        _at_least("holdout", self.holdout, 0)
+        _at_least("save_every", self.save_every, 0)
+        _at_least("min_sharpness", self.min_sharpness, 0)
+        _at_least("max_yaw", self.max_yaw, 0)
 
     @property
-    def stages(self) -> tuple[str, ...]:
+    def stages(self) -> tuple[StageName, ...]:
         """The stages to train, in order."""
-        return tuple(STAGES) if self.stage == "both" else (self.stage,)
+        return tuple(STAGE_NETWORKS) if self.stage == "both" else (self.stage,)
 
     @property
     def draws(self) -> bool:
-        """Whether any step draws a picture: identity codes can learn alone to the end."""
+        """Whether any step draws a picture: a run may learn nothing but identity codes."""
         codes = self.identity
         return self.stage != "identity" or codes.epochs > 0 or codes.contrast_steps < codes.steps
 
-    def of(self, stage: str) -> StageConfig:
+    def of(self, stage: StageName) -> StageConfig:
         """The settings of ``stage``."""
-        return getattr(self, stage)
+        return {"expression": self.expression, "identity": self.identity}[stage]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON- and TOML-able; :meth:`from_layers` makes the same record of it."""
@@ -191,30 +268,40 @@ class TrainConfig:
 
     @classmethod
     def from_layers(cls, *layers: Mapping[str, Any], preset: str = "small") -> TrainConfig:
-        """Build from dictionaries, the later ones winning, over the defaults of their preset.
+        """Build from dictionaries over the defaults of their preset; later ones win.
 
         Args:
             layers: as :meth:`to_dict` gives them, or parts of it.
-            preset: if no layer names one.
+            preset: used if no layer names one.
 
         Raises:
             SettingsError: an unknown key, a value of the wrong kind or out of range.
         """
         for layer in layers:
             preset = layer.get("preset", preset)
-        _one_of("preset", preset, tuple(PRESETS))
+        _one_of("preset", preset, get_args(PresetName))
         merged: dict[str, Any] = {"preset": preset}
         for layer in (PRESET_SETTINGS[preset], *layers):
-            merge(merged, _spread(layer))
-        return build(cls, merged)
+            merge_layers(merged, _spread(layer))
+        return build_record(cls, merged)
+
+
+def check_frozen(frozen: Iterable[str], networks: Iterable[str]) -> None:
+    """Check that a stage with these ``networks`` still trains one when ``frozen`` do not learn.
+
+    Raises:
+        SettingsError: ``frozen`` names another network, or all of them.
+    """
+    if not set(frozen) < set(networks):
+        raise SettingsError(f"frozen must leave out at least one of {', '.join(networks)}")
 
 
 def _spread(layer: Mapping[str, Any]) -> dict[str, Any]:
-    """The layer with what stands at the top for both stages moved into their tables."""
+    """The layer with the settings for both stages moved from its top into the stages' tables."""
     shared = {f.name for f in fields(StageConfig)}
     common = {key: value for key, value in layer.items() if key in shared}
     result: dict[str, Any] = {key: value for key, value in layer.items() if key not in shared}
-    for stage in STAGES:
+    for stage in STAGE_NETWORKS:
         own = layer.get(stage, {})
         if not isinstance(own, Mapping):
             raise SettingsError(f"{stage} is a table of settings")
@@ -222,9 +309,16 @@ def _spread(layer: Mapping[str, Any]) -> dict[str, Any]:
         for part in (common, own):
             if part.get("steps") is not None and part.get("epochs", 0) == 0:
                 part = {**part, "epochs": 0}  # steps win over a lower layer's epochs
-            merge(table, part)
+            merge_layers(table, part)
         result[stage] = table
     return result
+
+
+def _check_choices(config: StageConfig | TrainConfig) -> None:
+    """Check the fields whose type is a ``Literal``."""
+    for name, hint in get_type_hints(type(config)).items():
+        if get_origin(hint) is Literal:
+            _one_of(name, vars(config)[name], get_args(hint))
 
 
 def _one_of(name: str, value: Any, choices: tuple[Any, ...]) -> None:

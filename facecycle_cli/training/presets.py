@@ -1,22 +1,23 @@
-"""What each preset trains with, unless told otherwise."""
+"""The settings of each preset, over which a user's layers are put."""
 
 from __future__ import annotations
 
 from typing import Any
 
-_SHORT_TRAINING = {
+_SHORT_WEIGHTS = {
     "symmetry": 0.3,
     "guide": 30.0,
     "smoothness": 4.0,
     "folding": 5.0,
     "gauge": 10.0,
-    "focus": 0.5,
-    "exchange": 0.5,
-    "relight": 1.0,
 }
-"""Not in the paper. Landmarks lead the flows, which are kept from tearing around the nose and from
-widening faces; pictures count most inside the face; half of the faces are rebuilt from their own
-neutral face, and none has to guess at another picture's light."""
+"""Not in the paper: landmarks lead the flows, which must not tear around the nose or widen faces.
+"""
+
+_SHORT_OPTIONS = {"focus": 0.5, "exchange": 0.5, "relight": 1.0}
+"""Not in the paper: pixels of the face count most; half of the faces are rebuilt from their own
+neutral face; no face has to guess the light of another picture.
+"""
 
 _STRONG: dict[str, Any] = {
     "scale": 0.07,
@@ -26,13 +27,13 @@ _STRONG: dict[str, Any] = {
     "gray": 0.1,
     "coupled": True,
 }
-"""Geometry makes up for the frames that single pictures do not have."""
+"""For single pictures: changes of their geometry stand in for the frames of a clip."""
 
 _ANY_LIGHT = {**_STRONG, "color": 0.2, "gray": 0.2, "coupled": False}
-"""The light of a picture is not the person's."""
+"""Identity codes must not depend on the light of a picture."""
 
 PRESET_SETTINGS: dict[str, dict[str, Any]] = {
-    # Supplementary code: Adam without clipping or averaging, 40 and 20 epochs of one pair a clip.
+    # The supplementary code's: Adam without clipping or averaging, one pair of each clip an epoch.
     "paper": {
         "batch_size": 32,
         "schedule": "paper",
@@ -41,7 +42,7 @@ PRESET_SETTINGS: dict[str, dict[str, Any]] = {
         "expression": {"epochs": 40, "lr": 5e-5, "beta2": 0.999},
         "identity": {"epochs": 20, "lr": 1e-4, "beta2": 0.9},
     },
-    # What the embedded checkpoint was trained with: hours on a CPU, few clips, many single faces.
+    # The embedded checkpoint's: for hours on a CPU, with few clips and many single faces.
     "small": {
         "batch_size": 24,
         "schedule": "cosine",
@@ -52,7 +53,8 @@ PRESET_SETTINGS: dict[str, dict[str, Any]] = {
         "group_share": 0.45,
         "sample_every": 250,
         "augmentation": _STRONG,
-        "weights": _SHORT_TRAINING,
+        "weights": _SHORT_WEIGHTS,
+        "options": _SHORT_OPTIONS,
         "expression": {"steps": 5200, "flow_steps": 1500, "lr": 4e-4, "beta2": 0.999},
         "identity": {
             "steps": 2000,
@@ -64,3 +66,4 @@ PRESET_SETTINGS: dict[str, dict[str, Any]] = {
         },
     },
 }
+"""Preset -> the settings in which it differs from the defaults of the records, as one layer."""

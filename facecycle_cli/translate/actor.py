@@ -9,8 +9,8 @@ import torch
 
 from facecycle_cli.faces import Alignment, Face
 from facecycle_cli.model import FaceCycle
-from facecycle_cli.portrait.eyes import closing
-from facecycle_cli.portrait.mouth import MouthMotion
+from facecycle_cli.portrait.features import eyelid_closure
+from facecycle_cli.types import MouthSource
 from facecycle_cli.translate.motion import Performance
 from facecycle_cli.translate.placement import HeadPlace, Placement, place
 from facecycle_cli.translate.stage import Drawing, crop_stage, picture_stage
@@ -42,7 +42,7 @@ class Actor:
         model: FaceCycle,
         *,
         motion: Motion,
-        mouth: MouthMotion,
+        mouth: MouthSource,
         size: int | None,
     ) -> None:
         self.face = face
@@ -109,7 +109,7 @@ class Actor:
         assert motion.reference is not None
         if motion.eyes is None:
             return 0.0
-        return closing(motion.eyes, motion.reference.eyes, motion.yaw)
+        return eyelid_closure(motion.eyes, motion.reference.eyes, motion.yaw)
 
     def _backflow(self, motion: Performance) -> np.ndarray:
         """From the target's neutral face to the motion."""

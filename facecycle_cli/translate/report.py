@@ -99,9 +99,8 @@ class MotionMeter:
         self._waiting.clear()
 
     def _find(self, frames: list[np.ndarray]) -> list[Face | None]:
-        follow = getattr(self._backend, "follow", None)
-        if follow is None or self._last is None:
+        if self._last is None:
             return [faces[0] if faces else None for faces in self._backend.detect(frames)]
-        near: list[Face | None] = follow(frames, [self._last] * len(frames))
+        near = self._backend.follow(frames, [self._last] * len(frames))
         # Again, from where each was found: landmarks are best in the middle of what is looked at.
-        return list(follow(frames, near))
+        return self._backend.follow(frames, near)

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from facecycle_cli.faces import Alignment, Face
-from facecycle_cli.portrait.eyes import Eye, eyes_of
-from facecycle_cli.portrait.mouth import Mouth
-from facecycle_cli.portrait.ramp import ramp
+from facecycle_cli.portrait.features import Eye, eyes_of
+from facecycle_cli.portrait.features import Mouth
+from facecycle_cli.portrait.features import smoothstep
 from facecycle_cli.translate.folds import unfolded
 
 __all__ = ["Drawing", "Stage", "crop_stage", "picture_stage"]
@@ -125,8 +125,8 @@ class Stage:
         """
         x, y = ((inside[i] - _CENTER[i]) / _RADII[i] for i in range(2))
         radius = np.hypot(x, y)
-        moving = 1 - ramp(radius, _HEAD, _REACH)[..., None].astype(np.float32)
-        changing = 1 - ramp(radius, _FACE, _HAIR)[..., None].astype(np.float32)
+        moving = 1 - smoothstep(radius, _HEAD, _REACH)[..., None].astype(np.float32)
+        changing = 1 - smoothstep(radius, _FACE, _HAIR)[..., None].astype(np.float32)
         pixels = displacement.transpose(1, 2, 0) @ self._to_pixels.T.astype(np.float32)
         pixels = unfolded(pixels * moving, self._cell)
         change = change.transpose(1, 2, 0) * changing

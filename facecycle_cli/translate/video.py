@@ -14,7 +14,7 @@ import numpy as np
 from facecycle_cli.errors import NoFaceError
 from facecycle_cli.faces import FaceBackend, load_backend
 from facecycle_cli.model import FaceCycle, load
-from facecycle_cli.portrait.mouth import MouthMotion
+from facecycle_cli.types import MouthSource
 from facecycle_cli.portrait.portraits import DEFAULT_SIZE, find_faces
 from facecycle_cli.translate.actor import Actor
 from facecycle_cli.translate.ahead import ahead
@@ -27,7 +27,7 @@ from facecycle_cli.translate.target import Motion
 __all__ = [
     "DEFAULT_SMOOTHING",
     "Motion",
-    "MouthMotion",
+    "MouthSource",
     "TranslateSettings",
     "Translation",
     "translate",
@@ -66,7 +66,7 @@ class TranslateSettings:
     """
 
     motion: Motion = "relative"
-    mouth: MouthMotion = "landmarks"
+    mouth: MouthSource = "landmarks"
     size: int = DEFAULT_SIZE
     paste_back: bool = False
     side_by_side: bool = False
@@ -256,7 +256,7 @@ def _cast(
 ) -> Actor:
     """The largest face of the target's picture as an actor."""
     try:
-        ((face,),) = find_faces([target], backend)
+        (face,) = find_faces(target, backend)
     except NoFaceError:
         raise NoFaceError("no face found in the target") from None
     size = None if settings.paste_back else settings.size

@@ -9,144 +9,40 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from facecycle_cli.errors import EvaluationError
-from facecycle_cli.system import import_extra
+from facecycle_cli.verify.roc import (
+    Bools,
+    Floats,
+    best_threshold,
+    checked_pairs,
+    equal_error_rate,
+    roc,
+    tar_at_far,
+)
 
 __all__ = [
     "FALSE_ACCEPT_RATES",
-    "Curve",
-    "best_threshold",
-    "calibrate",
+    "CurveMetrics",
+    "FixedThreshold",
+    "GroupMetrics",
+    "Rates",
+    "VerificationMetrics",
     "cross_validate",
-    "equal_error_rate",
     "random_folds",
-    "roc",
-    "tar_at_far",
-    "threshold_at_far",
     "verification_metrics",
 ]
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-
 FALSE_ACCEPT_RATES = (1e-1, 1e-2, 1e-3)
+"""The rates that true accepts are reported at."""
+
 FOLDS = 10
-_KEPT_RATES = (0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.001)
-"""False-accept rates whose thresholds :func:`calibrate` keeps, where the pairs can show them."""
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A receiver operating characteristic: what accepting from each threshold up leads to.
-
-    Attributes:
-        far: (K,) share of the different pairs that is accepted, rising from 0 to 1.
-        tar: (K,) share of the same pairs that is accepted, rising from 0 to 1.
-        thresholds: (K,) falling, the first infinite (nothing is accepted).
-        auc: area under the curve.
-    """
-
-    far: Floats
-    tar: Floats
-    thresholds: Floats
-    auc: float
-
-
-def roc(similarities: ArrayLike, same: ArrayLike) -> Curve:
-    """The curve of all distinct thresholds.
-
-    Raises:
-        EvaluationError: nothing to compare, one kind of pair only, or values that are not finite.
-    """
-    scores, labels = _checked(similarities, same)
-    metrics = import_extra("sklearn.metrics")
-    far, tar, thresholds = metrics.roc_curve(labels, scores, drop_intermediate=False)
-    return Curve(far, tar, thresholds, float(metrics.auc(far, tar)))
-
-
-def _checked(similarities: ArrayLike, same: ArrayLike) -> tuple[Floats, Bools]:
-    scores, labels = np.asarray(similarities, np.float64), np.asarray(same, bool)
-    if scores.ndim != 1 or scores.shape != labels.shape:
-        raise EvaluationError(f"{labels.size} labels do not fit {scores.size} similarities")
-    if not scores.size:
-        raise EvaluationError("there are no pairs to evaluate")
-    if not np.isfinite(scores).all():
-        raise EvaluationError("a similarity is not a finite number")
-    if labels.all() or not labels.any():
-        kind = "the same person" if labels.all() else "different persons"
-        raise EvaluationError(f"all pairs are of {kind}; accuracy and ROC need both kinds")
-    return scores, labels
-
-
-def equal_error_rate(curve: Curve) -> float:
-    """Where as many different pairs are accepted as same pairs are rejected (interpolated)."""
-    gap = curve.far - (1 - curve.tar)  # rises from -1 to 1
-    after = int(np.argmax(gap >= 0))
-    before = after - 1
-    step = gap[after] - gap[before]
-    weight = -gap[before] / step if step > 0 else 0.0
-    return float(curve.far[before] + weight * (curve.far[after] - curve.far[before]))
-
-
-def tar_at_far(curve: Curve, far: float) -> float:
-    """The most same pairs that can be accepted with at most ``far`` of the different ones."""
-    return float(curve.tar[curve.far <= far].max())
-
-
-def threshold_at_far(curve: Curve, far: float) -> float:
-    """The lowest threshold that accepts at most ``far`` of the different pairs.
-
-    It lies halfway to the next similarity below, which would be one false accept too many.
-    """
-    last = int(np.flatnonzero(curve.far <= far).max())
-    high = float(curve.thresholds[last])
-    if last + 1 == len(curve.thresholds):
-        return high
-    low = float(curve.thresholds[last + 1])
-    return math.nextafter(low, math.inf) if math.isinf(high) else (high + low) / 2
-
-
-def best_threshold(similarities: ArrayLike, same: ArrayLike) -> tuple[float, float]:
-    """The threshold of the highest accuracy, and that accuracy.
-
-    Of equally good thresholds the middle one, halfway between the neighboring similarities.
-    Accuracy counts pairs, as LFW's does; "same" from the threshold up.
-    """
-    scores, labels = _checked(similarities, same)
-    return _best_threshold(scores, labels)
-
-
-def _best_threshold(
-    scores: Floats, labels: Bools, *, balanced: bool = False
-) -> tuple[float, float]:
-    """As :func:`best_threshold`; ``balanced``: both kinds of pairs count as much, however many
-    there are of them.
-    """
-    order = np.argsort(scores, kind="stable")
-    scores, labels = scores[order], labels[order]
-    same = int(labels.sum())
-    different = len(labels) - same
-    distinct = np.flatnonzero(np.diff(scores)) + 1
-    cuts = np.concatenate(([0], distinct, [len(scores)]))  # "same" from scores[cut] up
-    rejected_same = np.concatenate(([0], np.cumsum(labels)))[cuts]
-    weights = (different, same) if balanced else (1, 1)  # whole numbers: ties stay ties
-    correct = (same - rejected_same) * weights[0] + (cuts - rejected_same) * weights[1]
-    best = np.flatnonzero(correct == correct.max())
-    cut = int(cuts[best[len(best) // 2]])
-    if cut == 0:
-        threshold = scores[0] - 1e-6
-    elif cut == len(scores):
-        threshold = scores[-1] + 1e-6
-    else:
-        threshold = (scores[cut - 1] + scores[cut]) / 2
-    everything = same * weights[0] + different * weights[1]
-    return float(threshold), float(correct.max() / everything)
+"""Of a cross-validation whose pairs bring no folds, as in LFW's protocol."""
 
 
 def random_folds(same: ArrayLike, seed: int, count: int = FOLDS) -> NDArray[np.int64]:
@@ -193,7 +89,7 @@ def cross_validate(
     Raises:
         EvaluationError: fewer than two folds, or what is left without one holds one kind of pair.
     """
-    scores, labels = _checked(similarities, same)
+    scores, labels = checked_pairs(similarities, same)
     members = np.asarray(folds)
     names = np.unique(members)
     if len(names) < 2:
@@ -209,56 +105,136 @@ def cross_validate(
     return CrossValidation(accepted, np.array(accuracies), np.array(thresholds))
 
 
-def calibrate(
-    similarities: ArrayLike, same: ArrayLike, *, measured_on: str, far: float | None = None
-) -> dict[str, Any]:
-    """The entry ``verification`` of a checkpoint's metadata, from labeled pairs.
+@dataclass(frozen=True)
+class Rates:
+    """What a decision about each pair leads to.
 
-    Args:
-        similarities: (N,) of pairs that the model has not been trained on.
-        same: (N,) whether they show the same person.
-        measured_on: what the pairs are, in words.
-        far: false-accept rate that the threshold is set for; None: the threshold at which same
-            and different pairs are told apart best, both kinds counting as much.
-
-    Returns:
-        ``threshold``; ``set_for``, in words; ``far`` and ``tar``, the rates measured at it;
-        ``pairs`` and how many of them are of the ``same`` person; ``measured_on``; and
-        ``thresholds``: for a range of false-accept rates (as strings), what ``--far`` looks up.
-
-    Raises:
-        EvaluationError: see :func:`roc`; or there are too few pairs for ``far``.
+    Attributes:
+        accuracy: share of the pairs that are decided rightly.
+        tar: share of the same pairs that are accepted; None if there are none.
+        far: share of the different pairs that are accepted; None if there are none.
     """
-    curve = roc(similarities, same)
-    scores, labels = _checked(similarities, same)
-    different = int((~labels).sum())
-    if far is None:
-        threshold, _ = _best_threshold(scores, labels, balanced=True)
-        set_for = "best balanced accuracy"
-    else:
-        _check_far(far, different)
-        threshold = threshold_at_far(curve, far)
-        set_for = f"a false-accept rate of {far:g}"
-    rates = {r for r in (*_KEPT_RATES, far or 0.0) if 0 < r < 1 and r * different >= 1}
-    return {
-        "threshold": threshold,
-        "set_for": set_for,
-        "far": float((scores[~labels] >= threshold).mean()),
-        "tar": float((scores[labels] >= threshold).mean()),
-        "pairs": len(scores),
-        "same": len(scores) - different,
-        "measured_on": measured_on,
-        "thresholds": {
-            f"{rate:g}": threshold_at_far(curve, rate) for rate in sorted(rates, reverse=True)
-        },
-    }
+
+    accuracy: float
+    tar: float | None
+    far: float | None
 
 
-def _check_far(far: float, different: int) -> None:
-    if far * different < 1:
-        raise EvaluationError(
-            f"{different} pairs of different persons cannot show a false-accept rate of {far:g}"
-        )
+@dataclass(frozen=True)
+class FixedThreshold(Rates):
+    """The rates at a threshold that was given.
+
+    Attributes:
+        threshold: minimum similarity that is accepted.
+    """
+
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Folds:
+    """What each fold of a cross-validation gave.
+
+    Attributes:
+        given: the folds are the list's; otherwise they were drawn.
+        accuracies: for each fold.
+        thresholds: for each fold, learned on the other ones.
+    """
+
+    given: bool
+    accuracies: list[float]
+    thresholds: list[float]
+
+
+@dataclass(frozen=True)
+class CurveMetrics:
+    """What a curve says without any threshold.
+
+    Attributes:
+        auc: area under the curve.
+        eer: equal error rate.
+        tar_at_far: the most same pairs accepted at each of :data:`FALSE_ACCEPT_RATES` (as text);
+            None where there are too few different pairs to measure it.
+    """
+
+    auc: float
+    eer: float
+    tar_at_far: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class GroupMetrics:
+    """Numbers of one group of persons, at the thresholds that all groups have in common.
+
+    Attributes:
+        pairs: how many pairs there are.
+        same: how many of them show the same person.
+        different: how many do not.
+        curve: None where the group has pairs of one kind only.
+        rates: at the thresholds of the cross-validation.
+        at_threshold: at the fixed threshold; None if none was given.
+    """
+
+    pairs: int
+    same: int
+    different: int
+    curve: CurveMetrics | None
+    rates: Rates
+    at_threshold: FixedThreshold | None
+
+    def to_json(self) -> dict[str, Any]:
+        """One flat object; what could not be measured is None."""
+        curve = asdict(self.curve) if self.curve else dict.fromkeys(("auc", "eer", "tar_at_far"))
+        counts = {"pairs": self.pairs, "same": self.same, "different": self.different}
+        fixed = {"at_threshold": asdict(self.at_threshold)} if self.at_threshold else {}
+        return counts | curve | asdict(self.rates) | fixed
+
+
+@dataclass(frozen=True)
+class VerificationMetrics:
+    """All numbers of a set of labeled pairs.
+
+    Attributes:
+        pairs: how many pairs there are.
+        same: how many of them show the same person.
+        different: how many do not.
+        auc: area under the ROC curve.
+        eer: equal error rate.
+        tar_at_far: see :class:`CurveMetrics`.
+        best_threshold: the threshold of the highest accuracy on these pairs.
+        best_accuracy: that accuracy; optimistic, as the threshold was chosen on the same pairs.
+        accuracy: mean over the folds, each at the best threshold of the other ones.
+        accuracy_standard_error: of that mean; None without folds.
+        folds: None if there is a single pair of a kind: then nothing is left to learn from, and
+            ``accuracy`` is ``best_accuracy``.
+        at_threshold: the rates at a fixed threshold; None if none was given.
+        groups: by name, in alphabetical order; empty if the pairs have no groups.
+    """
+
+    pairs: int
+    same: int
+    different: int
+    auc: float
+    eer: float
+    tar_at_far: dict[str, float | None]
+    best_threshold: float
+    best_accuracy: float
+    accuracy: float
+    accuracy_standard_error: float | None
+    folds: Folds | None
+    at_threshold: FixedThreshold | None
+    groups: dict[str, GroupMetrics]
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields by name; ``at_threshold`` and ``groups`` only where there are any."""
+        result = asdict(self)
+        if self.at_threshold is None:
+            del result["at_threshold"]
+        if self.groups:
+            result["groups"] = {name: group.to_json() for name, group in self.groups.items()}
+        else:
+            del result["groups"]
+        return result
 
 
 def verification_metrics(
@@ -269,82 +245,82 @@ def verification_metrics(
     groups: Sequence[str | None] | None = None,
     threshold: float | None = None,
     seed: int = 0,
-) -> dict[str, Any]:
-    """All numbers of a set of labeled pairs, ready for JSON.
+) -> VerificationMetrics:
+    """Measure how well similarities separate pairs of the same person from other pairs.
 
     Args:
         similarities: (N,), higher means more alike.
         same: (N,) whether a pair shows the same person.
         folds: (N,) which fold each pair belongs to; None: ten folds drawn under ``seed``, each with
             as many same and different pairs (fewer folds if there are fewer pairs).
-        groups: (N,) names; every number is then also given per group, at common thresholds.
-        threshold: a fixed one to report on as well.
-        seed: of the folds.
-
-    Returns:
-        counts; ``accuracy`` and ``accuracy_standard_error`` over the folds, thresholds from the
-        other folds; ``auc``; ``eer``; ``tar_at_far`` (None where there are too few different pairs
-        to measure it); ``best_threshold`` and its ``best_accuracy`` (chosen on the same pairs:
-        optimistic); ``at_threshold`` for the fixed one; ``groups``.
+        groups: (N,) names; every number is then also given for each group, at common thresholds.
+        threshold: a fixed threshold to report on as well.
+        seed: random seed of the folds.
 
     Raises:
         EvaluationError: see :func:`roc`.
     """
-    scores, labels = _checked(similarities, same)
+    scores, labels = checked_pairs(similarities, same)
     given = folds is not None
     if folds is None:
         count = min(FOLDS, int(labels.sum()), int((~labels).sum()))
         folds = random_folds(labels, seed, count) if count > 1 else None
-    result = _counts(labels) | _curve_metrics(scores, labels)
-    best, best_accuracy = _best_threshold(scores, labels)
-    result |= {"best_threshold": best, "best_accuracy": best_accuracy}
-    if folds is None:  # a single pair of a kind: nothing to learn a threshold from but itself
-        accepted = scores >= best
-        result |= {"accuracy": best_accuracy, "accuracy_standard_error": None, "folds": None}
-    else:
+    curve = _curve_metrics(scores, labels)
+    best, best_accuracy = best_threshold(scores, labels)
+    accuracy, error, measured = best_accuracy, None, None
+    accepted = scores >= best
+    if folds is not None:
         validation = cross_validate(scores, labels, folds)
         accepted = validation.accepted
-        result |= {
-            "accuracy": validation.accuracy,
-            "accuracy_standard_error": validation.standard_error,
-            "folds": {
-                "given": given,
-                "accuracies": validation.accuracies.tolist(),
-                "thresholds": validation.thresholds.tolist(),
-            },
-        }
-    if threshold is not None:
-        result["at_threshold"] = _rates(scores >= threshold, labels) | {"threshold": threshold}
+        accuracy, error = validation.accuracy, validation.standard_error
+        measured = Folds(given, validation.accuracies.tolist(), validation.thresholds.tolist())
+    by_group: dict[str, GroupMetrics] = {}
     if groups is not None and any(groups):
-        result["groups"] = _per_group(scores, labels, accepted, groups, threshold)
-    return result
+        by_group = _per_group(scores, labels, accepted, groups, threshold)
+    return VerificationMetrics(
+        pairs=len(labels),
+        same=int(labels.sum()),
+        different=int((~labels).sum()),
+        auc=curve.auc,
+        eer=curve.eer,
+        tar_at_far=curve.tar_at_far,
+        best_threshold=best,
+        best_accuracy=best_accuracy,
+        accuracy=accuracy,
+        accuracy_standard_error=error,
+        folds=measured,
+        at_threshold=_at_threshold(scores, labels, threshold),
+        groups=by_group,
+    )
 
 
-def _counts(labels: Bools) -> dict[str, Any]:
-    same = int(labels.sum())
-    return {"pairs": len(labels), "same": same, "different": len(labels) - same}
-
-
-def _curve_metrics(scores: Floats, labels: Bools) -> dict[str, Any]:
+def _curve_metrics(scores: Floats, labels: Bools) -> CurveMetrics:
     curve = roc(scores, labels)
     different = int((~labels).sum())
-    return {
-        "auc": curve.auc,
-        "eer": equal_error_rate(curve),
-        "tar_at_far": {
+    return CurveMetrics(
+        auc=curve.auc,
+        eer=equal_error_rate(curve),
+        tar_at_far={
             f"{far:g}": tar_at_far(curve, far) if far * different >= 1 else None
             for far in FALSE_ACCEPT_RATES
         },
-    }
+    )
 
 
-def _rates(accepted: Bools, labels: Bools) -> dict[str, Any]:
+def _rates(accepted: Bools, labels: Bools) -> Rates:
     same, different = accepted[labels], accepted[~labels]
-    return {
-        "accuracy": float((accepted == labels).mean()),
-        "tar": float(same.mean()) if same.size else None,
-        "far": float(different.mean()) if different.size else None,
-    }
+    return Rates(
+        accuracy=float((accepted == labels).mean()),
+        tar=float(same.mean()) if same.size else None,
+        far=float(different.mean()) if different.size else None,
+    )
+
+
+def _at_threshold(scores: Floats, labels: Bools, threshold: float | None) -> FixedThreshold | None:
+    if threshold is None:
+        return None
+    rates = _rates(scores >= threshold, labels)
+    return FixedThreshold(rates.accuracy, rates.tar, rates.far, threshold)
 
 
 def _per_group(
@@ -353,20 +329,19 @@ def _per_group(
     accepted: Bools,
     groups: Sequence[str | None],
     threshold: float | None,
-) -> dict[str, Any]:
+) -> dict[str, GroupMetrics]:
     names = np.array([name or "" for name in groups])
-    result: dict[str, Any] = {}
+    result = {}
     for name in sorted(set(names.tolist())):
         inside = names == name
         part = labels[inside]
-        numbers = _counts(part)
-        if numbers["same"] and numbers["different"]:
-            numbers |= _curve_metrics(scores[inside], part)
-        else:
-            numbers |= {"auc": None, "eer": None, "tar_at_far": None}
-        numbers |= _rates(accepted[inside], part)
-        if threshold is not None:
-            fixed = _rates(scores[inside] >= threshold, part)
-            numbers["at_threshold"] = fixed | {"threshold": threshold}
-        result[name or "(none)"] = numbers
+        both = bool(part.any()) and not part.all()
+        result[name or "(none)"] = GroupMetrics(
+            pairs=len(part),
+            same=int(part.sum()),
+            different=int((~part).sum()),
+            curve=_curve_metrics(scores[inside], part) if both else None,
+            rates=_rates(accepted[inside], part),
+            at_threshold=_at_threshold(scores[inside], part, threshold),
+        )
     return result

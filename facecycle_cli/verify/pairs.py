@@ -1,25 +1,41 @@
-"""Lists of pairs of pictures: LFW's, CPLFW's, CSV and TSV, or drawn from folders of people."""
+"""Pairs of pictures: drawn from folders of people, compared, and what the comparison is worth."""
 
 from __future__ import annotations
 
-import csv
 import os
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from facecycle_cli.errors import DataError
+from facecycle_cli.errors import DataError, EvaluationError
+from facecycle_cli.faces import FaceBackend
 from facecycle_cli.media.files import IMAGE_SUFFIXES
+from facecycle_cli.portrait.crops import (
+    CropResult,
+    CropSettings,
+    FailedCrop,
+    Picture,
+    crop_faces,
+)
+from facecycle_cli.system import sha256_of
+from facecycle_cli.verify.features import Extractor, cosine, extract_features
+from facecycle_cli.verify.metrics import VerificationMetrics, verification_metrics
+from facecycle_cli.verify.roc import Bools, Floats
+from facecycle_cli.verify.threshold import Calibration, calibrate
 
-__all__ = ["Pair", "draw_pairs", "parse_pairs", "read_pairs"]
+__all__ = [
+    "LabeledPairs",
+    "Matches",
+    "Pair",
+    "PairStatistics",
+    "draw_pairs",
+    "match_pairs",
+    "sample_pairs",
+]
 
-COLUMNS = ("path_a", "path_b", "same", "fold", "group")
-_SAME = {"1": True, "true": True, "same": True, "yes": True}
-_DIFFERENT = {"0": False, "false": False, "different": False, "no": False}
-_LFW_SUFFIXES = (".jpg", ".png", ".jpeg", ".webp", ".bmp")
 _FOLDS = 10
 
 
@@ -41,191 +57,7 @@ class Pair:
     group: str | None = None
 
 
-def read_pairs(
-    path: str | os.PathLike[str], root: str | os.PathLike[str] | None = None
-) -> list[Pair]:
-    """Read a list of pairs; see :func:`parse_pairs`.
-
-    Args:
-        path: the list.
-        root: folder that its names are relative to; the list's own by default.
-
-    Raises:
-        DataError: the file is no list of pairs.
-        OSError: it cannot be read.
-    """
-    text = Path(path).read_text(encoding="utf-8-sig", errors="surrogateescape")
-    return parse_pairs(text, Path(path).parent if root is None else root)
-
-
-def parse_pairs(text: str, root: str | os.PathLike[str]) -> list[Pair]:
-    """The pairs that a text lists, in one of these forms, told apart by their look:
-
-    - LFW's ``pairs.txt`` (and ``pairsDevTest.txt``, and its CSV versions): a first line with the
-      number of folds and of pairs in them, then ``name n m`` for the same person and
-      ``name n other m`` for two, standing for ``name/name_0001.jpg``;
-    - CPLFW's and CALFW's: ``file flag``, two lines to a pair, flag 0 for different persons;
-    - CSV, TSV or columns between spaces: ``path_a path_b [same] [fold] [group]``, with or without
-      a header, which may name the columns in any order.
-
-    Raises:
-        DataError: none of these, with the number of the offending line.
-    """
-    rows = list(_rows(text))
-    if not rows:
-        raise DataError("the list of pairs is empty")
-    folder = Path(root)
-    first = rows[0][1]
-    if _is_lfw_header(first) or _is_lfw_row(first) or "imagenum1" in first:
-        return _lfw_pairs(rows, folder)
-    if all(len(row) == 2 and row[1].isdigit() for _, row in rows):
-        return _two_line_pairs(rows, folder)
-    return _table_pairs(rows, folder)
-
-
-def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Numbered lines, split into their cells; empty lines and comments left out."""
-    lines = text.splitlines()
-    sample = next((line for line in lines if line.strip() and not line.startswith("#")), "")
-    delimiter = next((d for d in ("\t", ",", ";") if d in sample), None)
-    if _is_lfw_header(sample.split()):  # its lines are split by tabs or, in some copies, spaces
-        delimiter = None
-    for number, line in enumerate(lines, 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        cells = line.split() if delimiter is None else next(csv.reader([line], delimiter=delimiter))
-        while len(cells) > 1 and not cells[-1].strip():  # Kaggle's LFW ends its lines in a comma
-            cells.pop()
-        yield number, [cell.strip() for cell in cells]
-
-
-# -- LFW ------------------------------------------------------------------------------------------
-
-
-def _is_lfw_header(row: Sequence[str]) -> bool:
-    return 1 <= len(row) <= 2 and all(cell.isdigit() for cell in row)
-
-
-def _is_lfw_row(row: Sequence[str]) -> bool:
-    if len(row) == 3:
-        return row[1].isdigit() and row[2].isdigit() and not _looks_like_file(row[0])
-    return len(row) == 4 and row[1].isdigit() and row[3].isdigit() and not row[2].isdigit()
-
-
-def _looks_like_file(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
-
-
-def _lfw_pairs(rows: Sequence[tuple[int, list[str]]], root: Path) -> list[Pair]:
-    header = rows[0][1] if _is_lfw_header(rows[0][1]) else None
-    first = 0 if _is_lfw_row(rows[0][1]) else 1
-    files = _LfwFiles(root)
-    pairs = []
-    for number, row in rows[first:]:
-        if not _is_lfw_row(row):
-            raise DataError(f"line {number}: neither 'name n m' nor 'name n other m'")
-        if len(row) == 3:
-            a, b = files(row[0], row[1]), files(row[0], row[2])
-        else:
-            a, b = files(row[0], row[1]), files(row[2], row[3])
-        pairs.append(Pair(a, b, same=len(row) == 3))
-    if header is None:
-        return pairs
-    folds, each = (int(header[0]), int(header[1])) if len(header) == 2 else (1, int(header[0]))
-    if len(pairs) != 2 * folds * each:
-        raise DataError(
-            f"{len(pairs)} pairs where the first line announces {2 * folds * each}: "
-            f"{folds} folds of {each} and {each}"
-        )
-    if folds == 1:
-        return pairs
-    return [Pair(p.a, p.b, p.same, fold=i // (2 * each)) for i, p in enumerate(pairs)]
-
-
-class _LfwFiles:
-    """``name_0001`` in LFW's folders: one per person, or all pictures in one.
-
-    Folders are listed once each; asking for every file would take longer than comparing them.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._listed: dict[Path, frozenset[str]] = {}
-
-    def __call__(self, name: str, number: str) -> str:
-        stem = f"{name}_{int(number):04d}"
-        for folder in (self.root / name, self.root):
-            for suffix in _LFW_SUFFIXES:
-                if f"{stem}{suffix}" in self._names(folder):
-                    return str(folder / f"{stem}{suffix}")
-        return str(self.root / name / f"{stem}.jpg")
-
-    def _names(self, folder: Path) -> frozenset[str]:
-        if folder not in self._listed:
-            try:
-                self._listed[folder] = frozenset(os.listdir(folder))
-            except OSError:
-                self._listed[folder] = frozenset()
-        return self._listed[folder]
-
-
-# -- CPLFW and CALFW ------------------------------------------------------------------------------
-
-
-def _two_line_pairs(rows: Sequence[tuple[int, list[str]]], root: Path) -> list[Pair]:
-    if len(rows) % 2:
-        raise DataError(f"line {rows[-1][0]}: the second line of this pair is missing")
-    pairs = []
-    for (_, (a, flag)), (number, (b, other)) in zip(rows[::2], rows[1::2], strict=True):
-        if flag != other:
-            raise DataError(f"line {number}: the two lines of a pair have different flags")
-        pairs.append(Pair(str(root / a), str(root / b), same=flag != "0"))
-    # These lists have LFW's ten folds, one after the other, without saying so.
-    labels = np.array([pair.same for pair in pairs])
-    if len(pairs) % (2 * _FOLDS) == 0:
-        halves = labels.reshape(_FOLDS, 2, -1)
-        if halves[:, 0].all() and not halves[:, 1].any():
-            each = len(pairs) // _FOLDS
-            return [Pair(p.a, p.b, p.same, fold=i // each) for i, p in enumerate(pairs)]
-    return pairs
-
-
-# -- tables ---------------------------------------------------------------------------------------
-
-
-def _table_pairs(rows: Sequence[tuple[int, list[str]]], root: Path) -> list[Pair]:
-    names = [cell.lower() for cell in rows[0][1]]
-    if "path_a" in names and "path_b" in names:
-        columns = {name: names.index(name) for name in COLUMNS if name in names}
-        rows = rows[1:]
-    else:
-        columns = {name: i for i, name in enumerate(COLUMNS)}
-    return [_table_pair(number, row, columns, root) for number, row in rows]
-
-
-def _table_pair(number: int, row: list[str], columns: dict[str, int], root: Path) -> Pair:
-    def cell(name: str) -> str:
-        position = columns.get(name, len(row))
-        return row[position] if position < len(row) else ""
-
-    a, b = cell("path_a"), cell("path_b")
-    if not a or not b:
-        raise DataError(f"line {number}: a pair needs two pictures, path_a and path_b")
-    label, fold = cell("same").lower(), cell("fold")
-    if label and label not in _SAME and label not in _DIFFERENT:
-        raise DataError(f"line {number}: same is {label!r}, not 1 or 0")
-    if fold and not re.fullmatch(r"-?\d+", fold):
-        raise DataError(f"line {number}: fold is {fold!r}, not a number")
-    return Pair(
-        str(root / a),
-        str(root / b),
-        {**_SAME, **_DIFFERENT}[label] if label else None,
-        int(fold) if fold else None,
-        cell("group") or None,
-    )
-
-
-# -- folders of people ----------------------------------------------------------------------------
+# -- drawing --------------------------------------------------------------------------------------
 
 
 def draw_pairs(folder: str | os.PathLike[str], count: int, seed: int) -> list[Pair]:
@@ -284,3 +116,235 @@ def _strangers(
         i, j = sorted(rng.choice(len(people), 2, replace=False))
         found[(people[i][rng.integers(sizes[i])], people[j][rng.integers(sizes[j])])] = None
     return list(found)
+
+
+def sample_pairs(pairs: Sequence[Pair], count: int, seed: int) -> list[Pair]:
+    """Draw labeled pairs, half of them of different persons.
+
+    Args:
+        pairs: to draw from.
+        count: how many (fewer where there are not as many of a kind).
+        seed: same seed, same pairs.
+
+    Raises:
+        DataError: there are none of one kind.
+    """
+    rng = np.random.default_rng(seed)
+    chosen: list[int] = []
+    kinds = {same: [i for i, p in enumerate(pairs) if p.same is same] for same in (True, False)}
+    each = min(count // 2, *(len(members) for members in kinds.values()))
+    if each < 1:
+        raise DataError("this needs labeled pairs of same and of different persons")
+    for members in kinds.values():
+        chosen += [members[i] for i in rng.permutation(len(members))[:each]]
+    return [pairs[i] for i in sorted(chosen)]
+
+
+# -- comparison -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PairCounts:
+    """How many pairs and pictures were listed, used, and left out.
+
+    Attributes:
+        pairs_listed: pairs of the list.
+        pairs_compared: pairs of two usable pictures.
+        pairs_skipped: the other pairs.
+        files: how many files the pairs name.
+        different_pictures: how many different pictures these are.
+        files_missing: files that cannot be read.
+        files_without_face: readable files without a face, or that are no pictures.
+    """
+
+    pairs_listed: int
+    pairs_compared: int
+    pairs_skipped: int
+    files: int
+    different_pictures: int
+    files_missing: int
+    files_without_face: int
+
+
+@dataclass(frozen=True)
+class LabeledPairs:
+    """Compared pairs that are known to show the same person or different persons.
+
+    Attributes:
+        pairs: N of them.
+        similarities: (N,) of one extractor.
+        same: (N,) whether a pair shows the same person.
+    """
+
+    pairs: list[Pair]
+    similarities: Floats
+    same: Bools
+
+    def metrics(self, *, threshold: float | None = None, seed: int = 0) -> VerificationMetrics:
+        """:func:`~facecycle_cli.verify.metrics.verification_metrics` of these pairs.
+
+        The list's folds are used if every pair has one.
+
+        Args:
+            threshold: a fixed threshold to report on as well.
+            seed: random seed of drawn folds.
+
+        Raises:
+            EvaluationError: there are no pairs, or all are of one kind.
+        """
+        folds = [pair.fold for pair in self.pairs if pair.fold is not None]
+        complete = len(folds) == len(self.pairs) and len(set(folds)) > 1
+        return verification_metrics(
+            self.similarities,
+            self.same,
+            folds=folds if complete else None,
+            groups=[pair.group for pair in self.pairs],
+            threshold=threshold,
+            seed=seed,
+        )
+
+    def calibration(self, measured_on: str, *, far: float | None = None) -> Calibration:
+        """:func:`~facecycle_cli.verify.threshold.calibrate` on these pairs.
+
+        Raises:
+            EvaluationError: there are no pairs, all are of one kind, or too few for ``far``.
+        """
+        return calibrate(self.similarities, self.same, measured_on=measured_on, far=far)
+
+
+@dataclass(frozen=True)
+class PairStatistics:
+    """All numbers of a list of labeled pairs.
+
+    Attributes:
+        metrics: of the extractor in question.
+        baselines: of the other extractors, by name.
+        calibration: the threshold that a checkpoint can carry.
+    """
+
+    metrics: VerificationMetrics
+    baselines: dict[str, VerificationMetrics]
+    calibration: Calibration
+
+    def to_json(self) -> dict[str, Any]:
+        """The metrics, ``baselines`` if there are any, and ``verification``."""
+        others = {name: metrics.to_json() for name, metrics in self.baselines.items()}
+        baselines = {"baselines": others} if others else {}
+        return self.metrics.to_json() | baselines | {"verification": self.calibration.to_json()}
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Similarities of pairs.
+
+    Attributes:
+        pairs: (N,) as listed.
+        similarities: for each extractor (N,); NaN where a picture of the pair is not usable.
+        problems: why a file is not usable, by its name; in the order of their first mention.
+        files: how many files the pairs name.
+        pictures: how many different pictures these are.
+    """
+
+    pairs: Sequence[Pair]
+    similarities: dict[str, Floats]
+    problems: dict[str, Exception]
+    files: int
+    pictures: int
+
+    def problem(self, pair: Pair) -> str | None:
+        """Why the pair was not compared: ``file: reason``; None if it was."""
+        for name in (pair.a, pair.b):
+            if name in self.problems:
+                return _named(name, self.problems[name])
+        return None
+
+    def counts(self) -> PairCounts:
+        """How many pairs and pictures were listed, used, and left out."""
+        skipped = sum(self.problem(pair) is not None for pair in self.pairs)
+        unreadable = sum(isinstance(error, OSError) for error in self.problems.values())
+        return PairCounts(
+            pairs_listed=len(self.pairs),
+            pairs_compared=len(self.pairs) - skipped,
+            pairs_skipped=skipped,
+            files=self.files,
+            different_pictures=self.pictures,
+            files_missing=unreadable,
+            files_without_face=len(self.problems) - unreadable,
+        )
+
+    def labeled(self, extractor: str) -> LabeledPairs:
+        """The pairs that are labeled and were compared, with the similarities of one extractor."""
+        values = self.similarities[extractor]
+        compared = np.isfinite(values)
+        used = [i for i, pair in enumerate(self.pairs) if pair.same is not None and compared[i]]
+        pairs = [self.pairs[i] for i in used]
+        return LabeledPairs(pairs, values[used], np.array([bool(p.same) for p in pairs], bool))
+
+
+def _named(name: str, error: Exception) -> str:
+    words = (isinstance(error, OSError) and error.strerror) or str(error)
+    return f"{name}: {words}"
+
+
+def match_pairs(
+    pairs: Sequence[Pair],
+    extractors: Mapping[str, Extractor],
+    settings: CropSettings,
+    backend: FaceBackend,
+    *,
+    fail_on_missing: bool = False,
+    on_done: Callable[[CropResult], None] | None = None,
+) -> Matches:
+    """Compare the faces of every pair, by every extractor.
+
+    Every picture is found, aligned and described once. Files of equal content are one picture,
+    whatever their names are.
+
+    Args:
+        pairs: of files.
+        extractors: by name; the similarity is the cosine of what they return.
+        settings: how pictures become crops.
+        backend: finds the faces.
+        fail_on_missing: raise the first problem (a missing file before any work is done) instead
+            of leaving its pairs out.
+        on_done: called for every picture.
+
+    Raises:
+        EvaluationError: there is a problem, and ``fail_on_missing``.
+    """
+    names = list(dict.fromkeys(name for pair in pairs for name in (pair.a, pair.b)))
+    problems: dict[str, Exception] = {}
+    contents: dict[str, list[str]] = {}
+    for name in names:
+        try:
+            contents.setdefault(sha256_of(name), []).append(name)
+        except OSError as error:
+            if fail_on_missing:
+                raise EvaluationError(_named(name, error)) from error
+            problems[name] = error
+
+    def checked() -> Iterable[CropResult]:
+        pictures = (Picture.file(same[0]) for same in contents.values())
+        for face in crop_faces(pictures, settings, backend):
+            if isinstance(face, FailedCrop) and fail_on_missing:
+                raise EvaluationError(_named(face.name, face.problem)) from face.problem
+            yield face
+
+    found = extract_features(checked(), extractors, on_done=on_done)
+    row_of: dict[str, int] = {}
+    for position, same in enumerate(contents.values()):
+        for name in same:
+            row_of[name] = int(found.rows[position])
+            if position in found.problems:
+                problems[name] = found.problems[position]
+    a = np.array([row_of.get(pair.a, -1) for pair in pairs], np.int64)
+    b = np.array([row_of.get(pair.b, -1) for pair in pairs], np.int64)
+    usable = (a >= 0) & (b >= 0)
+    similarities = {}
+    for name, features in found.features.items():
+        values = np.full(len(pairs), np.nan)
+        if usable.any():
+            values[usable] = cosine(features[a[usable]], features[b[usable]])
+        similarities[name] = values
+    ordered = {name: problems[name] for name in names if name in problems}
+    return Matches(pairs, similarities, ordered, len(names), len(contents))

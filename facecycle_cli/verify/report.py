@@ -1,27 +1,70 @@
-"""The report folder of ``verify``: curves, histograms, and the pictures of the worst errors."""
+"""The report folders of ``verify``: curves, histograms, and the pictures behind the numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from facecycle_cli.evaluation.plots import plot_roc, plot_similarities
-from facecycle_cli.evaluation.report import write_report
-from facecycle_cli.evaluation.sheets import Cell, contact_sheet
 from facecycle_cli.faces import FaceBackend
 from facecycle_cli.media import Provenance, write_image
-from facecycle_cli.portrait.crops import CropSettings, Picture, crop_faces
-from facecycle_cli.verify.matching import Matches
-from facecycle_cli.verify.metrics import roc
-from facecycle_cli.verify.pairs import Pair
+from facecycle_cli.media.reports import (
+    SheetCell,
+    contact_sheet,
+    new_figure,
+    save_figure,
+    write_report,
+)
+from facecycle_cli.model import FaceCycle
+from facecycle_cli.portrait.crops import CropSettings, FaceCrop, Picture, crop_faces
+from facecycle_cli.types import RGBImage
+from facecycle_cli.verify.generated import GeneratedExample
+from facecycle_cli.verify.pairs import LabeledPairs, Matches, Pair
+from facecycle_cli.verify.roc import RocCurve, roc
 
-__all__ = ["report_against", "report_pairs"]
+__all__ = ["describe_model", "plot_roc", "plot_similarities", "report_against", "report_pairs"]
 
 _WORST = 20
+"""Pairs on a contact sheet of errors."""
+
 _SIDE = 128
+"""Of a face on a contact sheet, in pixels."""
+
+_BLUE, _ORANGE, _GRAY = "#3465a4", "#d9822b", "#888888"
+_COLORS = (_BLUE, _GRAY, _ORANGE, "#5c9e4a", "#8e5ea2")
+
+
+def describe_model(model: FaceCycle) -> dict[str, Any]:
+    """Which weights: file, hash, configuration, stage and steps of training."""
+    info = model.checkpoint
+    metadata = info.metadata if info else {}
+    return {
+        "path": str(info.path) if info else None,
+        "sha256": info.sha256 if info else None,
+        "preset": model.config.preset,
+        "image_size": model.config.image_size,
+        "stage": metadata.get("stage"),
+        "steps": metadata.get("steps"),
+    }
+
+
+# -- lists of pairs -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PairPictures:
+    """How to look at the pictures of pairs again.
+
+    Attributes:
+        settings: how pictures become crops.
+        backend: finds the faces.
+    """
+
+    settings: CropSettings
+    backend: FaceBackend
 
 
 def report_pairs(
@@ -29,63 +72,75 @@ def report_pairs(
     report: Mapping[str, Any],
     matches: Matches,
     threshold: float | None,
-    settings: CropSettings,
-    backend: FaceBackend,
+    pictures: PairPictures,
 ) -> list[Path]:
-    """Write ``report.json``, and for labeled pairs ``roc.png``, ``similarities.png`` and contact
+    """Write ``report.json``; for labeled pairs also ``roc.png``, ``similarities.png`` and contact
     sheets of the worst errors, ``false_accepts.png`` and ``false_rejects.png``.
 
     Args:
         folder: is created.
-        report: goes into ``report.json``.
-        matches: the first extractor is the one that errors are looked for in.
-        threshold: where its decisions change; None: of the highest accuracy.
-        settings, backend: to look at the worst pairs' pictures again.
+        report: the content of ``report.json``.
+        matches: errors are those of the first extractor.
+        threshold: minimum similarity to call two faces the same person; None: the median.
+        pictures: how to look at the worst pairs.
 
     Returns:
-        What was written.
+        The files that were written.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
     written = [write_report(folder, report)]
-    first = next(iter(matches.similarities))
-    usable = np.isfinite(matches.similarities[first])
-    used = [i for i, p in enumerate(matches.pairs) if p.same is not None and usable[i]]
-    pairs = [matches.pairs[i] for i in used]
-    same = np.array([bool(pair.same) for pair in pairs])
-    if len(set(same.tolist())) < 2:
+    labeled = {name: matches.labeled(name) for name in matches.similarities}
+    first = next(iter(labeled.values()))
+    if len(set(first.same.tolist())) < 2:
         return written
-    curves = {name: roc(values[used], same) for name, values in matches.similarities.items()}
-    plot_roc(curves, folder / "roc.png")
-    similarities = matches.similarities[first][used]
-    plot_similarities(similarities, same, threshold, folder / "similarities.png")
+    plot_roc(
+        {name: roc(each.similarities, each.same) for name, each in labeled.items()},
+        folder / "roc.png",
+    )
+    plot_similarities(first, threshold, folder / "similarities.png")
     written += [folder / "roc.png", folder / "similarities.png"]
-    accepted = similarities >= (threshold if threshold is not None else np.median(similarities))
-    for name, wrong, order in (
-        ("false_accepts", accepted & ~same, np.argsort(-similarities, kind="stable")),
-        ("false_rejects", ~accepted & same, np.argsort(similarities, kind="stable")),
-    ):
-        worst = [int(i) for i in order if wrong[i]][:_WORST]
+    limit = float(np.median(first.similarities)) if threshold is None else threshold
+    for name, worst in _worst_errors(first, limit).items():
         if worst:
-            chosen = [(pairs[i], float(similarities[i])) for i in worst]
-            sheet = _pair_sheet(chosen, settings, backend)
+            chosen = [(first.pairs[i], float(first.similarities[i])) for i in worst]
+            sheet = _pair_sheet(chosen, pictures)
             write_image(sheet, folder / f"{name}.png", provenance=None)
             written.append(folder / f"{name}.png")
     return written
 
 
-def _pair_sheet(
-    pairs: Sequence[tuple[Pair, float]], settings: CropSettings, backend: FaceBackend
-) -> np.ndarray:
-    how = CropSettings(_SIDE, settings.aligned, whole_if_no_face=True, min_face=settings.min_face)
+def _worst_errors(labeled: LabeledPairs, threshold: float) -> dict[str, list[int]]:
+    """Positions of the wrongly accepted and of the wrongly rejected pairs, the worst ones first."""
+    accepted = labeled.similarities >= threshold
+    falling = np.argsort(-labeled.similarities, kind="stable")
+    rising = np.argsort(labeled.similarities, kind="stable")
+    accepts, rejects = accepted & ~labeled.same, ~accepted & labeled.same
+    return {
+        "false_accepts": [int(i) for i in falling if accepts[i]][:_WORST],
+        "false_rejects": [int(i) for i in rising if rejects[i]][:_WORST],
+    }
+
+
+def _pair_sheet(pairs: Sequence[tuple[Pair, float]], pictures: PairPictures) -> RGBImage:
+    settings = CropSettings(
+        _SIDE,
+        pictures.settings.aligned,
+        whole_if_no_face=True,
+        min_face=pictures.settings.min_face,
+    )
     names = list(dict.fromkeys(name for pair, _ in pairs for name in (pair.a, pair.b)))
+    missing = np.zeros((_SIDE, _SIDE, 3), np.uint8)
     crops = {
-        face.name: face.crop if face.crop is not None else np.zeros((_SIDE, _SIDE, 3), np.uint8)
-        for face in crop_faces((Picture.file(name) for name in names), how, backend)
+        face.name: face.crop if isinstance(face, FaceCrop) else missing
+        for face in crop_faces((Picture.file(name) for name in names), settings, pictures.backend)
     }
     return contact_sheet(
-        [Cell((crops[p.a], crops[p.b]), (f"{s:.3f}", _label(p.a), _label(p.b))) for p, s in pairs]
+        [
+            SheetCell((crops[p.a], crops[p.b]), (f"{s:.3f}", _label(p.a), _label(p.b)))
+            for p, s in pairs
+        ]
     )
 
 
@@ -93,12 +148,76 @@ def _label(path: str) -> str:
     return "/".join(Path(path).parts[-2:])
 
 
+def plot_roc(curves: Mapping[str, RocCurve], path: Path) -> None:
+    """True accepts over false accepts, the latter on a logarithmic axis.
+
+    Args:
+        curves: by name; the first is drawn most prominently.
+        path: the PNG to write.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    figure, (axes,) = new_figure()
+    # Steps, as they are measured: a straight line would promise rates that nobody has seen.
+    for i, (name, curve) in enumerate(curves.items()):
+        axes.step(
+            curve.far,
+            curve.tar,
+            where="post",
+            color=_COLORS[i % len(_COLORS)],
+            linewidth=2.0 if i == 0 else 1.2,
+            label=f"{name} (AUC {curve.auc:.3f})",
+        )
+    lowest = min(float(curve.far[curve.far > 0].min()) for curve in curves.values())
+    chance = np.geomspace(lowest, 1, 200)
+    axes.plot(chance, chance, color=_GRAY, linestyle=":", linewidth=1, label="chance")
+    axes.set(xscale="log", xlim=(lowest, 1), ylim=(0, 1.01))
+    axes.set(xlabel="false accept rate", ylabel="true accept rate")
+    axes.grid(alpha=0.25, which="major")
+    axes.legend(frameon=False, loc="upper left")
+    save_figure(figure, path)
+
+
+def plot_similarities(labeled: LabeledPairs, threshold: float | None, path: Path) -> None:
+    """Histograms of the similarities of same and of different pairs, and the threshold.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    figure, (axes,) = new_figure()
+    similarities = labeled.similarities
+    bins = np.linspace(float(similarities.min()), float(similarities.max()), 41).tolist()
+    for kind, color, name in ((False, _ORANGE, "different"), (True, _BLUE, "same")):
+        values = similarities[labeled.same == kind]
+        weights = np.full(len(values), 1 / max(1, len(values)))
+        axes.hist(
+            values,
+            bins,
+            weights=weights,
+            color=color,
+            alpha=0.55,
+            label=f"{name} person ({len(values)} pairs)",
+        )
+    if threshold is not None:
+        axes.axvline(threshold, color="black", linewidth=1, label=f"threshold {threshold:.3f}")
+    axes.set(xlabel="cosine similarity", ylabel="share of the pairs")
+    axes.legend(frameon=False)
+    save_figure(figure, path)
+
+
+# -- generated faces ------------------------------------------------------------------------------
+
+
 def report_against(
-    folder: Path, report: Mapping[str, Any], examples: Sequence[Any], provenance: Provenance
+    folder: Path,
+    report: Mapping[str, Any],
+    examples: Sequence[GeneratedExample],
+    provenance: Provenance,
 ) -> list[Path]:
     """Write ``report.json`` and ``examples.png``: originals beside what was generated from them."""
     written = [write_report(folder, report)]
-    cells = [Cell((original, made), (f"{value:.3f}",)) for original, made, value in examples]
+    cells = [SheetCell((e.original, e.generated), (f"{e.similarity:.3f}",)) for e in examples]
     if cells:
         write_image(contact_sheet(cells), folder / "examples.png", provenance=provenance)
         written.append(folder / "examples.png")

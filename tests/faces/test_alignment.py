@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 from facecycle_cli.errors import FaceError
 from facecycle_cli.faces import TEMPLATE, Alignment
-from facecycle_cli.faces.alignment import fit_similarity
+from facecycle_cli.faces.similarity import fit_similarity
 
 coordinates = st.floats(-2000, 2000)
 sizes = st.integers(16, 512)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facecycle_cli.faces.resample import invert_affine, warp_antialiased
+from facecycle_cli.faces.similarity import invert_affine, warp_antialiased
 
 
 def similarity(scale, angle=0.0, shift=(0.0, 0.0)):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from facecycle_cli.errors import FaceError
 from facecycle_cli.faces import TEMPLATE, Alignment
-from facecycle_cli.faces.steady import mean_place, steady_alignments
+from facecycle_cli.faces.alignment import mean_five_points, steady_alignments
 from facecycle_cli.faces.tracking import FaceTracker
 from facecycle_cli.media import read_frames
 
@@ -61,7 +61,7 @@ def test_the_mean_crop_is_that_of_framewise_alignment(points):
 
 def test_parts_that_share_a_target_fit_together(points):
     parts, numbers = np.array_split(points, 3), np.array_split(np.arange(len(points)), 3)
-    target = mean_place(points, SIZE)
+    target = mean_five_points(points, SIZE)
     steady = np.concatenate(
         [
             placed(part, steady_alignments(part, frames, SIZE, target=target))

@@ -9,7 +9,7 @@ import pytest
 
 from facecycle_cli.faces import Alignment, Face
 from facecycle_cli.faces.topology import IBUG_68, MESH_468, MESH_468_MIRRORED
-from facecycle_cli.portrait.eyes import closing, eyes_of
+from facecycle_cli.portrait.features import eyelid_closure, eyes_of
 from facecycle_cli.translate.stage import Stage, picture_stage
 
 
@@ -33,7 +33,7 @@ def test_lids_come_down_as_far_as_is_asked(backend, photograph, face, stage):
         openings.append(found.eye_opening)
     assert openings[0] == pytest.approx(face.eye_opening, abs=0.01)
     assert openings[0] > openings[1] > openings[2]
-    assert closing(openings[2], openings[0], 0.0) > 0.5, "it counts as a blink again"
+    assert eyelid_closure(openings[2], openings[0], 0.0) > 0.5, "it counts as a blink again"
 
 
 def test_nothing_but_the_eyes_changes(photograph, face, stage):
@@ -62,12 +62,12 @@ def test_nothing_but_the_eyes_changes(photograph, face, stage):
     ],
 )
 def test_what_counts_as_closed(opening, usual, yaw, expected):
-    assert closing(opening, usual, yaw) == pytest.approx(expected)
-    assert closing(opening, usual, -yaw) == closing(opening, usual, yaw)
+    assert eyelid_closure(opening, usual, yaw) == pytest.approx(expected)
+    assert eyelid_closure(opening, usual, -yaw) == eyelid_closure(opening, usual, yaw)
 
 
 def test_half_a_blink_is_in_between():
-    assert 0.3 < closing(0.24, 0.30, 5.0) < 0.7
+    assert 0.3 < eyelid_closure(0.24, 0.30, 5.0) < 0.7
 
 
 def test_eye_opening_does_not_depend_on_size_or_turn_in_the_picture(face):

@@ -11,7 +11,7 @@ import pytest
 
 from facecycle_cli.faces import Alignment
 from facecycle_cli.media import read_image
-from facecycle_cli.portrait.mouth import Mouth
+from facecycle_cli.portrait.features import Mouth
 from facecycle_cli.translate.folds import stretch, unfolded
 from facecycle_cli.translate.source import skull
 from facecycle_cli.translate.stage import Stage, crop_stage, picture_stage

@@ -1,0 +1,184 @@
+"""``neutralize`` and ``frontalize`` as functions of arrays: pictures, many pictures, crops.
+
+What the two verbs do is in :mod:`~facecycle_cli.portrait.motions`, how in
+:mod:`~facecycle_cli.portrait.portraits`; here is only which portraits become the result.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+
+import numpy as np
+
+from facecycle_cli.errors import SettingsError
+from facecycle_cli.faces import FaceBackend
+from facecycle_cli.model import FaceCycle
+from facecycle_cli.portrait.defaults import DEFAULT_SIZE
+from facecycle_cli.portrait.motions import NEUTRAL, choose_motion
+from facecycle_cli.portrait.portraits import (
+    Portrait,
+    move_crops,
+    paste_portraits,
+    portraits,
+    portraits_of_many,
+)
+from facecycle_cli.types import Expression, FaceChoice, MouthSource, RGBImage
+
+__all__ = [
+    "frontalize",
+    "frontalize_crops",
+    "frontalize_many",
+    "neutralize",
+    "neutralize_crops",
+    "neutralize_many",
+]
+
+
+def neutralize(
+    image: RGBImage,
+    *,
+    model: FaceCycle | None = None,
+    backend: FaceBackend | None = None,
+    size: int = DEFAULT_SIZE,
+    faces: FaceChoice = "largest",
+    mean: bool = False,
+    mouth: MouthSource = "landmarks",
+    paste_back: bool = False,
+) -> RGBImage:
+    """Make the face of a picture frontal and neutral.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        model: the networks; None: the embedded checkpoint on the CPU.
+        backend: finds the faces; None: the mesh.
+        size: side of the crop in pixels.
+        faces: ``largest``; or ``all``, with ``paste_back``.
+        mean: go on to the mean face, which holds nothing of the person.
+        mouth: ``landmarks`` closes the lips where the face's landmarks find them. ``flow`` leaves
+            the mouth to the networks' flow, and teeth may stay visible.
+        paste_back: put the result back into the picture.
+
+    Returns:
+        The crop (size, size, 3) uint8; with ``paste_back`` the whole picture (H, W, 3).
+
+    Raises:
+        MediaError: this is no picture.
+        NoFaceError: it has no face.
+        SettingsError: all faces are wanted, but not in one picture.
+    """
+    _check(faces, paste_back)
+    motion = choose_motion("remove", mean=mean, mouth=mouth)
+    made = portraits(image, motion, model=model, backend=backend, faces=faces, size=size)
+    return _result(image, made, paste_back)
+
+
+def neutralize_many(
+    images: Iterable[RGBImage],
+    *,
+    model: FaceCycle | None = None,
+    backend: FaceBackend | None = None,
+    size: int = DEFAULT_SIZE,
+    faces: FaceChoice = "largest",
+    mean: bool = False,
+    mouth: MouthSource = "landmarks",
+    paste_back: bool = False,
+) -> list[RGBImage | None]:
+    """:func:`neutralize` of every picture, with the same options; None for one without a face."""
+    _check(faces, paste_back)
+    motion = choose_motion("remove", mean=mean, mouth=mouth)
+    pictures, searched = itertools.tee(images)
+    made = portraits_of_many(searched, motion, model=model, backend=backend, faces=faces, size=size)
+    return _results(pictures, made, paste_back)
+
+
+def neutralize_crops(model: FaceCycle, crops: np.ndarray) -> np.ndarray:
+    """Aligned crops (N, H, H, 3) uint8, made frontal and neutral at their own resolution.
+
+    Landmarks are not known here: the mouth is left to the networks' flow.
+    """
+    return move_crops(model, crops, NEUTRAL)[0]
+
+
+def frontalize(
+    image: RGBImage,
+    *,
+    model: FaceCycle | None = None,
+    backend: FaceBackend | None = None,
+    size: int = DEFAULT_SIZE,
+    faces: FaceChoice = "largest",
+    expression: Expression = "keep",
+    mouth: MouthSource = "landmarks",
+    paste_back: bool = False,
+) -> RGBImage:
+    """Turn the face of a picture to the front.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        model: the networks; None: the embedded checkpoint on the CPU.
+        backend: finds the faces; None: the mesh.
+        size: side of the crop in pixels.
+        faces: ``largest``; or ``all``, with ``paste_back``.
+        expression: ``keep`` it, or ``remove`` it as :func:`neutralize` does.
+        mouth: as :func:`neutralize` has it, where the expression is removed.
+        paste_back: put the result back into the picture.
+
+    Returns:
+        The crop (size, size, 3) uint8; with ``paste_back`` the whole picture (H, W, 3).
+
+    Raises:
+        MediaError: this is no picture.
+        NoFaceError: it has no face.
+        SettingsError: all faces are wanted, but not in one picture.
+    """
+    _check(faces, paste_back)
+    motion = choose_motion(expression, mouth=mouth)
+    made = portraits(image, motion, model=model, backend=backend, faces=faces, size=size)
+    return _result(image, made, paste_back)
+
+
+def frontalize_many(
+    images: Iterable[RGBImage],
+    *,
+    model: FaceCycle | None = None,
+    backend: FaceBackend | None = None,
+    size: int = DEFAULT_SIZE,
+    faces: FaceChoice = "largest",
+    expression: Expression = "keep",
+    mouth: MouthSource = "landmarks",
+    paste_back: bool = False,
+) -> list[RGBImage | None]:
+    """:func:`frontalize` of every picture, with the same options; None for one without a face."""
+    _check(faces, paste_back)
+    motion = choose_motion(expression, mouth=mouth)
+    pictures, searched = itertools.tee(images)
+    made = portraits_of_many(searched, motion, model=model, backend=backend, faces=faces, size=size)
+    return _results(pictures, made, paste_back)
+
+
+def frontalize_crops(
+    model: FaceCycle, crops: np.ndarray, expression: Expression = "keep"
+) -> np.ndarray:
+    """Aligned crops (N, H, H, 3) uint8, turned to the front at their own resolution."""
+    return move_crops(model, crops, choose_motion(expression))[0]
+
+
+def _check(faces: FaceChoice, paste_back: bool) -> None:
+    if faces == "all" and not paste_back:
+        raise SettingsError(
+            'faces="all" gives one picture only with paste_back=True; '
+            "for the crop of every face call `portraits`"
+        )
+
+
+def _result(image: RGBImage, made: list[Portrait], paste_back: bool) -> RGBImage:
+    return paste_portraits(image, made) if paste_back else made[0].result
+
+
+def _results(
+    images: Iterable[RGBImage], made: Iterable[list[Portrait]], paste_back: bool
+) -> list[RGBImage | None]:
+    return [
+        _result(image, each, paste_back) if each else None
+        for image, each in zip(images, made, strict=True)
+    ]

@@ -1,0 +1,91 @@
+"""Crops of many pictures to feature vectors, for several extractors at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facecycle_cli.portrait.crops import CropResult, FailedCrop
+
+__all__ = ["Extractor", "PictureFeatures", "cosine", "extract_features"]
+
+Extractor: TypeAlias = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""Aligned crops, uint8 (N, H, H, 3) RGB -> features (N, D) float32."""
+
+_BATCH_CROPS = 64
+
+
+@dataclass(frozen=True)
+class PictureFeatures:
+    """Features of those pictures that have a crop.
+
+    Attributes:
+        features: for each extractor (M, D) float32.
+        rows: (N,) for each picture its row in ``features``; -1 if it has none.
+        problems: why a picture has no features, by its position; in order.
+        whole: how many crops are whole pictures in which no face was found.
+    """
+
+    features: dict[str, NDArray[np.float32]]
+    rows: NDArray[np.int64]
+    problems: dict[int, Exception]
+    whole: int
+
+
+def extract_features(
+    crops: Iterable[CropResult],
+    extractors: Mapping[str, Extractor],
+    *,
+    on_done: Callable[[CropResult], None] | None = None,
+) -> PictureFeatures:
+    """Run every extractor over a stream of crops. Only the features are kept.
+
+    Args:
+        crops: as :func:`~facecycle_cli.portrait.crops.crop_faces` gives them.
+        extractors: by name.
+        on_done: called for every picture, for a progress line.
+    """
+    parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in extractors}
+    rows: list[int] = []
+    problems: dict[int, Exception] = {}
+    waiting: list[NDArray[np.uint8]] = []
+    found = whole = 0
+
+    def flush() -> None:
+        if waiting:
+            batch = np.stack(waiting)
+            for name, extractor in extractors.items():
+                parts[name].append(extractor(batch))
+            waiting.clear()
+
+    for position, face in enumerate(crops):
+        if isinstance(face, FailedCrop):
+            rows.append(-1)
+            problems[position] = face.problem
+        else:
+            rows.append(found)
+            found += 1
+            whole += face.whole
+            waiting.append(face.crop)
+        if len(waiting) == _BATCH_CROPS:
+            flush()
+        if on_done is not None:
+            on_done(face)
+    flush()
+    features = {
+        name: np.concatenate(part) if part else np.empty((0, 0), np.float32)
+        for name, part in parts.items()
+    }
+    return PictureFeatures(features, np.array(rows, np.int64), problems, whole)
+
+
+def cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Cosine of the angle between rows: (N, D) and (N, D) -> (N,); 0 for a row of zeros."""
+    left, right = a.astype(np.float64), b.astype(np.float64)
+    lengths = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
+    products: NDArray[np.float64] = (left * right).sum(axis=1)
+    return products / np.where(lengths > 0, lengths, 1.0)

@@ -1,7 +1,7 @@
 """The core: networks, configuration and checkpoint. Imports nothing else of facecycle."""
 
-from facecycle_cli.model.checkpoint import CheckpointInfo, load, read_info, save_checkpoint
-from facecycle_cli.model.config import PRESETS, ModelConfig, preset
+from facecycle_cli.model.checkpoint import load, read_info, save_checkpoint
+from facecycle_cli.model.config import PRESETS, CheckpointInfo, ModelConfig, preset
 from facecycle_cli.model.facecycle import Codes, FaceCycle, Flows
 
 __all__ = [

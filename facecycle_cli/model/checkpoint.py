@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,11 @@ from safetensors.torch import load as parse_weights
 from safetensors.torch import save as serialize
 from torch import Tensor
 
+from facecycle_cli import weights
 from facecycle_cli.errors import CheckpointError
-from facecycle_cli.model.config import ModelConfig
+from facecycle_cli.model.config import CheckpointInfo, ModelConfig
 from facecycle_cli.model.facecycle import FaceCycle
+from facecycle_cli.model.format1 import upgrade_config, upgrade_metadata, upgrade_tensors
 from facecycle_cli.model.skeleton import fill, skeleton
 from facecycle_cli.system import atomic_path
 
@@ -32,47 +33,9 @@ HEADER_KEY = "facecycle"
 EMBEDDED = ("small",)
 """Checkpoints that are installed with the package, by name."""
 
-_FORMAT_1_NETWORKS = {
-    "generator.": "expression_decoder.",
-    "normaliser.de.": "identity_decoder.mlp_de.",
-    "normaliser.re.": "identity_decoder.mlp_re.",
-    "normaliser.": "identity_decoder.",
-    "embedding.": "verifier.",
-}
-"""Prefixes of tensors in format 1 -> today's; the first that fits."""
-
-_FORMAT_1_CONFIG = {
-    "generator_width": "expression_decoder_width",
-    "generator_blocks": "expression_decoder_blocks",
-    "decoder_widths": "expression_decoder_upsampling_widths",
-    "normaliser_width": "identity_decoder_width",
-    "normaliser_blocks": "identity_decoder_blocks",
-    "normaliser_decoder_widths": "identity_decoder_upsampling_widths",
-}
-"""Keys of the configuration in format 1 -> today's."""
-
-_WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 _LENGTH_BYTES = 8
 _MAX_HEADER = 100_000_000
 """A safetensors file begins with its header's length in 8 bytes; the format's own limit of it."""
-
-
-@dataclass(frozen=True)
-class CheckpointInfo:
-    """What a checkpoint says of itself.
-
-    Attributes:
-        path: the file.
-        sha256: of the file's bytes: the identity that reports and provenance tags carry.
-        config: the model's configuration.
-        metadata: everything else: ``stage``, ``steps``, ``data``, ``metrics``, ``license``,
-            ``created_by``, ``verification`` ...
-    """
-
-    path: Path
-    sha256: str
-    config: ModelConfig
-    metadata: dict[str, Any] = field(default_factory=dict)
 
 
 def resolve(name_or_path: str | os.PathLike[str]) -> Path:
@@ -81,12 +44,15 @@ def resolve(name_or_path: str | os.PathLike[str]) -> Path:
     Raises:
         CheckpointError: neither the name of an embedded checkpoint nor an existing file.
     """
-    embedded = str(name_or_path) in EMBEDDED
-    path = _WEIGHTS / f"{name_or_path}.safetensors" if embedded else Path(name_or_path)
+    if str(name_or_path) in EMBEDDED:
+        try:
+            return weights.path(f"{name_or_path}.safetensors")
+        except FileNotFoundError:
+            missing = f"this installation lacks the embedded checkpoint {name_or_path}"
+            raise CheckpointError(missing) from None
+    path = Path(name_or_path)
     if path.is_file():
         return path
-    if embedded:
-        raise CheckpointError(f"this installation lacks the embedded checkpoint {name_or_path}")
     raise CheckpointError(
         f"no checkpoint {str(name_or_path)!r}: neither a file nor one of {', '.join(EMBEDDED)}"
     )
@@ -187,18 +153,22 @@ def _read(path: Path) -> tuple[CheckpointInfo, dict[str, Tensor]]:
             if len(length) < _LENGTH_BYTES or size > _MAX_HEADER:
                 raise CheckpointError(_not_ours(path, length))
             header = file.read(size)
-            config, metadata = _parse_header(path, header)  # before the rest, which may be large
+            # Before the rest, which may be large.
+            version, config, metadata = _parse_header(path, header)
             data = b"".join((length, header, file.read()))
     except OSError as error:
         raise CheckpointError(f"cannot read the checkpoint: {error.strerror or error}") from None
     try:
-        state = {_todays_name(name): tensor for name, tensor in parse_weights(data).items()}
+        state = parse_weights(data)
     except SafetensorError:
         raise CheckpointError(_not_ours(path, data)) from None
+    if version == 1:
+        state = upgrade_tensors(state)
     return CheckpointInfo(path, hashlib.sha256(data).hexdigest(), config, metadata), state
 
 
-def _parse_header(path: Path, header: bytes) -> tuple[ModelConfig, dict[str, Any]]:
+def _parse_header(path: Path, header: bytes) -> tuple[int, ModelConfig, dict[str, Any]]:
+    """The format's version, the configuration, and the rest of the metadata."""
     try:
         entries = json.loads(header).get("__metadata__") or {}
     except (ValueError, AttributeError, RecursionError):
@@ -215,22 +185,14 @@ def _parse_header(path: Path, header: bytes) -> tuple[ModelConfig, dict[str, Any
             )
         config = metadata.pop("config")
         if version == 1:
-            config = {_FORMAT_1_CONFIG.get(key, key): value for key, value in config.items()}
-            metadata = {"license" if k == "licence" else k: v for k, v in metadata.items()}
-        return ModelConfig.from_dict(config), metadata
+            config, metadata = upgrade_config(config), upgrade_metadata(metadata)
+        return version, ModelConfig.from_dict(config), metadata
     except CheckpointError:
         raise
     except KeyError as error:
         raise CheckpointError(f"damaged checkpoint metadata: no {error.args[0]}") from None
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"damaged checkpoint metadata: {error}") from None
-
-
-def _todays_name(name: str) -> str:
-    for old, new in _FORMAT_1_NETWORKS.items():
-        if name.startswith(old):
-            return new + name.removeprefix(old)
-    return name
 
 
 def _check_shapes(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:

@@ -3,55 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facecycle_cli.model.config import EMBEDDING_CELLS, ModelConfig
-from facecycle_cli.model.ellipse import face_ellipse
-from facecycle_cli.model.flow import warp
+from facecycle_cli.model.config import CheckpointInfo, ModelConfig
 from facecycle_cli.model.networks import (
-    Encoder,
     ExpressionDecoder,
+    ExpressionEncoder,
     FlowDecoder,
     IdentityDecoder,
+    IdentityEncoder,
+    LearnedTrunk,
     Noise,
     TrunkFeatures,
-    build_trunk,
+    Vgg19Trunk,
 )
 from facecycle_cli.model.verifier import Verifier
-
-if TYPE_CHECKING:
-    from facecycle_cli.model.checkpoint import CheckpointInfo
+from facecycle_cli.types import RGBImage
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-_INNER_WIDTH = 0.9
-"""Of the ellipse in which neutral faces are compared, in widths of a face: without ears."""
-
 
 class Codes(NamedTuple):
-    """What a face is made of besides the mean face.
-
-    Attributes:
-        identity_code: R_id, (N, code_size) in (-1, 1).
-        expression_code: R_exp, expression *and* head pose, (N, code_size) in (-1, 1).
-    """
+    """R_id and R_exp (expression *and* head pose), each (N, code_size) in (-1, 1)."""
 
     identity_code: Tensor
     expression_code: Tensor
 
 
 class Flows(NamedTuple):
-    """The two flows of a face, each (N, 2, F, F) in grid units, F = ``config.flow_size``.
-
-    Attributes:
-        flow: takes the face to its neutral, frontal self (de-expression).
-        backflow: takes the neutral face back (re-expression).
+    """De-expression (to the neutral, frontal face) and re-expression, each (N, 2, F, F) in grid
+    units, where F is ``config.flow_size``.
     """
 
     flow: Tensor
@@ -75,11 +61,12 @@ class FaceCycle(nn.Module):
         self.config = config
         self.checkpoint: CheckpointInfo | None = None
         self.seed = 0
-        self.trunk = build_trunk(config)
-        self.expression_encoder = Encoder(config)
+        vgg19 = config.extensions.trunk == "vgg19"
+        self.trunk = Vgg19Trunk(config) if vgg19 else LearnedTrunk(config)
+        self.expression_encoder = ExpressionEncoder(config)
         self.flow_decoder = FlowDecoder(config)
         self.expression_decoder = ExpressionDecoder(config)
-        self.identity_encoder = Encoder(config)
+        self.identity_encoder = IdentityEncoder(config)
         self.identity_decoder = IdentityDecoder(config)
         self.verifier = Verifier(config)
         self.set_constants()
@@ -91,15 +78,13 @@ class FaceCycle(nn.Module):
             constant = torch.tensor(values, device="cpu").view(1, 3, 1, 1)
             self.register_buffer(name, constant, persistent=False)
 
-    # -- pictures ---------------------------------------------------------------------------------
-
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.input_mean.device
 
     def to_input(
-        self, images: np.ndarray | Tensor | Sequence[np.ndarray], side: int | None = None
+        self, images: RGBImage | Tensor | Sequence[RGBImage], side: int | None = None
     ) -> Tensor:
         """uint8 RGB (S, S, 3) or (N, S, S, 3) -> x (N, 3, S, S) on the model's device.
 
@@ -117,39 +102,31 @@ class FaceCycle(nn.Module):
             )
         if isinstance(array, np.ndarray):  # torch takes no read-only array: Pillow makes such
             array = torch.from_numpy(np.require(array, requirements=("C", "W")))
-        if array.ndim == 3:
-            array = array.unsqueeze(0)
-        x = array.to(self.device).permute(0, 3, 1, 2).float() / 255
+        x = array.reshape(-1, side, side, 3).to(self.device).permute(0, 3, 1, 2).float() / 255
         return (x - self.input_mean) / self.input_std
 
     def to_unit(self, x: Tensor) -> Tensor:
-        """X (N, 3, H, W) -> RGB in [0, 1], not clamped."""
+        """``x`` (N, 3, H, W) -> RGB in [0, 1], not clamped."""
         return x * self.input_std + self.input_mean
 
     def to_image(self, x: Tensor) -> Tensor:
-        """X (N, 3, H, W) -> uint8 RGB (N, H, W, 3) on the CPU."""
+        """``x`` (N, 3, H, W) -> uint8 RGB (N, H, W, 3) on the CPU."""
         rgb = (self.to_unit(x) * 255).round().clamp(0, 255).to(torch.uint8)
         return rgb.permute(0, 2, 3, 1).contiguous().cpu()
 
-    # -- noise ------------------------------------------------------------------------------------
-
     def random_noise(self, n: int, generator: torch.Generator | None = None) -> Noise:
         """Fresh N(0, 1) noise for ``n`` faces, as training uses it."""
-        _, half, quarter = self.config.trunk_widths
-        side = self.config.image_size
+        (_, half, quarter), side = self.config.trunk_widths, self.config.image_size
+        source = generator.device if generator is not None else self.device
 
         def normal(channels: int, size: int) -> Tensor:
-            source = generator.device if generator is not None else self.device
             shape = (n, channels, size, size)
             return torch.randn(shape, generator=generator, device=source).to(self.device)
 
         return normal(half, side // 2), normal(quarter, side // 4)
 
     def noise(self, seed: int | None = None) -> Noise:
-        """The noise of ``seed`` (default: ``self.seed``), the same for every face and frame.
-
-        A batch of 1, to be broadcast.
-        """
+        """The noise of ``seed`` (default: ``self.seed``), a batch of 1 for every face and frame."""
         seed = self.seed if seed is None else seed
         cached = self._noise.get(seed)
         if cached is None or cached[0].device != self.device:
@@ -157,8 +134,6 @@ class FaceCycle(nn.Module):
                 cached = self.random_noise(1, torch.Generator().manual_seed(seed))
             self._noise = {seed: cached}
         return cached
-
-    # -- the facial-motion cycle ------------------------------------------------------------------
 
     def encode_expression(self, x: Tensor) -> Tensor:
         """R_exp = E_exp(x): (N, code_size)."""
@@ -193,51 +168,8 @@ class FaceCycle(nn.Module):
         return self.move(self.features(neutral), backflow, noise)
 
     def rebuild(self, x: Tensor) -> Tensor:
-        """D_exp(x) without a flow: the face itself, through the generator."""
+        """D_exp(x) without a flow: the face itself."""
         return self.expression_decoder(self.features(x), None, None)
-
-    # -- verification -----------------------------------------------------------------------------
-
-    def embed_identity(self, x: Tensor) -> Tensor:
-        """What verification compares: unit vectors (N, D) whose dot product is their cosine.
-
-        ``x``: (N, 3, E, E), where E is ``config.embedding_side``.
-        """
-        return self.verifier(self.identity_features(x))
-
-    def identity_features(self, x: Tensor) -> Tensor:
-        """The same before it is whitened: (N, ``config.embedding_inputs``).
-
-        Averaged over a face and its mirror image: which side is which says nothing about a person.
-        """
-        of_code = self.config.embedding_of == "code"
-        describe = self.encode_identity if of_code else self._cells
-        face = x if of_code else self._inner_face(x)
-        return describe(torch.cat((face, face.flip(-1)))).view(2, len(x), -1).mean(0)
-
-    def _inner_face(self, x: Tensor) -> Tensor:
-        """The face that the flow makes neutral, from forehead to chin, and nothing around it.
-
-        Neither expression nor pose is left in it: everybody's eyes, nose and mouth are where all
-        others' are.
-        """
-        side = self.config.image_size
-        small = F.interpolate(x, (side, side), mode="bilinear", antialias=True)
-        flow = self.flow_decoder.flow(self.encode_expression(small))
-        neutral = warp(x, flow, padding=self.config.padding)
-        height, width = x.shape[-2:]
-        inner = neutral * face_ellipse(width, x.device, _INNER_WIDTH)
-        return inner[..., height // 12 :, width // 8 : width - width // 8]
-
-    def _cells(self, inner: Tensor) -> Tensor:
-        """What E_exp's lower layers see, cell by cell: they know what eyes and mouths look like."""
-        # Channels last, these layers take a third less time on a CPU.
-        inner = inner.contiguous(memory_format=torch.channels_last)
-        return F.adaptive_avg_pool2d(
-            self.expression_encoder.places(inner), EMBEDDING_CELLS
-        ).flatten(1)
-
-    # -- the identity cycle -----------------------------------------------------------------------
 
     def de_identify(self, neutral: Tensor, identity_code: Tensor) -> Tensor:
         """The mean face: D_id(neutral; MLP_de(R_id))."""
@@ -246,3 +178,9 @@ class FaceCycle(nn.Module):
     def re_identify(self, mean: Tensor, identity_code: Tensor) -> Tensor:
         """The neutral face again: D_id(mean; MLP_re(R_id))."""
         return self.identity_decoder(self.features(mean), identity_code, restore=True)
+
+    def embed_identity(self, x: Tensor) -> Tensor:
+        """Faces (N, 3, E, E), E = ``verifier.side`` -> unit vectors (N, D) whose dot product is
+        the similarity that verification compares.
+        """
+        return self.verifier(self, x)

@@ -1,10 +1,14 @@
-"""The paper's networks: E_exp, E_id, D_flow, D_exp and D_id, and the blocks that they share."""
+"""The paper's networks: E_exp and E_id, D_flow, D_exp, D_id, and their blocks.
+
+Chang, Chen and Chiu, "Learning Facial Representations from the Cycle-consistency of Face", ICCV
+2021; figures are those of its supplementary. Faces are (N, 3, S, S), RGB normalized with ImageNet's
+mean and standard deviation; S is 64 or 128. The defaults of ``ModelConfig`` are the paper's sizes.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -13,13 +17,15 @@ from torch import Tensor, nn
 from facecycle_cli.model.config import ModelConfig, Upsampling
 from facecycle_cli.model.flow import backward_flow, warp
 
-LEAK = 0.1
-"""Negative slope of every LeakyReLU (supplementary, section 1)."""
+# -- blocks (figure 1) ----------------------------------------------------------------------------
 
 
 def leaky() -> nn.LeakyReLU:
-    """The activation of all networks but the decoders of D_exp and D_id, which use ReLU."""
-    return nn.LeakyReLU(LEAK, inplace=True)
+    """The activation everywhere but in the upsampling parts of D_exp and D_id, which use ReLU.
+
+    Its negative slope is 0.1 (supplementary, section 1).
+    """
+    return nn.LeakyReLU(0.1, inplace=True)
 
 
 def conv3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
@@ -36,9 +42,7 @@ class ChannelAttention(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.g = nn.Conv2d(channels, channels, 1)
-        self.theta = nn.Conv2d(channels, channels, 1)
-        self.phi = nn.Conv2d(channels, channels, 1)
+        self.g, self.theta, self.phi = (nn.Conv2d(channels, channels, 1) for _ in range(3))
         self.act = leaky()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -64,10 +68,16 @@ class ResidualBlock(nn.Module):
         return self.act(x + self.conv2(self.act(self.conv1(x))))
 
 
-def upsample2(inputs: int, outputs: int, kind: Upsampling) -> nn.Module:
-    """Twice the size: the paper's transposed convolution, or interpolation and convolution.
+def residual_blocks(count: int, channels: int) -> nn.Sequential:
+    """``count`` residual blocks, one after the other."""
+    return nn.Sequential(*(ResidualBlock(channels) for _ in range(count)))
 
-    The bilinear kind mixes channels first, at the small size, where it is cheap.
+
+def upsample2(inputs: int, outputs: int, kind: Upsampling) -> nn.Module:
+    """(N, inputs, H, W) -> (N, outputs, 2H, 2W).
+
+    ``transposed`` is the paper's transposed convolution. ``bilinear`` mixes channels at the small
+    size, where it is cheap, then interpolates and convolves.
     """
     if kind == "transposed":
         return nn.ConvTranspose2d(inputs, outputs, 4, 2, 1)
@@ -98,30 +108,24 @@ class AdaptiveInstanceNorm(nn.Module):
 def initialize(module: nn.Module, *quiet: nn.Conv2d) -> None:
     """He initialization by fan-in for convolutions, N(0, 0.01) for fully connected layers.
 
-    Layers named as ``quiet`` start at a tenth of that: what they add to a picture should begin
-    small. Frozen parameters (a VGG-19 trunk) are left alone.
+    ``quiet`` layers start at a tenth of that: what they add to a picture should begin small.
     """
     for layer in module.modules():
-        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)) and layer.weight.requires_grad:
-            fan_in = layer.weight[0].numel()
-            if isinstance(layer, nn.ConvTranspose2d):  # (in, out, 4, 4), a quarter meets an output
-                fan_in = layer.in_channels * layer.weight[0, 0].numel() // 4
-            gain = 0.1 if layer in quiet else 1.0
-            nn.init.normal_(layer.weight, 0.0, gain * math.sqrt(2.0 / fan_in))
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
-        elif isinstance(layer, nn.Linear):
+        if isinstance(layer, nn.Linear):
             nn.init.normal_(layer.weight, 0.0, 0.01)
+        elif isinstance(layer, nn.ConvTranspose2d):  # (in, out, 4, 4), a quarter meets an output
+            fan_in = layer.in_channels * layer.weight[0, 0].numel() // 4
+            nn.init.normal_(layer.weight, 0.0, math.sqrt(2.0 / fan_in))
+        elif isinstance(layer, nn.Conv2d) and layer.weight.requires_grad:
+            gain = 0.1 if layer in quiet else 1.0
+            nn.init.normal_(layer.weight, 0.0, gain * math.sqrt(2.0 / layer.weight[0].numel()))
+        else:
+            continue
+        if layer.bias is not None:
             nn.init.zeros_(layer.bias)
 
 
-VGG19_URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
-"""Torchvision's published ImageNet weights, as ``torch.hub`` caches them."""
-
-_VGG19_LAYERS = {"conv1_1": 0, "conv1_2": 2, "conv2_1": 5, "conv2_2": 7, "conv3_1": 10}
-"""Our names -> the layers' numbers in ``torchvision.models.vgg19().features``."""
-
-
+# -- the trunk of D_exp and D_id (figures 4 and 5) ------------------------------------------------
 class TrunkFeatures(NamedTuple):
     """What the decoders read.
 
@@ -137,7 +141,7 @@ class TrunkFeatures(NamedTuple):
 
 
 class Vgg19Trunk(nn.Module):
-    """VGG-19 up to conv3_1, frozen. Built bare: fill it from a checkpoint or :meth:`fill`."""
+    """VGG-19 up to conv3_1, frozen (the paper). It is built without weights."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -148,22 +152,6 @@ class Vgg19Trunk(nn.Module):
         self.conv2_2 = conv3(w2, w2)
         self.conv3_1 = conv3(w2, w4)
         self.requires_grad_(False)
-
-    def fill(self, state: Mapping[str, Tensor]) -> None:
-        """Copy the weights out of torchvision's VGG-19 state dict (``features.0.weight`` ...).
-
-        Raises:
-            ValueError: a layer is missing or has another shape.
-        """
-        for name, number in _VGG19_LAYERS.items():
-            layer = self.get_submodule(name)
-            for kind in ("weight", "bias"):
-                key = f"features.{number}.{kind}"
-                parameter = layer.get_parameter(kind)
-                if key not in state or state[key].shape != parameter.shape:
-                    raise ValueError(f"not VGG-19 weights: {key} is missing or has another shape")
-                with torch.no_grad():
-                    parameter.copy_(state[key])
 
     def forward(self, x: Tensor) -> TrunkFeatures:
         """``x``: (N, 3, S, S) -> features at half and at a quarter of its size."""
@@ -192,21 +180,15 @@ class LearnedTrunk(nn.Module):
 
     def forward(self, x: Tensor) -> TrunkFeatures:
         """``x``: (N, 3, S, S) -> features at half and at a quarter of its size."""
-        first = F.relu(self.conv1_2(F.relu(self.conv1_1(x))))
-        half = F.relu(self.conv2_1(first))
+        half = F.relu(self.conv2_1(F.relu(self.conv1_2(F.relu(self.conv1_1(x))))))
         return TrunkFeatures(x, half, F.relu(self.conv3_1(F.relu(self.conv2_2(half)))))
 
 
-def build_trunk(config: ModelConfig) -> Vgg19Trunk | LearnedTrunk:
-    """The trunk that the configuration names, without pretrained weights."""
-    return Vgg19Trunk(config) if config.trunk == "vgg19" else LearnedTrunk(config)
-
-
+# -- E_exp and E_id (figure 2) --------------------------------------------------------------------
 class Encoder(nn.Module):
-    """E_exp or E_id: both have this shape.
+    """A face to a code: the shape that E_exp and E_id share.
 
-    ``x``: (N, 3, S, S), ImageNet-normalized RGB -> code (N, code_size) in (-1, 1). A 128-pixel
-    input is halved once more before the last convolution, so that both sizes end in 4x4 positions.
+    A 128-pixel input is halved once more, so that both sizes end in 4x4 positions.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -242,21 +224,33 @@ class Encoder(nn.Module):
         )
         initialize(self)
 
-    def places(self, x: Tensor) -> Tensor:
-        """What the lower layers see, place by place: (N, encoder_widths[1], H / 4, W / 4)."""
-        return self.middle(self.stem(x))
+    def lower_features(self, x: Tensor) -> Tensor:
+        """The feature map at stride 4: (N, 3, H, W) -> (N, encoder_widths[1], H / 4, W / 4)."""
+        features: Tensor = self.middle(self.stem(x))
+        return features
 
     def features(self, x: Tensor) -> Tensor:
         """The last convolution's output, flattened: (N, 16 * encoder_features)."""
-        return self.top(self.places(x)).flatten(1)
+        features: Tensor = self.top(self.lower_features(x))
+        return features.flatten(1)
 
     def forward(self, x: Tensor) -> Tensor:
         """``x``: (N, 3, S, S) -> code (N, code_size) in (-1, 1)."""
         return torch.tanh(self.code(self.features(x)))
 
 
+class ExpressionEncoder(Encoder):
+    """E_exp: what separates a face from its own neutral, frontal face, as R_exp."""
+
+
+class IdentityEncoder(Encoder):
+    """E_id: what separates a neutral face from the mean face, as R_id."""
+
+
+# -- D_flow (figure 3) ----------------------------------------------------------------------------
+
 START = 4
-"""The decoder starts at 4x4 and doubles until the flow's size is reached."""
+"""Side of D_flow's first feature map, in cells; it doubles until the flow's size is reached."""
 
 
 def _double() -> nn.Upsample:
@@ -267,13 +261,13 @@ class FlowDecoder(nn.Module):
     """D_flow: code (N, code_size) -> (flow, backflow), each (N, 2, F, F) in [-1, 1].
 
     ``flow`` takes a face to its neutral, frontal self (de-expression); ``backflow`` is its inverse
-    (in the paper ``-warp(flow, flow)``) and takes the neutral face back (re-expression). F is
-    ``config.flow_size``; doublings from 8 to F precede the output.
+    (in the paper ``-warp(flow, flow)``), re-expression. F is ``config.flow_size``.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        w4, w8, w16 = config.flow_widths
+        w4, w8, w16 = config.flow_decoder_widths
+        doublings = int(math.log2(config.flow_size // (2 * START)))
         self.expand = nn.Conv2d(config.code_size, w4 * START**2, 1)
         self.start = nn.Sequential(
             nn.PixelShuffle(START), leaky(),
@@ -288,9 +282,9 @@ class FlowDecoder(nn.Module):
             ResidualBlock(w8),
             ResidualBlock(w8),
         )  # fmt: skip
-        self.inverse_steps = config.inverse_steps
+        self.inverse_steps = config.extensions.inverse_steps
         self.out = nn.Sequential(
-            *(_double() for _ in range(int(math.log2(config.flow_size // (2 * START))))),
+            *(_double() for _ in range(doublings)),
             conv3(w8, w16), leaky(),
         )  # fmt: skip
         self.to_flow = nn.Conv2d(w16, 2, 1, bias=False)
@@ -309,7 +303,9 @@ class FlowDecoder(nn.Module):
         return torch.tanh(self.to_flow(self.out(self.middle(x))).float())
 
 
-Noise = tuple[Tensor, Tensor]
+# -- D_exp (figure 4) -----------------------------------------------------------------------------
+
+Noise: TypeAlias = tuple[Tensor, Tensor]
 """For the half-size and the quarter-size features: (1|N, C2, S/2, S/2), (1|N, C3, S/4, S/4)."""
 
 
@@ -318,8 +314,8 @@ class NoiseEncoder(nn.Module):
 
     def __init__(self, channels: int, kernel: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, kernel, 1, kernel // 2)
-        self.conv2 = nn.Conv2d(channels, channels, kernel, 1, kernel // 2)
+        self.conv1 = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
+        self.conv2 = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
 
     def forward(self, feature: Tensor, noise: Tensor) -> Tensor:
         """``feature``: (N, C, H, W); ``noise``: (1 or N, C, H, W) -> (N, C, H, W), 0 or more."""
@@ -330,9 +326,8 @@ class NoiseEncoder(nn.Module):
 class ExpressionDecoder(nn.Module):
     """D_exp. Features of a face, a flow and noise -> the face as the flow moves it.
 
-    The noise is an argument, not drawn here: the same noise for every frame of a video is what
-    keeps it from flickering. Without a flow the face is rebuilt as it is, and no noise is added; a
-    ``residual`` generator then has nothing to draw.
+    The noise is an argument: the same noise for every frame keeps a video from flickering. Without
+    a flow the face is rebuilt without noise; a ``residual`` decoder then has nothing to draw.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -343,16 +338,14 @@ class ExpressionDecoder(nn.Module):
         self.noise_half = NoiseEncoder(half, config.noise_kernel)
         self.noise_quarter = NoiseEncoder(quarter, config.noise_kernel)
         self.reduce = conv3(quarter, width)
-        self.blocks = nn.Sequential(
-            *(ResidualBlock(width) for _ in range(config.expression_decoder_blocks))
-        )
-        self.up2 = upsample2(width, d2, config.upsampling)
+        self.blocks = residual_blocks(config.expression_decoder_blocks, width)
+        self.up2 = upsample2(width, d2, config.extensions.upsampling)
         self.conv2 = conv3(d2, d2)
-        self.up1 = upsample2(d2 + half, d1, config.upsampling)
+        self.up1 = upsample2(d2 + half, d1, config.extensions.upsampling)
         self.conv1 = conv3(d1, d1)
         self.to_rgb = conv3(d1, 3)
-        self.padding = config.padding
-        self.residual = config.residual
+        self.padding = config.extensions.padding
+        self.residual = config.extensions.residual
         initialize(self, self.to_rgb, self.noise_half.conv2, self.noise_quarter.conv2)
 
     def forward(self, features: TrunkFeatures, flow: Tensor | None, noise: Noise | None) -> Tensor:
@@ -363,11 +356,9 @@ class ExpressionDecoder(nn.Module):
         if flow is not None:
             if noise is None:
                 raise ValueError("a flow needs noise for what it uncovers: see FaceCycle.noise")
-            noise_half, noise_quarter = noise
-            filling_half = self.noise_half(half, noise_half)
-            filling_quarter = self.noise_quarter(quarter, noise_quarter)
-            half = warp(half, flow, padding=self.padding) + filling_half
-            quarter = warp(quarter, flow, padding=self.padding) + filling_quarter
+            filling = self.noise_half(half, noise[0]), self.noise_quarter(quarter, noise[1])
+            half = warp(half, flow, padding=self.padding) + filling[0]
+            quarter = warp(quarter, flow, padding=self.padding) + filling[1]
         x = self.blocks(F.relu(self.reduce(quarter)))
         x = F.relu(self.conv2(F.relu(self.up2(x))))
         x = F.relu(self.conv1(F.relu(self.up1(torch.cat((half, x), dim=1)))))
@@ -377,11 +368,12 @@ class ExpressionDecoder(nn.Module):
         return drawn
 
 
+# -- D_id (figure 5) ------------------------------------------------------------------------------
 class IdentityDecoder(nn.Module):
     """D_id. Features of a face and an identity code -> the mean face, or the neutral face again.
 
-    One network does both; ``mlp_de`` and ``mlp_re`` turn the same code into the AdaIN
-    parameters that remove or restore the identity.
+    One network does both: ``mlp_de`` and ``mlp_re`` turn the same code into the AdaIN parameters
+    that remove the identity or restore it.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -390,11 +382,10 @@ class IdentityDecoder(nn.Module):
         d2, d1 = config.identity_decoder_upsampling_widths
         self.mlp_de = AdaptiveInstanceNorm(config.code_size, width)
         self.mlp_re = AdaptiveInstanceNorm(config.code_size, width)
-        blocks = (ResidualBlock(width) for _ in range(config.identity_decoder_blocks))
-        self.blocks = nn.Sequential(*blocks)
-        self.up2 = upsample2(width, d2, config.upsampling)
+        self.blocks = residual_blocks(config.identity_decoder_blocks, width)
+        self.up2 = upsample2(width, d2, config.extensions.upsampling)
         self.conv2 = conv3(d2, d2)
-        self.up1 = upsample2(d2, d1, config.upsampling)
+        self.up1 = upsample2(d2, d1, config.extensions.upsampling)
         self.to_rgb = nn.Conv2d(d1, 3, 1)
         initialize(self, self.to_rgb)
 

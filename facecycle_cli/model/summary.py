@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
+from torch.utils.flop_counter import FlopCounterMode
 
 from facecycle_cli.model.facecycle import FaceCycle
 
@@ -30,28 +29,6 @@ class NetworkSummary:
     symbol: str
     parameters: int
     multiply_adds: int
-
-
-class _MultiplyAdds(TorchFunctionMode):
-    """Counts the multiply-adds of what runs in this thread."""
-
-    total = 0
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if func is F.conv2d:  # weight: (out, in, k, k)
-            self.total += result.numel() * args[1][0].numel()
-        elif func is F.conv_transpose2d:  # weight: (in, out, k, k)
-            self.total += args[0].numel() * args[1][0].numel()
-        elif func in (F.linear, torch.bmm):
-            self.total += result.numel() * args[0].shape[-1]
-        return result
 
 
 @torch.no_grad()
@@ -81,6 +58,6 @@ def _parameters(model: FaceCycle, name: str) -> int:
 
 
 def _multiply_adds(run: Callable[[], Tensor]) -> int:
-    with _MultiplyAdds() as counter:
+    with FlopCounterMode(display=False) as counter:
         run()
-    return counter.total
+    return counter.get_total_flops() // 2

@@ -1,34 +1,87 @@
-"""From what is known of a face to the vector whose cosine says how alike two people look."""
+"""What verification compares: faces as unit vectors, whose cosine says how alike people look."""
 
 from __future__ import annotations
+
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facecycle_cli.model.config import ModelConfig
+from facecycle_cli.model.config import VERIFIER_CELLS, ModelConfig
+from facecycle_cli.model.flow import warp
+from facecycle_cli.model.networks import ExpressionEncoder, FlowDecoder, IdentityEncoder
+
+_FACE_CENTER = 0.5, 0.56
+_FACE_HALF_SIDES = 0.36, 0.46
+"""The ellipse of a face in an aligned crop, as fractions of its side: (x, y)."""
+
+_FACE_EDGE = 0.06
+"""Softness of the ellipse's edge, in units of its radius."""
+
+_INNER_WIDTH = 0.9
+"""Width of the ellipse in which neutral faces are compared, in widths of a face: without ears."""
 
 _FLOOR = 0.3
-"""Added to every variance, in units of the mean one that is kept: directions in which faces hardly
-differ are not blown up to the size of the others."""
+"""Added to every variance, in units of the mean variance that is kept: directions in which faces
+hardly differ are not blown up to the size of the others."""
 
-_KEPT = 800
-"""Principal components that are looked at."""
+_COMPONENTS = 800
+"""Principal components that the whitening starts from, at most."""
 
 _WITHIN = 0.5
-"""What the differences between pictures of one person count beside those between people."""
+"""Weight of the differences between pictures of one person, beside those between people."""
+
+
+def pixel_centers(side: int, device: torch.device) -> Tensor:
+    """Where the pixels of a row or column are, (side,), in fractions of the picture."""
+    return (torch.arange(side, device=device) + 0.5) / side
+
+
+def face_ellipse(
+    side: int, device: torch.device, width: Tensor | float = 1.0, height: Tensor | float = 1.0
+) -> Tensor:
+    """A soft ellipse from the forehead to the chin: (..., side, side), 1 inside and 0 outside.
+
+    Args:
+        side: of the aligned crop, in pixels.
+        device: of the result.
+        width: in widths of an average face, a number or a tensor (..., 1, 1).
+        height: likewise.
+    """
+    line = pixel_centers(side, device)
+    across = (line - _FACE_CENTER[0]) / (_FACE_HALF_SIDES[0] * width)
+    down = (line[:, None] - _FACE_CENTER[1]) / (_FACE_HALF_SIDES[1] * height)
+    return torch.sigmoid((1 - (across.square() + down.square()).sqrt()) / _FACE_EDGE)
+
+
+class VerifierNetworks(Protocol):
+    """The networks that a verifier looks through: those of a ``FaceCycle``."""
+
+    expression_encoder: ExpressionEncoder
+    flow_decoder: FlowDecoder
+    identity_encoder: IdentityEncoder
 
 
 class Verifier(nn.Module):
-    """Whitens features of faces and makes them unit vectors.
+    """Features of a face, whitened and made unit vectors.
 
-    Faces differ unevenly in the directions of their features, and a few of them, such as the light,
-    drown the others in a plain cosine. Whitening by the principal components of the features of
-    unlabeled faces makes them even (Jegou and Chum, "Negative evidences and co-occurences in image
-    retrieval: the benefit of PCA and whitening", ECCV 2012). Where there are several pictures of
-    some people, what differs between these counts as well (Hatch et al., "Within-class covariance
-    normalization for SVM-based speaker recognition", Interspeech 2006). With
-    ``config.embedding_size`` 0, as in the paper, features are only made unit vectors.
+    With ``compares="code"`` (the paper) the features are the identity code. With ``"neutral"`` they
+    are what E_exp's lower layers see in the neutral face, cell by cell.
+
+    Faces differ unevenly in the directions of their features, and a few of these, such as the
+    light, drown the others in a plain cosine. Whitening by the principal components of unlabeled
+    faces makes them even (Jegou and Chum, "Negative evidences and co-occurences in image retrieval:
+    the benefit of PCA and whitening", ECCV 2012). Where there are several pictures of some people,
+    what differs between these counts as well (Hatch et al., "Within-class covariance normalization
+    for SVM-based speaker recognition", Interspeech 2006). With ``size`` 0 (the paper) features are
+    only made unit vectors.
+
+    Attributes:
+        side: in pixels, of the faces that are compared. A neutral face is warped from a larger
+            picture than the networks take, because small things tell people apart; beyond a
+            quarter more pixels the gain is not worth the time (docs/training.md).
+        size: length of the whitened vectors; 0 without whitening.
     """
 
     mean: Tensor
@@ -36,27 +89,65 @@ class Verifier(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.size = config.embedding_size
+        self.config = config
+        self.size = config.verifier.size
+        self.of_code = config.verifier.compares == "code"
+        self.side = config.image_size if self.of_code else config.image_size * 5 // 4
         if self.size:
-            self.register_buffer("mean", torch.zeros(config.embedding_inputs))
-            self.register_buffer("matrix", torch.zeros(config.embedding_inputs, self.size))
+            self.register_buffer("mean", torch.zeros(config.verifier_inputs))
+            self.register_buffer("matrix", torch.zeros(config.verifier_inputs, self.size))
             if not self.matrix.is_meta:  # until it is fitted
                 self.matrix.fill_diagonal_(1.0)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """``features``: (N, embedding_inputs) -> (N, embedding_size or embedding_inputs), unit."""
+    def forward(self, networks: VerifierNetworks, x: Tensor) -> Tensor:
+        """Faces (N, 3, side, side) -> unit vectors (N, D), whose dot product is their cosine.
+
+        D is ``size``, or the number of features without whitening.
+        """
+        return self.whiten(self.features(networks, x))
+
+    def whiten(self, features: Tensor) -> Tensor:
+        """``features``: (N, config.verifier_inputs) -> unit vectors (N, D)."""
         if self.size:
             features = (features - self.mean) @ self.matrix
         return F.normalize(features, dim=1)
+
+    def features(self, networks: VerifierNetworks, x: Tensor) -> Tensor:
+        """Faces (N, 3, side, side) -> what is whitened, (N, config.verifier_inputs).
+
+        The average over a face and its mirror image: which side is which says nothing about a
+        person.
+        """
+        face = x if self.of_code else self._inner_face(networks, x)
+        both = torch.cat((face, face.flip(-1)))
+        if self.of_code:
+            described = networks.identity_encoder(both)
+        else:
+            described = _cells(networks.expression_encoder, both)
+        return described.view(2, len(x), -1).mean(0)
+
+    def _inner_face(self, networks: VerifierNetworks, x: Tensor) -> Tensor:
+        """The face that the flow makes neutral, from forehead to chin, and nothing around it.
+
+        Neither expression nor pose is left in it: everybody's eyes, nose and mouth are in the same
+        positions.
+        """
+        size = self.config.image_size
+        small = F.interpolate(x, (size, size), mode="bilinear", antialias=True)
+        flow = networks.flow_decoder.flow(networks.expression_encoder(small))
+        neutral = warp(x, flow, padding=self.config.extensions.padding)
+        height, width = x.shape[-2:]
+        inner = neutral * face_ellipse(width, x.device, _INNER_WIDTH)
+        return inner[..., height // 12 :, width // 8 : width - width // 8]
 
     @torch.no_grad()
     def fit(self, features: Tensor, within: Tensor | None = None) -> None:
         """Measure the whitening.
 
         Args:
-            features: (M, embedding_inputs) of M > embedding_size faces, whoever they are.
-            within: (K, embedding_inputs), features of pictures of people with several, less the
-                mean of the person's.
+            features: (M, config.verifier_inputs) of M > ``size`` faces, whoever they are.
+            within: (K, config.verifier_inputs), features of pictures of people with several
+                pictures, less the mean of each person's.
 
         Raises:
             ValueError: the configuration has no whitening, or there are too few faces.
@@ -84,7 +175,7 @@ class Verifier(nn.Module):
 def _principal(centered: Tensor) -> tuple[Tensor, Tensor]:
     """The largest variances (k,) and their directions (D, k) of M centered rows (M, D)."""
     rows, columns = centered.shape
-    count = min(_KEPT, rows - 1, columns)
+    count = min(_COMPONENTS, rows - 1, columns)
     if rows < columns:  # the smaller of two matrices with the same eigenvalues
         variances, weights = torch.linalg.eigh(centered @ centered.T / (rows - 1))
         directions = F.normalize(centered.T @ weights[:, -count:], dim=0)
@@ -92,3 +183,10 @@ def _principal(centered: Tensor) -> tuple[Tensor, Tensor]:
         variances, directions = torch.linalg.eigh(centered.T @ centered / (rows - 1))
         directions = directions[:, -count:]
     return variances[-count:].clamp_min(0), directions
+
+
+def _cells(encoder: ExpressionEncoder, inner: Tensor) -> Tensor:
+    """What E_exp's lower layers see, averaged in each cell: they know what eyes and mouths are."""
+    # Channels last, these layers take a third less time on a CPU.
+    inner = inner.contiguous(memory_format=torch.channels_last)
+    return F.adaptive_avg_pool2d(encoder.lower_features(inner), VERIFIER_CELLS).flatten(1)

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from facecycle_cli.model.ellipse import face_ellipse
 from facecycle_cli.model.flow import jacobian_determinant
+from facecycle_cli.model.verifier import face_ellipse
 from facecycle_cli.training.guidance import Guide
 
 SSIM_WINDOW = 11

@@ -26,7 +26,7 @@ def sample_grid(model: FaceCycle, x: Tensor) -> np.ndarray:
     neutral = model.de_express(x, flow)
     rows = (
         x,
-        warp(x, flow, padding=model.config.padding),
+        warp(x, flow, padding=model.config.extensions.padding),
         neutral,
         model.re_express(neutral, backflow),
         model.de_identify(neutral, codes.identity_code),

@@ -154,7 +154,7 @@ class Stage(nn.Module):
             if name in frozen:
                 continue
             module = model.get_submodule(name)
-            module.requires_grad_(not (name == "trunk" and model.config.trunk == "vgg19"))
+            module.requires_grad_(not (name == "trunk" and model.config.extensions.trunk == "vgg19"))
 
     @classmethod
     def check_frozen(cls, frozen: Sequence[str]) -> None:
@@ -167,7 +167,7 @@ class Stage(nn.Module):
         return {n: p for n, p in self.model.named_parameters() if p.requires_grad}
 
     def _warp(self, image: Tensor, flow: Tensor) -> Tensor:
-        return warp(image, flow, padding=self.model.config.padding)
+        return warp(image, flow, padding=self.model.config.extensions.padding)
 
     def _importance(self, x: Tensor) -> Tensor | None:
         """Which pixels count more; None if all count the same."""

@@ -14,7 +14,7 @@ from facecycle_cli.model import FaceCycle, load, preset, read_info
 from facecycle_cli.model.networks import Vgg19Trunk
 from facecycle_cli.training.config import TrainConfig
 from facecycle_cli.training.perceptual import PerceptualLoss
-from facecycle_cli.training.vgg19 import State, cached_file, find_vgg19, read_vgg19
+from facecycle_cli.training.vgg19 import State, cached_file, fill_trunk, find_vgg19, read_vgg19
 
 
 @dataclass(frozen=True)
@@ -91,4 +91,4 @@ def _fill(trunk: Vgg19Trunk, config: TrainConfig, vgg: State | None) -> None:
             "preset paper starts from VGG-19's ImageNet weights: --perceptual PATH names the file, "
             "--init a checkpoint that has them (--set trunk=random trains on random features)"
         )
-    trunk.fill(vgg)
+    fill_trunk(trunk, vgg)

@@ -16,10 +16,16 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from facecycle_cli.errors import TrainingError
-from facecycle_cli.model.networks import VGG19_URL
+from facecycle_cli.model.networks import Vgg19Trunk
 from facecycle_cli.training.perceptual import CHANNELS
 
 State = dict[str, Tensor]
+
+VGG19_URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
+"""Torchvision's published ImageNet weights, as ``torch.hub`` caches them."""
+
+_TRUNK_LAYERS = {"conv1_1": 0, "conv1_2": 2, "conv2_1": 5, "conv2_2": 7, "conv3_1": 10}
+"""The trunk's layers -> their numbers in ``torchvision.models.vgg19().features``."""
 
 _TIMEOUT = 15.0
 """Seconds to wait for a server that does not answer."""
@@ -96,3 +102,17 @@ def read_vgg19(path: Path) -> State:
             if not isinstance(tensor, Tensor) or tuple(tensor.shape) != shape:
                 raise TrainingError(f"{path}: not VGG-19's weights: no {name} of shape {shape}")
     return state
+
+
+@torch.no_grad()
+def fill_trunk(trunk: Vgg19Trunk, state: State) -> None:
+    """Copy the first five convolutions of VGG-19 into the trunk of D_exp and D_id.
+
+    Args:
+        trunk: is changed.
+        state: as :func:`read_vgg19` gives it.
+    """
+    for name, number in _TRUNK_LAYERS.items():
+        layer = trunk.get_submodule(name)
+        for kind in ("weight", "bias"):
+            layer.get_parameter(kind).copy_(state[f"features.{number}.{kind}"])

@@ -49,7 +49,7 @@ class Whitener:
         What the expression networks see is measured only once: they do not learn in the stage that
         asks.
         """
-        if self._fitted and model.config.embedding_of == "neutral":
+        if self._fitted and model.config.verifier.compares == "neutral":
             return
         faces = self._features(model, self._faces)
         if len(faces) <= model.verifier.size:
@@ -61,11 +61,11 @@ class Whitener:
 
     def _features(self, model: FaceCycle, crops: Iterable[int]) -> Tensor:
         """Of those that can be read."""
-        side = model.config.embedding_side
+        side = model.verifier.side
         store = FrameStore(self._index, side, keep=False)
         found = [image for image in map(store.frame, crops) if image is not None]
         batches = (found[i : i + _AT_ONCE] for i in range(0, len(found), _AT_ONCE))
-        features = [model.identity_features(model.to_input(np.stack(b), side)) for b in batches]
+        features = [model.verifier.features(model, model.to_input(np.stack(b), side)) for b in batches]
         return torch.cat(features) if features else torch.empty(0)
 
 

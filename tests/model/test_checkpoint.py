@@ -139,7 +139,7 @@ def test_loading_imports_no_compiler(saved):
 
 
 def test_embedded_checkpoint_by_name(model, tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint, "_WEIGHTS", tmp_path)
+    monkeypatch.setattr("facecycle_cli.weights.resources.files", lambda _: tmp_path)
     with pytest.raises(CheckpointError, match="lacks the embedded checkpoint small"):
         load()
     save_checkpoint(tmp_path / "small.safetensors", model, {})
@@ -228,7 +228,7 @@ def test_damaged_metadata(rewrite, change):
     assert refused(rewrite(change)).startswith("damaged checkpoint metadata: ")
 
 
-NAME = "identity_decoder.de.beta.bias"
+NAME = "identity_decoder.mlp_de.beta.bias"
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ def test_survives_json(name, size):
 
 def test_a_key_that_an_older_file_lacks_means_the_papers_value():
     older = preset("paper").to_dict()
-    del older["residual"]
+    del older["extensions"]["residual"]
+    del older["verifier"]
     assert ModelConfig.from_dict(older) == preset("paper")
 
 
@@ -30,13 +31,21 @@ def test_a_key_that_an_older_file_lacks_means_the_papers_value():
         ({"color": 1}, "unknown model configuration key: color"),
         ({"image_size": 96}, "image_size must be 64 or 128, not 96"),
         ({"image_size": 64.0}, "image_size must be 64 or 128, not 64.0"),
-        ({"trunk": "resnet"}, "trunk must be vgg19 or learned"),
-        ({"upsampling": "nearest"}, "upsampling must be transposed or bilinear"),
-        ({"padding": ["zeros"]}, "padding must be zeros or border"),
-        ({"residual": 1}, "residual must be False or True"),
+        ({"extensions": {"color": 1}}, r"unknown model configuration key: extensions\.color"),
+        ({"extensions": [1]}, "extensions must be a group of values"),
+        ({"extensions": {"trunk": "resnet"}}, "trunk must be vgg19 or learned"),
+        ({"extensions": {"upsampling": "nearest"}}, "upsampling must be transposed or bilinear"),
+        ({"extensions": {"padding": ["zeros"]}}, "padding must be zeros or border"),
+        ({"extensions": {"residual": 1}}, "residual must be False or True"),
+        ({"extensions": {"inverse_steps": 0}}, "inverse_steps must be an integer from 1 to 16"),
+        ({"verifier": {"compares": "ears"}}, "compares must be code or neutral"),
+        ({"verifier": {"size": 257}}, "size must not be larger than 256"),
         ({"encoder_widths": [64, 128]}, "encoder_widths must be 4 integers"),
         ({"encoder_widths": "wide"}, "encoder_widths must be 4 integers"),
-        ({"flow_widths": [1, 2, -3]}, "flow_widths must be an integer from 1 to 4096, not -3"),
+        (
+            {"flow_decoder_widths": [1, 2, -3]},
+            "flow_decoder_widths must be an integer from 1 to 4096, not -3",
+        ),
         (
             {"expression_decoder_blocks": 10**9},
             "expression_decoder_blocks must be an integer from 0 to 64",

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from facecycle_cli.model import PRESETS, FaceCycle, preset
+from facecycle_cli.model.config import VerifierConfig
 
 
 def build(name="small", size=64, **changes):
@@ -47,9 +48,8 @@ def random_faces(n, size=64):
 @pytest.mark.parametrize("size", [64, 128])
 @pytest.mark.parametrize("name", PRESETS)
 def test_both_presets_at_both_sizes(name, size):
-    model = build(
-        name, size, expression_decoder_blocks=2, identity_decoder_blocks=2
-    )  # fewer of the same
+    # Fewer of the equal blocks.
+    model = build(name, size, expression_decoder_blocks=2, identity_decoder_blocks=2)
     n = 2 if name == "small" else 1
     x = model.to_input(random_faces(n, size))
     assert x.shape == (n, 3, size, size)
@@ -104,11 +104,11 @@ def test_removing_and_restoring_an_identity_are_two_things(small, faces):
 @pytest.mark.parametrize("size", [64, 128])
 @pytest.mark.parametrize("compared", ["code", "neutral"])
 def test_embeddings_are_unit_vectors_that_do_not_know_left_from_right(compared, size):
-    model = build(image_size=size, embedding_of=compared)
-    side = model.config.embedding_side
+    model = build(image_size=size, verifier=VerifierConfig(compared, 256))
+    side = model.verifier.side
     x = model.to_input(random_faces(3, side), side)
     found = model.embed_identity(x)
-    assert found.shape == (3, model.config.embedding_size)
+    assert found.shape == (3, model.verifier.size)
     torch.testing.assert_close(found.norm(dim=1), torch.ones(3))
     if compared == "code":  # a neutral face comes from a flow, which may take sides
         torch.testing.assert_close(model.embed_identity(x.flip(-1)), found)
@@ -119,14 +119,15 @@ def test_neutral_faces_are_compared_inside_the_face():
     model = build()
     with torch.no_grad():
         model.flow_decoder.to_flow.weight.zero_()
-    side = model.config.embedding_side
+    side = model.verifier.side
     x = model.to_input(random_faces(1, side), side)
     other = x.clone()
     other[..., :5, :] = 1  # above the forehead
     other[..., :8] = -1  # beside the face
-    torch.testing.assert_close(model.identity_features(other), model.identity_features(x))
+    features = model.verifier.features(model, x)
+    torch.testing.assert_close(model.verifier.features(model, other), features)
     other[..., 40:50, 40:50] = 1
-    assert not torch.allclose(model.identity_features(other), model.identity_features(x), atol=0.1)
+    assert not torch.allclose(model.verifier.features(model, other), features, atol=0.1)
 
 
 # -- pictures --------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ def papers_kind():
             preset("paper"),
             encoder_widths=(8, 8, 8, 8),
             encoder_hidden=8,
-            flow_widths=(8, 8, 8),
+            flow_decoder_widths=(8, 8, 8),
             expression_decoder_blocks=1,
             identity_decoder_blocks=1,
         )
@@ -197,8 +197,10 @@ np.save("neutral.npy", neutralize(folder, np.load("crops.npy")))
     assert_same_picture(np.load(tmp_path / "neutral.npy"), neutral)
 
 
-def test_snippet_of_the_readme(exported, crops, neutral, tmp_path):
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+def test_snippet_of_the_documentation(exported, crops, neutral, tmp_path):
+    blocks = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "onnx.md").read_text("utf-8"), re.DOTALL
+    )
     (snippet,) = (block for block in blocks if "onnxruntime" in block)
     (tmp_path / "onnx").symlink_to(exported["expression_decoder"].path.parent)
     np.save(tmp_path / "crops.npy", crops)

@@ -8,52 +8,54 @@ import pytest
 import torch
 
 from facecycle_cli.model import preset
+from facecycle_cli.model.config import VerifierConfig
 from facecycle_cli.model.verifier import Verifier
 
 
 def test_without_whitening_codes_become_unit_vectors():
     code = torch.randn(5, 256, generator=torch.Generator().manual_seed(0))
-    embedding = Verifier(preset("paper"))
-    assert embedding.size == 0
-    assert not embedding.state_dict()
-    assert torch.allclose(embedding(code), code / code.norm(dim=1, keepdim=True))
+    verifier = Verifier(preset("paper"))
+    assert verifier.size == 0
+    assert not verifier.state_dict()
+    assert torch.allclose(verifier.whiten(code), code / code.norm(dim=1, keepdim=True))
     with pytest.raises(ValueError, match="no whitening"):
-        embedding.fit(code)
+        verifier.fit(code)
 
 
 def test_whitening_finds_people_under_a_strong_common_direction():
     """Two pictures of a person differ in the light, by far the largest part of the code."""
     generator = torch.Generator().manual_seed(0)
-    config = replace(preset("small"), code_size=32, embedding_of="code", embedding_size=31)
+    config = replace(preset("small"), code_size=32, verifier=VerifierConfig("code", 31))
     light = torch.randn(32, generator=generator)
     persons = torch.randn(400, 32, generator=generator)
 
     def pictures(codes):
         return codes + 2 * torch.randn(len(codes), 1, generator=generator) * light + 5
 
-    embedding = Verifier(config)
-    embedding.fit(pictures(persons[:300]))
+    verifier = Verifier(config)
+    verifier.fit(pictures(persons[:300]))
     a, b = pictures(persons[300:]), pictures(persons[300:])
 
     def found(left, right):
         return (left @ right.T).argmax(1).eq(torch.arange(len(left))).float().mean().item()
 
     plain = torch.nn.functional.normalize
-    assert embedding(a).shape == (100, 31)
-    assert torch.allclose(embedding(a).norm(dim=1), torch.ones(100))
-    assert found(plain(a), plain(b)) < 0.4 < 0.9 < found(embedding(a), embedding(b))
+    assert verifier.whiten(a).shape == (100, 31)
+    assert torch.allclose(verifier.whiten(a).norm(dim=1), torch.ones(100))
+    assert found(plain(a), plain(b)) < 0.4
+    assert found(verifier.whiten(a), verifier.whiten(b)) > 0.9
 
 
 def test_what_differs_between_pictures_of_a_person_counts_less():
     """Two thirds of the directions change from picture to picture, none by its sheer size."""
     generator = torch.Generator().manual_seed(0)
-    config = replace(preset("small"), code_size=30, embedding_of="code", embedding_size=30)
+    config = replace(preset("small"), code_size=30, verifier=VerifierConfig("code", 30))
 
     def pictures(persons):
         return torch.cat((persons, torch.randn(len(persons), 20, generator=generator)), dim=1)
 
-    def same(embedding):
-        return (embedding(a) * embedding(b)).sum(1).mean()
+    def same(verifier):
+        return (verifier.whiten(a) * verifier.whiten(b)).sum(1).mean()
 
     people = torch.randn(300, 10, generator=generator)
     a, b = pictures(people), pictures(people)
@@ -72,11 +74,11 @@ def test_what_differs_between_pictures_of_a_person_counts_less():
 def test_fewer_faces_than_features_give_the_same_directions():
     """Both of the two matrices from which the components can be had."""
     generator = torch.Generator().manual_seed(0)
-    config = replace(preset("small"), code_size=60, embedding_of="code", embedding_size=4)
+    config = replace(preset("small"), code_size=60, verifier=VerifierConfig("code", 4))
     faces = torch.randn(50, 60, generator=generator)
     faces[:, :4] *= 10
     few, many = Verifier(config), Verifier(config)
     few.fit(faces)
     many.fit(faces.repeat(2, 1))  # the same faces twice: 100 rows
-    cosines = few(faces) @ few(faces).T - many(faces) @ many(faces).T
+    cosines = few.whiten(faces) @ few.whiten(faces).T - many.whiten(faces) @ many.whiten(faces).T
     assert cosines.abs().max() < 1e-3

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from facecycle_cli.model import FaceCycle, ModelConfig, save_checkpoint
+from facecycle_cli.model.config import Extensions
 from facecycle_cli.training.perceptual import CHANNELS
 
 TINY = ModelConfig(
@@ -21,8 +22,7 @@ TINY = ModelConfig(
     encoder_widths=(4, 4, 4, 4),
     encoder_features=4,
     encoder_hidden=8,
-    flow_widths=(4, 4, 4),
-    trunk="learned",
+    flow_decoder_widths=(4, 4, 4),
     trunk_widths=(4, 4, 8),
     expression_decoder_width=8,
     expression_decoder_blocks=1,
@@ -31,8 +31,7 @@ TINY = ModelConfig(
     identity_decoder_blocks=1,
     identity_decoder_upsampling_widths=(4, 4),
     noise_kernel=1,
-    upsampling="bilinear",
-    padding="border",
+    extensions=Extensions(trunk="learned", upsampling="bilinear", padding="border"),
 )
 
 

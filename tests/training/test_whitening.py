@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from facecycle_cli.model import FaceCycle
+from facecycle_cli.model.config import VerifierConfig
 from facecycle_cli.training.data.discover import find_crops
 from facecycle_cli.training.data.frames import FrameStore
 from facecycle_cli.training.whitening import Whitener
@@ -28,21 +29,21 @@ def store(tmp_path):
 class Watched(FaceCycle):
     """Remembers what its embedding was fitted to."""
 
-    def __init__(self, **changes):
+    def __init__(self, compares="code"):
         torch.manual_seed(0)
-        super().__init__(replace(TINY, embedding_size=4, **changes))
+        super().__init__(replace(TINY, verifier=VerifierConfig(compares, 4)))
         self.given = []
         fit = self.verifier.fit
         self.verifier.fit = lambda *what: (self.given.append(what), fit(*what))
 
 
 def test_one_picture_of_everybody_and_several_of_some(store):
-    model = Watched(embedding_of="neutral")
+    model = Watched("neutral")
     before = model.verifier.matrix.clone()
     Whitener(store, NOBODY, seed=0).fit(model)
     ((faces, within),) = model.given
-    assert faces.shape == (8, model.config.embedding_inputs)
-    assert within.shape == (6, model.config.embedding_inputs)
+    assert faces.shape == (8, model.config.verifier_inputs)
+    assert within.shape == (6, model.config.verifier_inputs)
     for person in within.chunk(2):
         assert person.abs().max() > 0
         assert person.mean(0).abs().max() < 1e-5  # less the person's own mean
@@ -65,7 +66,7 @@ def test_too_few_faces_change_nothing(store):
 
 @pytest.mark.parametrize(("compared", "times"), [("neutral", 1), ("code", 3)])
 def test_what_does_not_learn_is_measured_once(store, compared, times):
-    model, whitener = Watched(embedding_of=compared), Whitener(store, NOBODY, seed=0)
+    model, whitener = Watched(compared), Whitener(store, NOBODY, seed=0)
     for _ in range(3):
         whitener.fit(model)
     assert len(model.given) == times

@@ -74,10 +74,8 @@ def residual_blocks(count: int, channels: int) -> nn.Sequential:
 
 
 def upsample2(inputs: int, outputs: int, kind: Upsampling) -> nn.Module:
-    """(N, inputs, H, W) -> (N, outputs, 2H, 2W).
-
-    ``transposed`` is the paper's transposed convolution. ``bilinear`` mixes channels at the small
-    size, where it is cheap, then interpolates and convolves.
+    """(N, inputs, H, W) -> (N, outputs, 2H, 2W): the paper's transposed convolution, or
+    ``bilinear`` interpolation after channels are mixed at the small size, where that is cheap.
     """
     if kind == "transposed":
         return nn.ConvTranspose2d(inputs, outputs, 4, 2, 1)
@@ -108,7 +106,7 @@ class AdaptiveInstanceNorm(nn.Module):
 def initialize(module: nn.Module, *quiet: nn.Conv2d) -> None:
     """He initialization by fan-in for convolutions, N(0, 0.01) for fully connected layers.
 
-    ``quiet`` layers start at a tenth of that: what they add to a picture should begin small.
+    ``quiet`` layers start at a tenth of that: what they add to a picture begins small.
     """
     for layer in module.modules():
         if isinstance(layer, nn.Linear):

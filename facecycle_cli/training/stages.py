@@ -154,7 +154,9 @@ class Stage(nn.Module):
             if name in frozen:
                 continue
             module = model.get_submodule(name)
-            module.requires_grad_(not (name == "trunk" and model.config.extensions.trunk == "vgg19"))
+            module.requires_grad_(
+                not (name == "trunk" and model.config.extensions.trunk == "vgg19")
+            )
 
     @classmethod
     def check_frozen(cls, frozen: Sequence[str]) -> None:

@@ -65,7 +65,9 @@ class Whitener:
         store = FrameStore(self._index, side, keep=False)
         found = [image for image in map(store.frame, crops) if image is not None]
         batches = (found[i : i + _AT_ONCE] for i in range(0, len(found), _AT_ONCE))
-        features = [model.verifier.features(model, model.to_input(np.stack(b), side)) for b in batches]
+        features = [
+            model.verifier.features(model, model.to_input(np.stack(b), side)) for b in batches
+        ]
         return torch.cat(features) if features else torch.empty(0)
 
 

@@ -3,54 +3,148 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facecycle_cli.errors import DataError
 from facecycle_cli.evaluation.expression_data import Expressions, with_validation
-from facecycle_cli.evaluation.features import Extracted, Extractor, extract
 from facecycle_cli.evaluation.probes import fit_classifier
 from facecycle_cli.faces import FaceBackend
 from facecycle_cli.portrait.crops import CropResult, CropSettings, crop_faces
+from facecycle_cli.system import import_extra
+from facecycle_cli.verify.features import Extractor, PictureFeatures, extract_features
 
-__all__ = ["classification_metrics", "evaluate_expression"]
+__all__ = [
+    "ClassificationMetrics",
+    "ExpressionResult",
+    "ProbeResult",
+    "classification_metrics",
+    "evaluate_expression",
+]
 
 
-def classification_metrics(truth: Sequence[str], predicted: Sequence[str]) -> dict[str, Any]:
-    """Accuracy over samples, recall per class and their mean, and the confusion matrix.
+@dataclass(frozen=True)
+class ClassificationMetrics:
+    """How well classes were predicted.
+
+    Attributes:
+        pictures: how many there were.
+        accuracy: share of the pictures whose class was predicted.
+        macro_recall: mean recall over the classes that occur.
+        recall: of each class that occurs.
+        class_counts: pictures of each class.
+        classes: names, in the order of ``confusion``.
+        confusion: counts; a row for each true class, a column for each predicted one.
+    """
+
+    pictures: int
+    accuracy: float
+    macro_recall: float
+    recall: dict[str, float]
+    class_counts: dict[str, int]
+    classes: list[str]
+    confusion: list[list[int]]
+
+
+def classification_metrics(
+    truth: Sequence[str], predicted: Sequence[str]
+) -> ClassificationMetrics:
+    """Accuracy over samples, recall of each class and their mean, and the confusion matrix.
 
     Args:
         truth: N class names.
         predicted: N class names.
 
-    Returns:
-        ``pictures``, ``accuracy``, ``macro_recall`` (over the classes that occur), ``recall`` and
-        ``class_counts`` by class, ``classes``, and ``confusion`` with a row per true class.
-
     Raises:
-        DataError: nothing to count.
+        DataError: there are no samples.
+        MissingExtraError: scikit-learn is not installed.
     """
     if not truth:
         raise DataError("there are no pictures to test on")
     classes = sorted({*truth, *predicted})
-    index = {name: i for i, name in enumerate(classes)}
-    confusion = np.zeros((len(classes), len(classes)), np.int64)
-    for true, guess in zip(truth, predicted, strict=True):
-        confusion[index[true], index[guess]] += 1
+    metrics = import_extra("sklearn.metrics")
+    confusion: NDArray[np.int64] = metrics.confusion_matrix(truth, predicted, labels=classes)
     counts = confusion.sum(axis=1)
     recall = {
         name: float(confusion[i, i] / counts[i]) for i, name in enumerate(classes) if counts[i]
     }
-    return {
-        "pictures": len(truth),
-        "accuracy": float(np.trace(confusion) / len(truth)),
-        "macro_recall": float(np.mean(list(recall.values()))),
-        "recall": recall,
-        "class_counts": {name: int(counts[i]) for i, name in enumerate(classes)},
-        "classes": classes,
-        "confusion": confusion.tolist(),
-    }
+    return ClassificationMetrics(
+        pictures=len(truth),
+        accuracy=float(np.trace(confusion) / len(truth)),
+        macro_recall=float(np.mean(list(recall.values()))),
+        recall=recall,
+        class_counts={name: int(counts[i]) for i, name in enumerate(classes)},
+        classes=classes,
+        confusion=confusion.tolist(),
+    )
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """What a linear classifier on one representation achieved.
+
+    Attributes:
+        metrics: on the test split.
+        penalty: the L2 penalty that was chosen on the validation split.
+        validation_accuracy: of every penalty that was tried.
+        dimensions: length of the features.
+        groups: metrics of each group of persons; empty if the data has no groups.
+    """
+
+    metrics: ClassificationMetrics
+    penalty: float
+    validation_accuracy: dict[str, float]
+    dimensions: int
+    groups: dict[str, ClassificationMetrics] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """One flat object; ``groups`` only where there are any."""
+        result = {
+            **asdict(self.metrics),
+            "penalty": self.penalty,
+            "validation_accuracy": self.validation_accuracy,
+            "dimensions": self.dimensions,
+        }
+        if self.groups:
+            result["groups"] = {name: asdict(group) for name, group in self.groups.items()}
+        return result
+
+
+@dataclass(frozen=True)
+class ExpressionResult:
+    """Linear probes of several representations on the same pictures.
+
+    Attributes:
+        layout: which form the data was found in.
+        split_counts: usable pictures of each split.
+        whole_pictures: how many were taken whole, because no face was found in them.
+        chance: accuracy of always naming the most frequent class.
+        problems: (name, reason) of each picture that could not be used.
+        results: for each representation.
+    """
+
+    layout: str
+    split_counts: dict[str, int]
+    whole_pictures: int
+    chance: float
+    problems: list[tuple[str, Exception]]
+    results: dict[str, ProbeResult]
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the problems, of which only the number is told."""
+        return {
+            "layout": self.layout,
+            "counts": {
+                **self.split_counts,
+                "skipped": len(self.problems),
+                "whole_pictures": self.whole_pictures,
+            },
+            "chance": self.chance,
+            "results": {name: result.to_json() for name, result in self.results.items()},
+        }
 
 
 def evaluate_expression(
@@ -61,25 +155,21 @@ def evaluate_expression(
     *,
     seed: int = 0,
     on_done: Callable[[CropResult], None] | None = None,
-) -> dict[str, Any]:
+) -> ExpressionResult:
     """Train a linear classifier on each extractor's features, and test it.
 
     Args:
-        data: labeled pictures; without a validation split a tenth of the training one is held back
-            to choose the regularization, and returned to it for the final fit.
+        data: labeled pictures. Without a validation split a tenth of the training split is held
+            back to choose the regularization; the final fit has it back.
         extractors: by name.
         settings: how pictures become crops.
         backend: finds the faces.
-        seed: of what is held back.
+        seed: random seed of what is held back.
         on_done: called for every picture.
-
-    Returns:
-        ``layout``; ``counts`` of pictures; ``chance``, the accuracy of always naming the most
-        frequent class; ``problems`` as (name, reason) pairs; and ``results`` per extractor: see
-        :func:`classification_metrics`, and the chosen ``penalty``.
 
     Raises:
         DataError: a split is empty, or the training split holds a single class.
+        MissingExtraError: scikit-learn is not installed.
     """
     held_back = "validation" not in data.splits
     data = with_validation(data, seed)
@@ -90,7 +180,8 @@ def evaluate_expression(
         if on_done is not None:
             on_done(face)
 
-    found = extract(crop_faces(data.open(), settings, backend), extractors, on_done=remember)
+    crops = crop_faces(data.open(), settings, backend)
+    found = extract_features(crops, extractors, on_done=remember)
     usable = {
         split: [i for i, s in enumerate(data.splits) if s == split and found.rows[i] >= 0]
         for split in ("train", "validation", "test")
@@ -100,54 +191,50 @@ def evaluate_expression(
         name: _probe(data, found, features, usable, held_back)
         for name, features in found.features.items()
     }
-    return {
-        "layout": data.layout,
-        "counts": {
-            **{split: len(members) for split, members in usable.items()},
-            "skipped": len(found.problems),
-            "whole_pictures": found.whole,
-        },
-        "chance": max(truth.count(name) for name in set(truth)) / len(truth),
-        "problems": [(names[i], error) for i, error in found.problems.items()],
-        "results": results,
-    }
+    return ExpressionResult(
+        layout=data.layout,
+        split_counts={split: len(members) for split, members in usable.items()},
+        whole_pictures=found.whole,
+        chance=max(truth.count(name) for name in set(truth)) / len(truth),
+        problems=[(names[i], error) for i, error in found.problems.items()],
+        results=results,
+    )
 
 
 def _probe(
     data: Expressions,
-    found: Extracted,
-    features: np.ndarray,
+    found: PictureFeatures,
+    features: NDArray[np.float32],
     usable: Mapping[str, Sequence[int]],
     held_back: bool,
-) -> dict[str, Any]:
-    def rows(split: str) -> np.ndarray:
-        return features[found.rows[usable[split]]]
+) -> ProbeResult:
+    def rows(split: str) -> NDArray[np.float32]:
+        chosen: NDArray[np.float32] = features[found.rows[usable[split]]]
+        return chosen
 
     def labels(split: str) -> list[str]:
         return [data.labels[i] for i in usable[split]]
 
     validation = rows("validation"), labels("validation")
-    classifier = fit_classifier(rows("train"), labels("train"), *validation)
-    if held_back:  # it was ours to choose with, and belongs to the training split
+    classifier = final = fit_classifier(rows("train"), labels("train"), *validation)
+    if held_back:  # these pictures belong to the training split
         both = np.concatenate((rows("train"), validation[0]))
         everything = labels("train") + validation[1]
         final = fit_classifier(both, everything, *validation, strengths=[classifier.strength])
-    else:
-        final = classifier
     truth, predicted = labels("test"), final.predict(rows("test"))
-    metrics = classification_metrics(truth, predicted)
-    metrics["penalty"] = classifier.strength
-    metrics["validation_accuracy"] = classifier.validation_accuracy
-    metrics["dimensions"] = int(features.shape[1])
     groups = [data.groups[i] for i in usable["test"]]
-    if any(groups):
-        metrics["groups"] = _per_group(truth, predicted, groups)
-    return metrics
+    return ProbeResult(
+        metrics=classification_metrics(truth, predicted),
+        penalty=classifier.strength,
+        validation_accuracy=classifier.validation_accuracy,
+        dimensions=int(features.shape[1]),
+        groups=_per_group(truth, predicted, groups) if any(groups) else {},
+    )
 
 
 def _per_group(
     truth: Sequence[str], predicted: Sequence[str], groups: Sequence[str | None]
-) -> dict[str, Any]:
+) -> dict[str, ClassificationMetrics]:
     members: dict[str, list[int]] = {}
     for i, group in enumerate(groups):
         members.setdefault(group or "(none)", []).append(i)

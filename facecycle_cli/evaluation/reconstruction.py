@@ -1,29 +1,48 @@
-"""What the two cycles lose: differences between faces and what the networks make of them."""
+"""What the two cycles lose, and what is left of pose, expression and identity in what ships.
+
+The cycles are measured on the networks' own pictures, at the networks' size. The neutral face and
+the mean face are those that ``facecycle neutralize`` and ``neutralize --mean`` make of the
+photograph, and similarities are those of ``facecycle verify``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from facecycle_cli.errors import DataError
+from facecycle_cli.errors import DataError, FaceError, MediaError
+from facecycle_cli.faces import FaceBackend
+from facecycle_cli.media import read_image
 from facecycle_cli.model import FaceCycle
-from facecycle_cli.portrait.crops import CropResult, FailedCrop, resize_crops
+from facecycle_cli.portrait.crops import CropSettings, Picture, face_crop, resize_crops
+from facecycle_cli.portrait.motions import MEAN, NEUTRAL
+from facecycle_cli.portrait.portraits import find_faces, move_crops, move_faces
 from facecycle_cli.system import import_extra
+from facecycle_cli.types import RGBImage
 from facecycle_cli.verify.verify import identity_embedding
 
-__all__ = ["METRICS", "evaluate_reconstruction", "face_metrics"]
+__all__ = [
+    "METRICS",
+    "STEPS",
+    "ModelReconstruction",
+    "ReconstructionResult",
+    "evaluate_reconstruction",
+    "shipped_faces",
+]
 
 METRICS = {
     "copy_l1": "D_exp(x) without a flow, against x",
     "copy_ssim": "",
     "motion_cycle_l1": "D_exp(neutral, backflow), against x",
     "motion_cycle_ssim": "",
-    "identity_cycle_l1": "D_id(mean face), against the neutral face",
+    "identity_cycle_l1": "D_id(mean face), against the networks' neutral face",
     "identity_cycle_ssim": "",
     "both_cycles_l1": "D_exp(D_id(mean face), backflow), against x",
     "both_cycles_ssim": "",
@@ -31,89 +50,305 @@ METRICS = {
     "neutral_asymmetry": "the same of the neutral face",
     "input_motion": "mean length of the flow of x, in percent of the picture's side",
     "neutral_motion": "the same of the neutral face's flow: what was not removed",
-    "identity_similarity": "cosine, as `verify` compares, of x and its neutral face",
-    "stranger_similarity": "cosine, as `verify` compares, of x and somebody else's neutral face",
+    "identity_similarity": "cosine, as `verify` compares, of a photograph and its neutral face",
+    "stranger_similarity": "the same with somebody else's neutral face",
 }
 """Every number per face, and what it measures. L1 and SSIM are of RGB values in 0..1."""
 
+STEPS = ("input", "neutral", "motion cycle", "mean face", "identity cycle", "both cycles")
+"""The pictures of a face that a report shows."""
+
 _BATCH = 32
 _SHOWN = 8
+"""Faces that a report shows."""
+
+_ALIGNED_SIDE = 256
+"""Side in pixels to which aligned crops are brought before they are moved, as photographs are."""
 
 
-def face_metrics(model: FaceCycle, crops: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Measure one batch of faces.
+class _Face(NamedTuple):
+    """One face: its crop for the networks, and what the commands make of its photograph."""
+
+    crop: RGBImage
+    compared: RGBImage
+    neutral: dict[str, RGBImage]
+    neutral_compared: dict[str, RGBImage]
+    mean: dict[str, RGBImage]
+
+
+def shipped_faces(
+    photo: RGBImage, model: FaceCycle, backend: FaceBackend, *, aligned: bool = False
+) -> tuple[RGBImage, RGBImage]:
+    """The neutral face and the mean face that the commands make of a photograph.
 
     Args:
+        photo: (H, W, 3) uint8 RGB.
         model: the networks.
-        crops: uint8 (N, H, H, 3), N >= 2 (the stranger of a face is the next one of the batch).
+        backend: finds the face.
+        aligned: ``photo`` is an aligned crop: it is moved as it is, without landmarks.
 
     Returns:
-        ``METRICS`` by name, each (N,) float64; and (N, 6, S, S, 3) uint8: input, neutral, motion
-        cycle, mean face, identity cycle, both cycles.
+        Both (256, 256, 3) uint8.
+
+    Raises:
+        NoFaceError: there is no face.
     """
-    pictures, motion = _cycles(model, resize_crops(crops, model.config.image_size))
-    x, neutral, cycle, mean, again, both, copy = pictures
-    embedded, embedded_neutral = (identity_embedding(model, p) for p in (x, neutral))
-    values = {
-        "copy": _difference(copy, x),
-        "motion_cycle": _difference(cycle, x),
-        "identity_cycle": _difference(again, neutral),
-        "both_cycles": _difference(both, x),
+    if aligned:
+        crop = resize_crops(photo[None], _ALIGNED_SIDE)
+        neutral, mean = (move_crops(model, crop, motion)[0][0] for motion in (NEUTRAL, MEAN))
+        return neutral, mean
+    faces = find_faces(photo, backend)
+    neutral, mean = (
+        move_faces(photo, faces, model, motion)[0].result for motion in (NEUTRAL, MEAN)
+    )
+    return neutral, mean
+
+
+@dataclass(frozen=True)
+class MetricSummary:
+    """A metric over all faces."""
+
+    mean: float
+    std: float
+    median: float
+
+
+@dataclass(frozen=True)
+class ModelReconstruction:
+    """What was measured with one model.
+
+    Attributes:
+        values: for each of :data:`METRICS` (N,).
+        spread: standard deviation over people, mean over pixels (0..1), of inputs, neutral faces
+            and mean faces. A perfect de-identifier brings the last to 0.
+        shown: (up to 8, 6, S, S, 3) uint8: :data:`STEPS` of the first faces.
+    """
+
+    values: dict[str, NDArray[np.float64]]
+    spread: dict[str, float]
+    shown: NDArray[np.uint8]
+
+    @property
+    def metrics(self) -> dict[str, MetricSummary]:
+        """Each metric over all faces."""
+        return {
+            name: MetricSummary(float(v.mean()), float(v.std()), float(np.median(v)))
+            for name, v in self.values.items()
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Each metric's mean, then ``metrics`` with mean, deviation and median, and ``spread``."""
+        metrics = {name: asdict(summary) for name, summary in self.metrics.items()}
+        means = {name: summary["mean"] for name, summary in metrics.items()}
+        return {**means, "metrics": metrics, "spread": self.spread}
+
+
+@dataclass(frozen=True)
+class ReconstructionResult:
+    """The same faces, measured with several models.
+
+    Attributes:
+        faces: how many there were.
+        problems: (name, reason) of each picture that could not be used.
+        results: for each model.
+    """
+
+    faces: int
+    problems: list[tuple[str, Exception]]
+    results: dict[str, ModelReconstruction]
+
+    def to_json(self) -> dict[str, Any]:
+        """The numbers, without problems and pictures."""
+        return {
+            "counts": {"faces": self.faces, "skipped": len(self.problems)},
+            "results": {name: result.to_json() for name, result in self.results.items()},
+        }
+
+
+def evaluate_reconstruction(
+    models: Mapping[str, FaceCycle],
+    pictures: Iterable[Picture],
+    settings: CropSettings,
+    backend: FaceBackend,
+    *,
+    on_done: Callable[[Picture], None] | None = None,
+) -> ReconstructionResult:
+    """Measure the cycles of one or several models on the same faces.
+
+    Args:
+        models: by name.
+        pictures: the photographs, one face of each; or aligned crops.
+        settings: whether the pictures are aligned crops, and which faces to find.
+        backend: finds the faces.
+        on_done: called for every picture.
+
+    Raises:
+        DataError: fewer than two faces.
+        MissingExtraError: scikit-image is not installed.
+    """
+    measured = {name: _Measurements(name, model) for name, model in models.items()}
+    problems: list[tuple[str, Exception]] = []
+    waiting: list[_Face] = []
+    count = 0
+    for picture in pictures:
+        try:
+            waiting.append(_look_at(picture, models, settings, backend))
+            count += 1
+        except (FaceError, MediaError, OSError) as error:
+            problems.append((picture.name, error))
+        if len(waiting) == _BATCH + 2:
+            # The last batch must not be a single face, which would have no stranger.
+            for each in measured.values():
+                each.add(waiting[:_BATCH])
+            del waiting[:_BATCH]
+        if on_done is not None:
+            on_done(picture)
+    if count < 2:
+        raise DataError(f"reconstruction needs at least two faces, and {count} was found")
+    for each in measured.values():
+        each.add(waiting)
+    results = {name: each.result() for name, each in measured.items()}
+    return ReconstructionResult(count, problems, results)
+
+
+def _look_at(
+    picture: Picture, models: Mapping[str, FaceCycle], settings: CropSettings, backend: FaceBackend
+) -> _Face:
+    """Everything that is measured of one photograph.
+
+    Raises:
+        NoFaceError: there is no face in it, or in what a command makes of it.
+    """
+    source = picture.source
+    photo = source if isinstance(source, np.ndarray) else read_image(source)
+    side = max(model.verifier.side for model in models.values())
+    compared = CropSettings(side, settings.aligned, min_face=settings.min_face)
+    made = {
+        name: shipped_faces(photo, model, backend, aligned=settings.aligned)
+        for name, model in models.items()
     }
-    metrics = {f"{name}_{kind}": v for name, kinds in values.items() for kind, v in kinds.items()}
-    metrics["input_asymmetry"] = _asymmetry(x)
-    metrics["neutral_asymmetry"] = _asymmetry(neutral)
-    metrics["input_motion"], metrics["neutral_motion"] = motion
-    metrics["identity_similarity"] = (embedded * embedded_neutral).sum(axis=1)
-    metrics["stranger_similarity"] = (embedded * np.roll(embedded_neutral, 1, axis=0)).sum(axis=1)
-    ordered = {name: metrics[name].astype(np.float64) for name in METRICS}
-    return ordered, np.stack((x, neutral, cycle, mean, again, both), axis=1)
+    return _Face(
+        crop=face_crop(photo, settings, backend),
+        compared=face_crop(photo, compared, backend),
+        neutral={name: neutral for name, (neutral, _) in made.items()},
+        neutral_compared={
+            name: face_crop(neutral, compared, backend) for name, (neutral, _) in made.items()
+        },
+        mean={name: mean for name, (_, mean) in made.items()},
+    )
+
+
+class _Measurements:
+    """The numbers of one model, batch by batch."""
+
+    def __init__(self, name: str, model: FaceCycle) -> None:
+        self._name, self._model = name, model
+        self._values: list[dict[str, NDArray[np.float64]]] = []
+        self._spread = {kind: _Spread() for kind in ("input", "neutral", "mean_face")}
+        self._shown: list[NDArray[np.uint8]] = []
+
+    def add(self, faces: list[_Face]) -> None:
+        """Measure a batch of at least two faces (the stranger of a face is the next one)."""
+        model, name = self._model, self._name
+        size = model.config.image_size
+        x, neutral, mean = (
+            resize_crops(np.stack(pictures), size)
+            for pictures in (
+                [face.crop for face in faces],
+                [face.neutral[name] for face in faces],
+                [face.mean[name] for face in faces],
+            )
+        )
+        cycles = _cycles(model, x)
+        embedded = identity_embedding(model, np.stack([face.compared for face in faces]))
+        embedded_neutral = identity_embedding(
+            model, np.stack([face.neutral_compared[name] for face in faces])
+        )
+        values = {
+            **_difference("copy", cycles.copy, x),
+            **_difference("motion_cycle", cycles.motion_cycle, x),
+            **_difference("identity_cycle", cycles.identity_cycle, cycles.neutral),
+            **_difference("both_cycles", cycles.both_cycles, x),
+            "input_asymmetry": _asymmetry(x),
+            "neutral_asymmetry": _asymmetry(neutral),
+            "input_motion": _motion(model, x),
+            "neutral_motion": _motion(model, neutral),
+            "identity_similarity": (embedded * embedded_neutral).sum(axis=1),
+            "stranger_similarity": (embedded * np.roll(embedded_neutral, 1, axis=0)).sum(axis=1),
+        }
+        self._values.append({metric: values[metric].astype(np.float64) for metric in METRICS})
+        for kind, pictures in (("input", x), ("neutral", neutral), ("mean_face", mean)):
+            self._spread[kind].add(pictures)
+        steps = (x, neutral, cycles.motion_cycle, mean, cycles.identity_cycle, cycles.both_cycles)
+        if len(self._shown) < _SHOWN:
+            self._shown += list(itertools.islice(np.stack(steps, axis=1), _SHOWN))
+
+    def result(self) -> ModelReconstruction:
+        """All batches together."""
+        return ModelReconstruction(
+            values={
+                metric: np.concatenate([batch[metric] for batch in self._values])
+                for metric in METRICS
+            },
+            spread={kind: spread.value for kind, spread in self._spread.items()},
+            shown=np.stack(self._shown[:_SHOWN]),
+        )
+
+
+class _Cycles(NamedTuple):
+    """What the networks draw, each (N, S, S, 3) uint8."""
+
+    neutral: NDArray[np.uint8]
+    copy: NDArray[np.uint8]
+    motion_cycle: NDArray[np.uint8]
+    identity_cycle: NDArray[np.uint8]
+    both_cycles: NDArray[np.uint8]
 
 
 @torch.inference_mode()
-def _cycles(
-    model: FaceCycle, crops: np.ndarray
-) -> tuple[list[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+def _cycles(model: FaceCycle, crops: NDArray[np.uint8]) -> _Cycles:
     x = model.to_input(crops)
     code, expression = model.encode(x)
     flow, backflow = model.decode_flow(expression)
     neutral = model.de_express(x, flow)
-    mean = model.de_identify(neutral, code)
-    again = model.re_identify(mean, code)
-    pictures = (
+    restored = model.re_identify(model.de_identify(neutral, code), code)
+    drawn = (
         neutral,
-        model.re_express(neutral, backflow),
-        mean,
-        again,
-        model.re_express(again, backflow),
         model.rebuild(x),
+        model.re_express(neutral, backflow),
+        restored,
+        model.re_express(restored, backflow),
     )
-    remaining, _ = model.decode_flow(model.encode_expression(neutral))
-    shown = [crops, *(model.to_image(picture).numpy() for picture in pictures)]
-    return shown, (_motion(flow), _motion(remaining))
+    return _Cycles(*(model.to_image(picture).numpy() for picture in drawn))
 
 
-def _motion(flow: Tensor) -> np.ndarray:
-    """Mean length of a flow (N, 2, h, w) in percent of the side (grid units span 2)."""
-    return flow.norm(dim=1).mean(dim=(1, 2)).cpu().numpy() * 50
+@torch.inference_mode()
+def _motion(model: FaceCycle, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Mean length of each face's flow in percent of the side (grid units span 2)."""
+    flow: Tensor = model.decode_flow(model.encode_expression(model.to_input(crops))).flow
+    length: NDArray[np.float32] = flow.norm(dim=1).mean(dim=(1, 2)).cpu().numpy() * 50
+    return length
 
 
-def _difference(made: np.ndarray, wanted: np.ndarray) -> dict[str, np.ndarray]:
-    """L1 and SSIM of each picture, uint8 (N, S, S, 3)."""
+def _difference(
+    name: str, made: NDArray[np.uint8], wanted: NDArray[np.uint8]
+) -> dict[str, NDArray[Any]]:
+    """``name_l1`` and ``name_ssim`` of each picture, uint8 (N, S, S, 3)."""
     similarity = import_extra("skimage.metrics").structural_similarity
     ssim = [
         similarity(a, b, channel_axis=2, gaussian_weights=True, sigma=1.5, data_range=255)
         for a, b in zip(made, wanted, strict=True)
     ]
     l1 = np.abs(made.astype(np.float32) - wanted).mean(axis=(1, 2, 3)) / 255
-    return {"l1": l1, "ssim": np.array(ssim)}
+    return {f"{name}_l1": l1, f"{name}_ssim": np.array(ssim)}
 
 
-def _asymmetry(pictures: np.ndarray) -> np.ndarray:
+def _asymmetry(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
     half = pictures.shape[2] // 2
     left = pictures[:, :, :half].astype(np.float32)
     right = pictures[:, :, -half:][:, :, ::-1]
-    return np.abs(left - right).mean(axis=(1, 2, 3)) / 255
+    difference: NDArray[np.float32] = np.abs(left - right).mean(axis=(1, 2, 3)) / 255
+    return difference
 
 
 @dataclass
@@ -121,10 +356,10 @@ class _Spread:
     """Running standard deviation of pictures over people, in 0..1."""
 
     count: int = 0
-    total: Any = 0.0
-    squares: Any = 0.0
+    total: NDArray[np.float64] = field(default_factory=lambda: np.zeros(()))
+    squares: NDArray[np.float64] = field(default_factory=lambda: np.zeros(()))
 
-    def add(self, pictures: np.ndarray) -> None:
+    def add(self, pictures: NDArray[np.uint8]) -> None:
         values = pictures.astype(np.float64) / 255
         self.count += len(values)
         self.total = self.total + values.sum(axis=0)
@@ -134,97 +369,3 @@ class _Spread:
     def value(self) -> float:
         mean = self.total / self.count
         return float(np.sqrt(np.maximum(self.squares / self.count - mean**2, 0)).mean())
-
-
-@dataclass
-class _Measured:
-    metrics: dict[str, list[np.ndarray]] = field(default_factory=lambda: {n: [] for n in METRICS})
-    spread: dict[str, _Spread] = field(
-        default_factory=lambda: {n: _Spread() for n in ("input", "neutral", "mean_face")}
-    )
-    shown: np.ndarray | None = None
-
-    def add(self, model: FaceCycle, crops: list[np.ndarray]) -> None:
-        metrics, pictures = face_metrics(model, np.stack(crops))
-        for name, values in metrics.items():
-            self.metrics[name].append(values)
-        for name, column in (("input", 0), ("neutral", 1), ("mean_face", 3)):
-            self.spread[name].add(pictures[:, column])
-        if self.shown is None:
-            self.shown = pictures[:_SHOWN]
-
-
-def evaluate_reconstruction(
-    models: dict[str, FaceCycle],
-    crops: Iterable[CropResult],
-    *,
-    on_done: Callable[[CropResult], None] | None = None,
-) -> dict[str, Any]:
-    """Measure the cycles of one or several models on the same faces.
-
-    Args:
-        models: by name.
-        crops: the faces.
-        on_done: called for every picture.
-
-    Returns:
-        ``counts``; ``problems`` as (name, reason) pairs; ``results`` per model: the mean of each of
-        ``METRICS``, their standard deviation and median in ``metrics``, and the ``spread``
-        (standard deviation over people, mean over pixels) of inputs, neutral and mean faces, which
-        a perfect de-identifier brings to 0; ``values`` per model (N,) arrays; ``shown`` per model:
-        pictures of some faces as :func:`face_metrics` returns them.
-
-    Raises:
-        DataError: fewer than two faces.
-    """
-    measured = {name: _Measured() for name in models}
-    problems: list[tuple[str, Exception]] = []
-    waiting: list[np.ndarray] = []
-    count = 0
-
-    def flush(keep: int) -> None:
-        # The last batch must not be a single face, which would have no stranger.
-        batch, rest = waiting[: len(waiting) - keep], waiting[len(waiting) - keep :]
-        if batch:
-            for name, model in models.items():
-                measured[name].add(model, batch)
-        waiting[:] = rest
-
-    for face in crops:
-        if isinstance(face, FailedCrop):
-            problems.append((face.name, face.problem))
-        else:
-            waiting.append(face.crop)
-            count += 1
-            if len(waiting) == _BATCH + 2:
-                flush(keep=2)
-        if on_done is not None:
-            on_done(face)
-    if count < 2:
-        raise DataError(f"reconstruction needs at least two faces, and {count} was found")
-    flush(keep=0)
-    values = {
-        name: {metric: np.concatenate(parts) for metric, parts in each.metrics.items()}
-        for name, each in measured.items()
-    }
-    return {
-        "counts": {"faces": count, "skipped": len(problems)},
-        "problems": problems,
-        "results": {
-            name: {
-                **{metric: float(v.mean()) for metric, v in values[name].items()},
-                "metrics": {
-                    metric: {
-                        "mean": float(v.mean()),
-                        "std": float(v.std()),
-                        "median": float(np.median(v)),
-                    }
-                    for metric, v in values[name].items()
-                },
-                "spread": {kind: s.value for kind, s in each.spread.items()},
-            }
-            for name, each in measured.items()
-        },
-        "values": values,
-        "shown": {name: each.shown for name, each in measured.items()},
-    }

@@ -9,39 +9,56 @@ from typing import Any
 
 import numpy as np
 
+from facecycle_cli.evaluation.expression import ExpressionResult
 from facecycle_cli.evaluation.plots import plot_confusion, plot_histograms, plot_scatter
+from facecycle_cli.evaluation.pose import PoseResult
 from facecycle_cli.evaluation.pose_data import ANGLES
-from facecycle_cli.evaluation.report import write_report
-from facecycle_cli.evaluation.sheets import Cell, contact_sheet
+from facecycle_cli.evaluation.reconstruction import STEPS, ReconstructionResult
 from facecycle_cli.media import Provenance, write_image
+from facecycle_cli.media.reports import SheetCell, contact_sheet, write_report
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.crops import resize_crops
 
 __all__ = ["report_expression", "report_pose", "report_reconstruction"]
 
-_STEPS = ("input", "neutral", "motion cycle", "mean face", "identity cycle", "both cycles")
 _SIDE = 128
+"""Of a face on a contact sheet, in pixels."""
+
 _PLOTTED = ("motion_cycle_l1", "both_cycles_l1", "identity_similarity", "stranger_similarity")
 
 
-def report_expression(folder: Path, report: Mapping[str, Any]) -> list[Path]:
-    """Write ``report.json`` and a confusion matrix for each representation."""
+def report_expression(
+    folder: Path, report: Mapping[str, Any], result: ExpressionResult
+) -> list[Path]:
+    """Write ``report.json`` and a confusion matrix for each representation.
+
+    Args:
+        folder: is created.
+        report: the content of ``report.json``.
+        result: what is drawn.
+
+    Returns:
+        The files that were written.
+    """
     written = [write_report(folder, report)]
-    for name, numbers in report["results"].items():
-        path = _path(folder, "confusion", name, len(report["results"]))
-        plot_confusion(np.array(numbers["confusion"]), numbers["classes"], path)
+    for name, probe in result.results.items():
+        path = _path(folder, "confusion", name, len(result.results))
+        plot_confusion(np.array(probe.metrics.confusion), probe.metrics.classes, path)
         written.append(path)
     return written
 
 
 def report_pose(
-    folder: Path, report: Mapping[str, Any], truth: np.ndarray, predicted: Mapping[str, np.ndarray]
+    folder: Path, report: Mapping[str, Any], result: PoseResult, models: Mapping[str, FaceCycle]
 ) -> list[Path]:
-    """Write ``report.json`` and predicted over true angles for each checkpoint."""
+    """Write ``report.json`` and predicted over true angles for each of ``models``.
+
+    Arguments and result as of :func:`report_expression`.
+    """
     written = [write_report(folder, report)]
-    for name, values in predicted.items():
-        path = _path(folder, "angles", name, len(predicted))
-        plot_scatter(truth, values, ANGLES, path)
+    for name in models:
+        path = _path(folder, "angles", name, len(models))
+        plot_scatter(result.truth, result.predicted[name], ANGLES, path)
         written.append(path)
     return written
 
@@ -49,23 +66,29 @@ def report_pose(
 def report_reconstruction(
     folder: Path,
     report: Mapping[str, Any],
-    values: Mapping[str, Mapping[str, np.ndarray]],
-    shown: Mapping[str, np.ndarray],
+    result: ReconstructionResult,
     models: Mapping[str, FaceCycle],
 ) -> list[Path]:
-    """Write ``report.json``, ``distributions.png``, and the steps of a few faces per checkpoint."""
-    written = [write_report(folder, report)]
-    panels = {metric: {name: each[metric] for name, each in values.items()} for metric in _PLOTTED}
+    """Write ``report.json``, ``distributions.png``, and the steps of a few faces per model.
+
+    Arguments and result as of :func:`report_expression`.
+    """
+    written = [write_report(folder, report), folder / "distributions.png"]
+    panels = {
+        metric: {name: each.values[metric] for name, each in result.results.items()}
+        for metric in _PLOTTED
+    }
     plot_histograms(panels, folder / "distributions.png")
-    written.append(folder / "distributions.png")
-    for name, pictures in shown.items():
+    for name, measured in result.results.items():
         info = models[name].checkpoint
-        path = _path(folder, "faces", name, len(shown))
-        enlarged = (resize_crops(face, _SIDE) for face in pictures)
+        path = _path(folder, "faces", name, len(result.results))
+        enlarged = (resize_crops(face, _SIDE) for face in measured.shown)
         cells = [
-            Cell([p], [step]) for face in enlarged for p, step in zip(face, _STEPS, strict=True)
+            SheetCell([picture], [step])
+            for face in enlarged
+            for picture, step in zip(face, STEPS, strict=True)
         ]
-        sheet = contact_sheet(cells, columns=len(_STEPS))
+        sheet = contact_sheet(cells, columns=len(STEPS))
         provenance = Provenance("evaluate reconstruction", info.sha256 if info else None)
         write_image(sheet, path, provenance=provenance)
         written.append(path)

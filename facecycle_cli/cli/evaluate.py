@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
-from facecycle_cli.cli.console import CommandError, Console, prefix_errors
+from facecycle_cli.cli.compute import open_backend, open_model
+from facecycle_cli.cli.console import Console, prefix_errors
 from facecycle_cli.cli.evaluate_tables import (
     expression_table,
     pose_table,
     reconstruction_table,
 )
-from facecycle_cli.cli.networks import open_backend, open_model
 from facecycle_cli.cli.options import (
     Aligned,
     Aligner,
@@ -31,20 +30,15 @@ from facecycle_cli.cli.options import (
     Seed,
     Verbose,
 )
-from facecycle_cli.cli.tables import (
-    baselines,
-    report_folder,
-    say_problems,
-    say_written,
-)
+from facecycle_cli.cli.tables import baselines, report_folder, say_problems, say_written
+from facecycle_cli.errors import CommandError, FacecycleError
+from facecycle_cli.types import AlignerName, Features
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from facecycle_cli.evaluation.features import Extractor
     from facecycle_cli.faces import FaceBackend
     from facecycle_cli.model import FaceCycle
-    from facecycle_cli.portrait.crops import CropResult, CropSettings
+    from facecycle_cli.portrait.crops import CropSettings, Picture
+    from facecycle_cli.verify.features import Extractor
 
 evaluate = typer.Typer(
     name="evaluate",
@@ -53,120 +47,134 @@ evaluate = typer.Typer(
     help="Measure the representations in the field's own protocols (extra: facecycle[evaluate]).",
 )
 
-
-class Features(str, Enum):
-    """Which frozen features of the expression encoder a probe reads."""
-
-    code = "code"
-    conv = "conv"
-
-
 Probed = Annotated[
     Features,
     typer.Option(help="code: the expression code (256); conv: the last convolution, flattened."),
 ]
 Compare = Annotated[
-    Optional[tuple[str, str]],  # noqa: UP045
+    tuple[str, str] | None,
     typer.Option(
         metavar="A B", help="Two checkpoints, side by side (instead of -c).", show_default=False
     ),
 ]
 
 
-@dataclass(frozen=True)
-class Setting:
-    """What every evaluation is told, opened and ready."""
+class _Named(Protocol):
+    """A picture, or what became of it."""
 
+    @property
+    def name(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """The options that all evaluations share.
+
+    Attributes:
+        data: what is evaluated, as the user named it.
+        needs: importable libraries of the extra ``evaluate``.
+        whole: a picture without a face is taken whole.
+    """
+
+    data: str
+    checkpoint: str
+    compare: tuple[str, str] | None
+    device: str
+    aligner: AlignerName
+    aligned: bool
+    report: Path | None
+    overwrite: bool
+    seed: int
+    console: Console
+    needs: tuple[str, ...]
+    whole: bool = False
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An evaluation's models, backend and report folder, opened and ready."""
+
+    request: EvaluationRequest
     models: dict[str, FaceCycle]
     backend: FaceBackend
     settings: CropSettings
     folder: Path | None
-    seed: int
-    console: Console
-    traces: dict[str, Any]
 
     @contextmanager
-    def progress(self, total: int | None) -> Iterator[Callable[[CropResult], None]]:
+    def progress(self, total: int | None) -> Iterator[Callable[[_Named], None]]:
         """A progress line over pictures; gives what to call for each of them."""
-        with self.console.progress("pictures", total) as line:
-            yield lambda face: line.advance(text=face.name)
+        with (
+            prefix_errors(self.request.data),
+            self.request.console.progress("pictures", total) as line,
+        ):
+            yield lambda picture: line.advance(text=picture.name)
 
     def extractors(
         self, features: Features, baseline: bool, *, mirrored: bool
     ) -> dict[str, Extractor]:
-        """One for each checkpoint, and the baselines."""
-        from facecycle_cli.evaluation.features import expression_extractor
+        """One for each checkpoint, and the hand-crafted features."""
+        from facecycle_cli.evaluation.probes import expression_extractor
 
         probed = {
-            name: expression_extractor(model, features.value, mirrored=mirrored)
+            name: expression_extractor(model, features, mirrored=mirrored)
             for name, model in self.models.items()
         }
         return {**probed, **baselines(baseline, texture=False)}
 
     def publish(self, text: str, task: str, result: Mapping[str, Any]) -> dict[str, Any]:
-        """Print a table, or an object for each checkpoint; returns what report.json is made of."""
-        common = {k: v for k, v in result.items() if k not in ("results", "problems")}
-        common = {"task": task, **common, **self.traces}
-        others = {n: r for n, r in result["results"].items() if n not in self.models}
-        if self.console.json:
-            from facecycle_cli.evaluation.report import describe_model
+        """Print a table, or an object for each checkpoint; returns what report.json holds."""
+        from facecycle_cli.verify.report import describe_model
 
-            for name, model in self.models.items():
-                numbers = result["results"][name]
-                about_model = {"representation": name, "checkpoint": describe_model(model)}
-                extra = {"baselines": others} if others else {}
-                self.console.result(None, {**about_model, **numbers, **common, **extra})
+        request = self.request
+        results = result["results"]
+        traces = {
+            "data": request.data,
+            "seed": request.seed,
+            "aligner": request.aligner,
+            "aligned": request.aligned,
+        }
+        common = {"task": task, **{k: v for k, v in result.items() if k != "results"}, **traces}
+        described = {name: describe_model(model) for name, model in self.models.items()}
+        others = {name: numbers for name, numbers in results.items() if name not in self.models}
+        extra = {"baselines": others} if others else {}
+        if request.console.json:
+            for name, checkpoint in described.items():
+                which = {"representation": name, "checkpoint": checkpoint}
+                request.console.result(None, {**which, **results[name], **common, **extra})
         else:
-            self.console.result(text, {})
-        return self._report(common, result["results"])
+            request.console.result(text, {})
+        return {**common, "checkpoints": described, "results": results}
 
-    def _report(self, common: Mapping[str, Any], results: Mapping[str, Any]) -> dict[str, Any]:
-        from facecycle_cli.evaluation.report import describe_model
+    def finish(self, written: list[Path], problems: list[tuple[str, Exception]]) -> None:
+        """Say where the report is; exit with code 1 if a picture could not be used."""
+        say_written(written, self.request.console)
+        if problems:
+            raise typer.Exit(1)
 
-        models = {name: describe_model(model) for name, model in self.models.items()}
-        return {**common, "checkpoints": models, "results": results}
 
-
-def _set_up(
-    data: str,
-    checkpoint: str,
-    compare: tuple[str, str] | None,
-    *,
-    device: str,
-    aligner: str,
-    aligned: bool,
-    whole: bool,
-    report: Path | None,
-    overwrite: bool,
-    seed: int,
-    console: Console,
-    needs: tuple[str, ...] = (),
-) -> Setting:
-    from facecycle_cli.errors import EvaluationError
+def _open(request: EvaluationRequest) -> Evaluation:
     from facecycle_cli.portrait.crops import CropSettings
     from facecycle_cli.system import require_extra
 
     try:
-        for module in needs:
+        for module in request.needs:
             require_extra(module)
-        folder = report_folder(report, overwrite, console)
-    except EvaluationError as error:
+        folder = report_folder(request.report, request.overwrite, request.console)
+    except FacecycleError as error:
         raise CommandError(str(error)) from error
-    if compare is not None and compare[0] == compare[1]:
+    if request.compare is not None and request.compare[0] == request.compare[1]:
         raise typer.BadParameter("--compare takes two different checkpoints")
-    names = compare or (checkpoint,)
-    models = {name: open_model(name, device) for name in names}
+    names = request.compare or (request.checkpoint,)
+    models = {name: open_model(name, request.device) for name in names}
     for model in models.values():
-        model.seed = seed
+        model.seed = request.seed
     size = max(model.config.image_size for model in models.values())
-    return Setting(
+    return Evaluation(
+        request,
         models,
-        open_backend(aligner, threads=1),
-        CropSettings(size, aligned=aligned, whole_if_no_face=whole),
+        open_backend(request.aligner, threads=1),
+        CropSettings(size, aligned=request.aligned, whole_if_no_face=request.whole),
         folder,
-        seed,
-        console,
-        {"data": data, "seed": seed, "aligner": aligner, "aligned": aligned},
     )
 
 
@@ -180,7 +188,7 @@ def expression(
             "(train_images, train_labels, ...), or a CSV table path,label[,split][,group].",
         ),
     ],
-    features: Probed = Features.code,
+    features: Probed = "code",
     baseline: Baseline = False,
     compare: Compare = None,
     aligned: Aligned = False,
@@ -200,34 +208,33 @@ def expression(
 
     facecycle evaluate expression RAF-DB/ --features conv --baseline
 
-    Trained on the training split; the regularization is chosen on the validation split (or a tenth
-    of the training split); tested on the test split. Where no face is found the whole picture is
-    taken, and counted.
+    It is trained on the training split and tested on the test split. The regularization is chosen
+    on the validation split, or on a tenth of the training split. A picture without a face is taken
+    whole, and counted.
     """
     from facecycle_cli.evaluation.expression import evaluate_expression
     from facecycle_cli.evaluation.expression_data import load_expressions
+    from facecycle_cli.evaluation.reports import report_expression
 
     console = Console(quiet=quiet, verbose=verbose, json=as_json)
     with prefix_errors(data):
         pictures = load_expressions(data, seed)
-    setting = _set_up(
-        data, checkpoint, compare, device=device, aligner=aligner, aligned=aligned, whole=True,
-        report=report, overwrite=overwrite, seed=seed, console=console,
-    )  # fmt: skip
-    extractors = setting.extractors(features, baseline, mirrored=True)
-    with prefix_errors(data), setting.progress(len(pictures)) as done:
-        result = evaluate_expression(
-            pictures, extractors, setting.settings, setting.backend, seed=seed, on_done=done
+    evaluation = _open(
+        EvaluationRequest(
+            data, checkpoint, compare, device, aligner, aligned, report, overwrite, seed, console,
+            needs=("sklearn",), whole=True,
         )
-    failed = say_problems(result["problems"], console)
-    result["features"] = features.value
-    complete = setting.publish(expression_table(result), "expression", result)
-    if setting.folder is not None:
-        from facecycle_cli.evaluation.reports import report_expression
-
-        say_written(report_expression(setting.folder, complete), console)
-    if failed:
-        raise typer.Exit(1)
+    )  # fmt: skip
+    extractors = evaluation.extractors(features, baseline, mirrored=True)
+    with evaluation.progress(len(pictures)) as done:
+        result = evaluate_expression(
+            pictures, extractors, evaluation.settings, evaluation.backend, seed=seed, on_done=done
+        )
+    say_problems(result.problems, console)
+    numbers = {**result.to_json(), "features": features}
+    complete = evaluation.publish(expression_table(result, features), "expression", numbers)
+    written = report_expression(evaluation.folder, complete, result) if evaluation.folder else []
+    evaluation.finish(written, result.problems)
 
 
 @evaluate.command()
@@ -241,7 +248,7 @@ def pose(
         ),
     ],
     train: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
             metavar="DATA",
             help="Fit on this data set and predict DATA. Default: five folds of DATA itself, no "
@@ -249,7 +256,7 @@ def pose(
             show_default=False,
         ),
     ] = None,
-    features: Probed = Features.code,
+    features: Probed = "code",
     baseline: Baseline = False,
     compare: Compare = None,
     aligned: Aligned = False,
@@ -271,6 +278,7 @@ def pose(
     """
     from facecycle_cli.evaluation.pose import evaluate_pose
     from facecycle_cli.evaluation.pose_data import load_poses
+    from facecycle_cli.evaluation.reports import report_pose
 
     console = Console(quiet=quiet, verbose=verbose, json=as_json)
     with prefix_errors(data):
@@ -279,28 +287,25 @@ def pose(
     if train is not None:
         with prefix_errors(train):
             fitted = load_poses(train)
-    setting = _set_up(
-        data, checkpoint, compare, device=device, aligner=aligner, aligned=aligned, whole=False,
-        report=report, overwrite=overwrite, seed=seed, console=console, needs=("sklearn",),
+    evaluation = _open(
+        EvaluationRequest(
+            data, checkpoint, compare, device, aligner, aligned, report, overwrite, seed, console,
+            needs=("sklearn",),
+        )
     )  # fmt: skip
-    extractors = setting.extractors(features, baseline, mirrored=False)
-    total = len(pictures) + (len(fitted) if fitted else 0)
-    with prefix_errors(data), setting.progress(total) as done:
+    extractors = evaluation.extractors(features, baseline, mirrored=False)
+    with evaluation.progress(len(pictures) + (len(fitted) if fitted else 0)) as done:
         result = evaluate_pose(
-            pictures, extractors, setting.settings, setting.backend,
+            pictures, extractors, evaluation.settings, evaluation.backend,
             training=fitted, seed=seed, on_done=done,
         )  # fmt: skip
-    failed = say_problems(result["problems"], console)
-    truth, predicted = result.pop("truth"), result.pop("predicted")
-    result["features"] = features.value
-    complete = setting.publish(pose_table(result), "pose", result)
-    if setting.folder is not None:
-        from facecycle_cli.evaluation.reports import report_pose
-
-        values = {name: predicted[name] for name in setting.models}
-        say_written(report_pose(setting.folder, complete, truth, values), console)
-    if failed:
-        raise typer.Exit(1)
+    say_problems(result.problems, console)
+    numbers = {**result.to_json(), "features": features}
+    complete = evaluation.publish(pose_table(result, features), "pose", numbers)
+    written = []
+    if evaluation.folder is not None:
+        written = report_pose(evaluation.folder, complete, result, evaluation.models)
+    evaluation.finish(written, result.problems)
 
 
 @evaluate.command()
@@ -328,35 +333,38 @@ def reconstruction(
     facecycle evaluate reconstruction faces/ --report out/
 
     facecycle evaluate reconstruction faces/ --compare old.safetensors new.safetensors
+
+    The cycles are measured on what the networks draw. The neutral face and the mean face are those
+    that neutralize makes of the photograph.
     """
     from facecycle_cli.evaluation.reconstruction import evaluate_reconstruction
-    from facecycle_cli.portrait.crops import crop_faces
+    from facecycle_cli.evaluation.reports import report_reconstruction
 
     console = Console(quiet=quiet, verbose=verbose, json=as_json)
-    name = " ".join(data)
-    setting = _set_up(
-        name, checkpoint, compare, device=device, aligner=aligner, aligned=aligned, whole=False,
-        report=report, overwrite=overwrite, seed=seed, console=console, needs=("skimage",),
+    evaluation = _open(
+        EvaluationRequest(
+            " ".join(data), checkpoint, compare, device, aligner, aligned, report, overwrite, seed,
+            console, needs=("skimage",),
+        )
     )  # fmt: skip
     missing: list[tuple[str, Exception]] = []
-    crops = crop_faces(_pictures(data, missing), setting.settings, setting.backend)
-    with prefix_errors(name), setting.progress(None) as done:
-        result = evaluate_reconstruction(setting.models, crops, on_done=done)
-    result["problems"] = missing + result["problems"]
-    failed = say_problems(result["problems"], console)
-    values, shown = result.pop("values"), result.pop("shown")
-    complete = setting.publish(reconstruction_table(result), "reconstruction", result)
-    if setting.folder is not None:
-        from facecycle_cli.evaluation.reports import report_reconstruction
+    with evaluation.progress(None) as done:
+        result = evaluate_reconstruction(
+            evaluation.models, _pictures(data, missing), evaluation.settings, evaluation.backend,
+            on_done=done,
+        )  # fmt: skip
+    problems = missing + result.problems
+    say_problems(problems, console)
+    table = reconstruction_table(result)
+    complete = evaluation.publish(table, "reconstruction", result.to_json())
+    written = []
+    if evaluation.folder is not None:
+        written = report_reconstruction(evaluation.folder, complete, result, evaluation.models)
+    evaluation.finish(written, problems)
 
-        written = report_reconstruction(setting.folder, complete, values, shown, setting.models)
-        say_written(written, console)
-    if failed:
-        raise typer.Exit(1)
 
-
-def _pictures(data: list[str], missing: list[tuple[str, Exception]]) -> Iterator[Any]:
-    """Pictures of the inputs; what leads nowhere goes to ``missing``."""
+def _pictures(data: list[str], missing: list[tuple[str, Exception]]) -> Iterator[Picture]:
+    """The pictures that the inputs stand for; what leads nowhere goes to ``missing``."""
     from facecycle_cli.errors import MediaError
     from facecycle_cli.media import expand_inputs
     from facecycle_cli.portrait.crops import Picture

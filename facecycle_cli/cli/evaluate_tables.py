@@ -2,69 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
-from facecycle_cli.cli.tables import group_rows, number, percent, table
+from facecycle_cli.cli.tables import counted, group_rows, number, percent, table
 
-__all__ = ["expression_table", "pose_table", "reconstruction_table"]
+if TYPE_CHECKING:
+    from facecycle_cli.evaluation.expression import ExpressionResult
+    from facecycle_cli.evaluation.pose import PoseResult
+    from facecycle_cli.evaluation.reconstruction import ReconstructionResult
+    from facecycle_cli.types import Features
 
 
-def expression_table(result: Mapping[str, Any]) -> str:
-    """Of :func:`evaluate_expression`: accuracy, recalls, and how many pictures they are of."""
-    columns, counts = result["results"], result["counts"]
+def expression_table(result: ExpressionResult, features: Features) -> str:
+    """Accuracy and recalls, and how many pictures they are of."""
+    columns, counts = result.results, result.split_counts
+    metrics = [probe.metrics for probe in columns.values()]
     rows = [["", *columns]]
-    rows.append(["accuracy", *(percent(r["accuracy"]) for r in columns.values())])
-    rows.append(["macro recall", *(percent(r["macro_recall"]) for r in columns.values())])
-    first = next(iter(columns.values()))
-    for name in first["recall"]:
-        cells = [percent(r["recall"][name], 1) for r in columns.values()]
-        rows.append([f"  {name} ({first['class_counts'][name]})", *cells])
-    rows.append(["L2 penalty", *(f"{r['penalty']:g}" for r in columns.values())])
+    rows.append(["accuracy", *(percent(m.accuracy) for m in metrics)])
+    rows.append(["macro recall", *(percent(m.macro_recall) for m in metrics)])
+    for name in metrics[0].recall:
+        cells = [percent(m.recall[name], 1) for m in metrics]
+        rows.append([f"  {name} ({metrics[0].class_counts[name]})", *cells])
+    rows.append(["L2 penalty", *(f"{probe.penalty:g}" for probe in columns.values())])
     head = (
-        f"{result['layout']}, {result['features']} features: {counts['train']} training, "
-        f"{counts['validation']} validation, {counts['test']} test pictures"
-        f" ({counts['whole_pictures']} of them taken whole, no face found); naming the most"
-        f" frequent class: {percent(result['chance'])}"
+        f"{result.layout}, {features} features: {counts['train']} training, "
+        f"{counts['validation']} validation, {counted(counts['test'], 'test picture')}"
+        f" ({result.whole_pictures} of them taken whole, no face found); naming the most"
+        f" frequent class: {percent(result.chance)}"
     )
     parts = [head, table(rows)]
-    for name, numbers in columns.items():
-        if groups := numbers.get("groups"):
-            shown = {"pictures": "pictures", "accuracy": "accuracy", "macro_recall": "macro recall"}
+    shown = {"pictures": "pictures", "accuracy": "accuracy", "macro_recall": "macro recall"}
+    for name, probe in columns.items():
+        if groups := probe.to_json().get("groups"):
             parts.append(f"{name}\n" + table(group_rows(groups, shown)))
     return "\n".join(parts)
 
 
-def pose_table(result: Mapping[str, Any]) -> str:
-    """Of :func:`evaluate_pose`: errors per angle."""
-    columns, counts = result["results"], result["counts"]
+def pose_table(result: PoseResult, features: Features) -> str:
+    """Errors of each angle."""
+    columns, counts = result.results, result.counts
     rows = [["MAE in degrees", *columns]]
-    for key in ("yaw", "pitch", "roll", "mean"):
-        rows.append([key, *(number(r[f"mae_{key}"], 2) for r in columns.values())])
+    for angle in ("yaw", "pitch", "roll"):
+        rows.append([angle, *(number(errors.angles[angle], 2) for errors in columns.values())])
+    rows.append(["mean", *(number(errors.mean, 2) for errors in columns.values())])
     head = (
-        f"{result['layout']}, {result['features']} features, {result['protocol']}: "
-        f"{counts['pictures']} pictures ({counts['skipped']} without a face, "
+        f"{result.layout}, {features} features, {result.protocol}: "
+        f"{counted(counts['pictures'], 'picture')} ({counts['skipped']} without a face, "
         f"{counts['beyond_99_degrees']} beyond 99 degrees left out)"
     )
     parts = [head, table(rows)]
-    for name, numbers in columns.items():
-        if groups := numbers.get("groups"):
-            shown = {"pictures": "pictures", "mae_yaw": "yaw", "mae_pitch": "pitch",
-                     "mae_roll": "roll"}  # fmt: skip
+    shown = {"pictures": "pictures", "mae_yaw": "yaw", "mae_pitch": "pitch", "mae_roll": "roll"}
+    for name, errors in columns.items():
+        if groups := errors.to_json().get("groups"):
             parts.append(f"{name}\n" + table(group_rows(groups, shown)))
     return "\n".join(parts)
 
 
-def reconstruction_table(result: Mapping[str, Any]) -> str:
-    """Of :func:`evaluate_reconstruction`: mean and standard deviation of every metric."""
-    columns = result["results"]
-    metrics = next(iter(columns.values()))["metrics"]
+def reconstruction_table(result: ReconstructionResult) -> str:
+    """Mean and standard deviation of every metric."""
+    columns = result.results
+    summaries = [measured.metrics for measured in columns.values()]
     rows = [["mean ± standard deviation", *columns]]
-    for name in metrics:
-        cells = (r["metrics"][name] for r in columns.values())
-        rows.append([name, *(f"{number(c['mean'])} ± {number(c['std'])}" for c in cells)])
+    for name in summaries[0]:
+        cells = (metrics[name] for metrics in summaries)
+        rows.append([name, *(f"{number(c.mean)} ± {number(c.std)}" for c in cells)])
     for kind in ("input", "neutral", "mean_face"):
-        cells = (r["spread"][kind] for r in columns.values())
-        rows.append([f"spread over people, {kind}", *(number(c) for c in cells)])
-    counts = result["counts"]
-    return f"{counts['faces']} faces, {counts['skipped']} pictures without one\n{table(rows)}"
+        spreads = (measured.spread[kind] for measured in columns.values())
+        rows.append([f"spread over people, {kind}", *(number(spread) for spread in spreads)])
+    skipped = counted(len(result.problems), "picture")
+    return f"{counted(result.faces, 'face')}, {skipped} without one\n{table(rows)}"

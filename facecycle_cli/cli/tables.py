@@ -1,4 +1,4 @@
-"""What verify and evaluate share: options, the report folder, and how numbers are printed."""
+"""What verify and evaluate share: the report folder, and how numbers are printed."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from facecycle_cli.cli.console import Console
 
 if TYPE_CHECKING:
-    from facecycle_cli.evaluation.features import Extractor
+    from facecycle_cli.verify.features import Extractor
 
 
 def report_folder(folder: Path | None, overwrite: bool, console: Console) -> Path | None:
     """The folder to write the report into; None if there is none, or it holds one to be kept.
 
-    Raises `MissingExtraError` before the work, not after it, where the plots cannot be drawn.
+    Raises:
+        MissingExtraError: matplotlib is not installed: said before the work, not after it.
     """
     if folder is None:
         return None
@@ -45,7 +46,7 @@ def say_written(paths: Sequence[Path], console: Console) -> None:
 
 
 def baselines(wanted: bool, *, texture: bool) -> dict[str, Extractor]:
-    """Raw pixels and HOG, and with ``texture`` LBP; none if not ``wanted``."""
+    """Hand-crafted features (raw pixels, HOG, and with ``texture`` LBP), if they are wanted."""
     if not wanted:
         return {}
     from facecycle_cli.evaluation.baselines import BASELINES
@@ -53,6 +54,11 @@ def baselines(wanted: bool, *, texture: bool) -> dict[str, Extractor]:
 
     import_extra("skimage")
     return {name: f for name, f in BASELINES.items() if texture or name != "lbp"}
+
+
+def counted(count: int, what: str) -> str:
+    """``1 pair``, ``2 pairs``: a number with its noun, whose plural ends in s."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def percent(value: float | None, digits: int = 2) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facecycle_cli.cli.console import CommandError, Console
-from facecycle_cli.cli.networks import open_backend, open_model
+from facecycle_cli.cli.compute import open_backend, open_model
+from facecycle_cli.cli.console import Console
 from facecycle_cli.cli.options import (
     Aligned,
     Aligner,
@@ -23,42 +22,29 @@ from facecycle_cli.cli.options import (
     Seed,
     Verbose,
 )
+from facecycle_cli.errors import CommandError, ThresholdError
+from facecycle_cli.types import Against, OnMissing
 
 if TYPE_CHECKING:
     from facecycle_cli.faces import FaceBackend
-    from facecycle_cli.types import RGBImage
     from facecycle_cli.model import FaceCycle
-    from facecycle_cli.verify.verify import Threshold
+    from facecycle_cli.types import RGBImage
+    from facecycle_cli.verify.threshold import Threshold
 
 COULD_NOT_COMPARE = 3
 
 
-class Against(Enum):
-    """What makes the faces that are verified against their originals."""
-
-    frontalize = "frontalize"
-    neutralize = "neutralize"
-    translate = "translate"
-
-
-class OnMissing(str, Enum):
-    """What to do about pairs with a missing picture, or one without a face."""
-
-    skip = "skip"
-    fail = "fail"
-
-
 def verify(
     a: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Argument(metavar="A", help="A picture, or - for standard input."),
     ] = None,
     b: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Argument(metavar="B", help="Another picture."),
     ] = None,
     pairs: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
             metavar="FILE|DIR",
             help="A list of pairs (LFW's pairs.txt, CPLFW's, or CSV/TSV path_a,path_b[,same][,fold]"
@@ -67,7 +53,7 @@ def verify(
         ),
     ] = None,
     root: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(
             metavar="DIR",
             help="What the list's names are relative to. Default: the list's folder.",
@@ -75,7 +61,7 @@ def verify(
         ),
     ] = None,
     draw: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(
             metavar="N",
             min=2,
@@ -85,16 +71,16 @@ def verify(
         ),
     ] = None,
     threshold: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         typer.Option(
             min=-1.0,
             max=1.0,
-            help="Similarity from which on faces count as the same person's.",
+            help="Minimum similarity to call two faces the same person.",
             show_default="the checkpoint's",
         ),
     ] = None,
     far: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         typer.Option(
             min=0.0,
             max=1.0,
@@ -104,7 +90,7 @@ def verify(
         ),
     ] = None,
     against: Annotated[
-        Optional[Against],  # noqa: UP045
+        Against | None,
         typer.Option(
             help="Verify generated faces against their originals: 1000 labeled pairs (or --draw) "
             "of --pairs, half of them of different people.",
@@ -112,7 +98,7 @@ def verify(
         ),
     ] = None,
     calibrate: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(
             metavar="OUT",
             help="Write a copy of the checkpoint that carries the threshold of these labeled "
@@ -124,7 +110,7 @@ def verify(
     on_missing: Annotated[
         OnMissing,
         typer.Option(help="Pairs with a missing picture or one without a face: leave out, or end."),
-    ] = OnMissing.skip,
+    ] = "skip",
     aligned: Aligned = False,
     aligner: Aligner = "mesh",
     report: Report = None,
@@ -171,7 +157,7 @@ def verify(
             far=far,
             calibrate=calibrate,
             baseline=baseline,
-            fail_on_missing=on_missing is OnMissing.fail,
+            fail_on_missing=on_missing == "fail",
             aligned=aligned,
             aligner=aligner,
             report=report,
@@ -181,7 +167,7 @@ def verify(
             seed=seed,
         )
         if against is not None:
-            job.run_against(against.value, console)
+            job.run_against(against, console)
         else:
             job.run(console)
         return
@@ -203,19 +189,22 @@ def verify(
 
 
 def _threshold(model: FaceCycle, threshold: float | None, far: float | None) -> Threshold:
-    from facecycle_cli.errors import ThresholdError
-    from facecycle_cli.verify.verify import Threshold, stored_threshold
+    from facecycle_cli.verify.threshold import (
+        Threshold,
+        stored_threshold,
+        threshold_at_stored_far,
+    )
 
     if threshold is not None:
         return Threshold(threshold)
     try:
-        stored = stored_threshold(model, far)
+        stored = stored_threshold(model) if far is None else threshold_at_stored_far(model, far)
     except ThresholdError as error:
         raise typer.BadParameter(f"{error}; give one with --threshold") from None
     if stored is None:
         raise typer.BadParameter(
             "this checkpoint has no verification threshold; give one with --threshold, or set it "
-            "once and for all: facecycle verify --pairs LABELLED --calibrate OUT"
+            "once and for all: facecycle verify --pairs LABELED --calibrate OUT"
         )
     return stored
 
@@ -230,16 +219,15 @@ def _compare(
     console: Console,
 ) -> None:
     """Print the verdict and exit with its code."""
-    from facecycle_cli.errors import MediaError
     from facecycle_cli.portrait.crops import CropSettings, face_crop
     from facecycle_cli.verify.verify import RESEARCH_ONLY, compare_crops
 
-    settings = CropSettings(model.config.embedding_side, aligned=aligned)
+    settings = CropSettings(model.verifier.side, aligned=aligned)
     crops = []
     for name in (a, b):
         try:
             crops.append(face_crop(_read(name), settings, backend))
-        except (OSError, ValueError, MediaError) as error:
+        except (OSError, ValueError) as error:
             console.failure(name, error)
     if len(crops) < 2:
         console.result(

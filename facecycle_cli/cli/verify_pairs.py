@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from facecycle_cli.cli.console import CommandError, Console, prefix_errors
-from facecycle_cli.cli.networks import open_backend, open_model
+from facecycle_cli.cli.compute import open_backend, open_model
+from facecycle_cli.cli.console import Console, prefix_errors
 from facecycle_cli.cli.tables import (
     baselines,
+    counted,
     group_rows,
     number,
     percent,
@@ -22,17 +23,23 @@ from facecycle_cli.cli.tables import (
     say_written,
     table,
 )
+from facecycle_cli.errors import CommandError, EvaluationError, ThresholdError
+from facecycle_cli.types import Against, AlignerName
 
 if TYPE_CHECKING:
-    from facecycle_cli.evaluation.features import Extractor
     from facecycle_cli.faces import FaceBackend
     from facecycle_cli.model import FaceCycle
-    from facecycle_cli.verify.generated import Against
-    from facecycle_cli.verify.matching import Matches
-    from facecycle_cli.verify.pairs import Pair
+    from facecycle_cli.portrait.crops import CropSettings
+    from facecycle_cli.verify.features import Extractor
+    from facecycle_cli.verify.generated import AgainstResult
+    from facecycle_cli.verify.metrics import VerificationMetrics
+    from facecycle_cli.verify.pairs import Matches, Pair, PairStatistics
+    from facecycle_cli.verify.threshold import Calibration
 
 _DRAWN = 2000
-_DRAWN_AGAINST = 1000  # (supplementary, section 5)
+_DRAWN_AGAINST = 1000
+"""Pairs that are drawn: from a folder of people, and for --against (supplementary, section 5)."""
+
 _IDENTITY = "identity"
 _STATISTICS = "sklearn.metrics"
 
@@ -50,7 +57,7 @@ class PairsJob:
     baseline: bool
     fail_on_missing: bool
     aligned: bool
-    aligner: str
+    aligner: AlignerName
     report: Path | None
     overwrite: bool
     checkpoint: str
@@ -74,29 +81,37 @@ class PairsJob:
             import_in_thread(_STATISTICS)
         matches = self._match(pairs, model, backend, console)
         say_problems(matches.problems.items(), console)
-        threshold, metrics = self._statistics(matches, model, labeled)
-        _print_rows(matches, threshold, console)
-        summary = {"pairs_file": self.pairs, **matches.counts(), **metrics}
-        text = _summary(matches, summary) if labeled else ""
-        if labeled:
-            console.result(text, {"summary": True, **summary})
         counts = matches.counts()
+        summary: dict[str, Any] = {"pairs_file": self.pairs, **asdict(counts)}
+        if labeled:
+            statistics = self._statistics(matches, model)
+            fixed = statistics.metrics.at_threshold
+            threshold = fixed.threshold if fixed else statistics.metrics.best_threshold
+            _print_rows(matches, threshold, console)
+            summary |= {**statistics.to_json(), **self._traces(model)}
+            console.result(_summary(statistics), {"summary": True, **summary})
+        else:
+            threshold = self._unlabeled_threshold(model)
+            _print_rows(matches, threshold, console)
         console.note(
-            f"{counts['pairs_compared']} pairs of {counts['different_pictures']} different pictures"
-            f" compared, {counts['pairs_skipped']} left out ({counts['files_missing']} pictures "
-            f"missing or unreadable, {counts['files_without_face']} without a face)"
+            f"{counted(counts.pairs_compared, 'pair')} of "
+            f"{counted(counts.different_pictures, 'different picture')} compared, "
+            f"{counts.pairs_skipped} left out "
+            f"({counted(counts.files_missing, 'picture')} missing or unreadable, "
+            f"{counts.files_without_face} without a face)"
         )
         self._write(folder, summary, matches, threshold, model, backend, console)
         if calibrated is not None:
-            self._calibrate(calibrated, metrics["verification"], model, console)
-        if counts["pairs_skipped"]:
+            self._calibrate(calibrated, statistics.calibration, model, console)
+        if counts.pairs_skipped:
             raise typer.Exit(1)
 
-    def run_against(self, kind: Against, console: Console) -> None:
+    def run_against(self, against: Against, console: Console) -> None:
         """Verify generated faces against originals and print how well that goes."""
         self._need_statistics()
         from facecycle_cli.media import Provenance
-        from facecycle_cli.verify.generated import sample_pairs, verify_against
+        from facecycle_cli.verify.generated import AgainstSettings, verify_against
+        from facecycle_cli.verify.pairs import sample_pairs
         from facecycle_cli.verify.report import report_against
 
         count = self.draw or _DRAWN_AGAINST
@@ -104,30 +119,20 @@ class PairsJob:
             pairs = sample_pairs(self._list(count), count, self.seed)
         folder = report_folder(self.report, self.overwrite, console)
         model, backend = self._open()
-        settings = self._settings(2 * model.config.image_size)
-        threshold = self._fixed_threshold(model)
-        with console.progress("faces", 2 * len(pairs)) as progress, prefix_errors(self.pairs):
+        settings = AgainstSettings(against, self.aligned, self._fixed_threshold(model), self.seed)
+        with console.progress("faces", 4 * len(pairs)) as progress, prefix_errors(self.pairs):
             result = verify_against(
-                pairs, kind, model, settings, backend,
-                seed=self.seed, threshold=threshold,
+                pairs, settings, model, backend,
                 on_done=lambda face: progress.advance(text=face.name),
             )  # fmt: skip
-        failed = say_problems(result.pop("problems"), console)
-        examples = result.pop("examples")
-        fields = {
-            "against": result["against"],
-            "pairs": result["pairs"],
-            "accuracy": result["generated"]["accuracy"],
-            "accuracy_originals": result["originals"]["accuracy"],
-            "accuracy_across": result["across"]["accuracy"],
-            **{k: v for k, v in result.items() if k not in ("against", "pairs")},
-            **self._traces(model),
-        }
+        failed = say_problems(result.problems, console)
+        fields = {**result.to_json(), **self._traces(model)}
         console.result(_against_table(result), fields)
         if folder is not None:
             info = model.checkpoint
-            provenance = Provenance(f"verify --against {kind}", info.sha256 if info else None)
-            say_written(report_against(folder, fields, examples, provenance), console)
+            provenance = Provenance(f"verify --against {against}", info.sha256 if info else None)
+            written = report_against(folder, fields, result.examples, provenance)
+            say_written(written, console)
         if failed:
             raise typer.Exit(1)
 
@@ -140,7 +145,8 @@ class PairsJob:
             require_extra(_STATISTICS)
 
     def _list(self, count: int) -> list[Pair]:
-        from facecycle_cli.verify.pairs import draw_pairs, parse_pairs, read_pairs
+        from facecycle_cli.verify.lists import parse_pairs, read_pairs
+        from facecycle_cli.verify.pairs import draw_pairs
 
         with prefix_errors(self.pairs):
             if self.pairs == "-":
@@ -155,7 +161,7 @@ class PairsJob:
         model.seed = self.seed
         return model, open_backend(self.aligner, threads=1)
 
-    def _settings(self, size: int) -> Any:
+    def _settings(self, size: int) -> CropSettings:
         from facecycle_cli.portrait.crops import CropSettings
 
         return CropSettings(size, aligned=self.aligned)
@@ -165,8 +171,7 @@ class PairsJob:
     ) -> Matches:
         from functools import partial
 
-        from facecycle_cli.errors import EvaluationError
-        from facecycle_cli.verify.matching import match_pairs
+        from facecycle_cli.verify.pairs import match_pairs
         from facecycle_cli.verify.verify import identity_embedding
 
         extractors: dict[str, Extractor] = {
@@ -177,7 +182,7 @@ class PairsJob:
         try:
             with console.progress("pictures", files) as progress:
                 return match_pairs(
-                    pairs, extractors, self._settings(model.config.embedding_side), backend,
+                    pairs, extractors, self._settings(model.verifier.side), backend,
                     fail_on_missing=self.fail_on_missing,
                     on_done=lambda face: progress.advance(text=face.name),
                 )  # fmt: skip
@@ -186,7 +191,7 @@ class PairsJob:
 
     def _fixed_threshold(self, model: FaceCycle) -> float | None:
         """The one that was given or that the checkpoint carries."""
-        from facecycle_cli.verify.verify import stored_threshold
+        from facecycle_cli.verify.threshold import stored_threshold
 
         if self.threshold is not None:
             return self.threshold
@@ -194,41 +199,36 @@ class PairsJob:
             stored = stored_threshold(model)
         return None if stored is None else stored.value
 
-    def _statistics(
-        self, matches: Matches, model: FaceCycle, labeled: bool
-    ) -> tuple[float | None, dict[str, Any]]:
-        """The threshold of the verdicts, and all numbers of labeled pairs."""
-        from facecycle_cli.errors import ThresholdError
-        from facecycle_cli.verify.verify import stored_threshold
+    def _unlabeled_threshold(self, model: FaceCycle) -> float | None:
+        """What decides where nothing is labeled."""
+        from facecycle_cli.verify.threshold import threshold_at_stored_far
 
-        threshold = self._fixed_threshold(model)
-        if not labeled:
-            if self.far is not None:
-                try:
-                    stored = stored_threshold(model, self.far)
-                except ThresholdError as error:
-                    raise typer.BadParameter(f"--far {self.far:g}: {error}") from None
-                threshold = stored.value if stored else None
-            return threshold, {}
-        from facecycle_cli.verify.matching import calibration, labeled_metrics
+        if self.far is None:
+            return self._fixed_threshold(model)
+        try:
+            return threshold_at_stored_far(model, self.far).value
+        except ThresholdError as error:
+            raise typer.BadParameter(f"--far {self.far:g}: {error}") from None
 
+    def _statistics(self, matches: Matches, model: FaceCycle) -> PairStatistics:
+        """All numbers of the labeled pairs."""
+        from facecycle_cli.verify.pairs import PairStatistics
+
+        fixed = self._fixed_threshold(model)
         with prefix_errors(self.pairs):
-            entry = calibration(matches, _IDENTITY, self._name(), far=self.far)
+            labeled = matches.labeled(_IDENTITY)
+            calibration = labeled.calibration(self._name(), far=self.far)
             if self.far is not None or self.calibrate is not None:
-                threshold = entry["threshold"]
-            metrics = labeled_metrics(matches, _IDENTITY, threshold=threshold, seed=self.seed)
-            others = {
-                name: labeled_metrics(matches, name, seed=self.seed)
-                for name in matches.similarities
-                if name != _IDENTITY
-            }
-        if others:
-            metrics["baselines"] = others
-        return metrics["best_threshold"] if threshold is None else threshold, {
-            **metrics,
-            "verification": entry,
-            **self._traces(model),
-        }
+                fixed = calibration.threshold
+            return PairStatistics(
+                metrics=labeled.metrics(threshold=fixed, seed=self.seed),
+                baselines={
+                    name: matches.labeled(name).metrics(seed=self.seed)
+                    for name in matches.similarities
+                    if name != _IDENTITY
+                },
+                calibration=calibration,
+            )
 
     def _name(self) -> str:
         """Of the pairs, for a checkpoint that travels: without the folders of this machine."""
@@ -242,23 +242,29 @@ class PairsJob:
         return None
 
     def _calibrate(
-        self, path: Path, entry: Mapping[str, Any], model: FaceCycle, console: Console
+        self, path: Path, calibration: Calibration, model: FaceCycle, console: Console
     ) -> None:
         from facecycle_cli.model.checkpoint import annotate
 
-        assert model.checkpoint is not None
-        traced = {**entry, "weights_sha256": model.checkpoint.sha256, "aligner": self.aligner}
+        source = model.checkpoint
+        if source is None:
+            raise CommandError("--calibrate needs the weights of a checkpoint")
+        traced = {
+            **calibration.to_json(),
+            "weights_sha256": source.sha256,
+            "aligner": self.aligner,
+        }
         with prefix_errors(f"--calibrate {path}"):
             path.parent.mkdir(parents=True, exist_ok=True)
-            annotate(model.checkpoint, path, {"verification": traced})
+            annotate(source, path, {"verification": traced})
         console.note(
-            f"wrote {path}: threshold {entry['threshold']:.4f}, {percent(entry['far'])} false and "
-            f"{percent(entry['tar'])} true accepts on {entry['pairs']} pairs of "
-            f"{entry['measured_on']}"
+            f"wrote {path}: threshold {calibration.threshold:.4f}, {percent(calibration.far)} false "
+            f"and {percent(calibration.tar)} true accepts on {counted(calibration.pairs, 'pair')} "
+            f"of {calibration.measured_on}"
         )
 
     def _traces(self, model: FaceCycle) -> dict[str, Any]:
-        from facecycle_cli.evaluation.report import describe_model
+        from facecycle_cli.verify.report import describe_model
 
         return {"checkpoint": describe_model(model), "seed": self.seed, "aligner": self.aligner}
 
@@ -274,11 +280,11 @@ class PairsJob:
     ) -> None:
         if folder is None:
             return
-        from facecycle_cli.verify.report import report_pairs
+        from facecycle_cli.verify.report import PairPictures, report_pairs
 
         complete = {**summary, **self._traces(model)}
-        settings = self._settings(model.config.embedding_side)
-        say_written(report_pairs(folder, complete, matches, threshold, settings, backend), console)
+        pictures = PairPictures(self._settings(model.verifier.side), backend)
+        say_written(report_pairs(folder, complete, matches, threshold, pictures), console)
 
 
 # -- what is printed ------------------------------------------------------------------------------
@@ -303,50 +309,55 @@ def _print_rows(matches: Matches, threshold: float | None, console: Console) -> 
         console.result(f"{pair.a}\t{pair.b}\t{shown}", fields)
 
 
-def _summary(matches: Matches, metrics: Mapping[str, Any]) -> str:
+def _summary(statistics: PairStatistics) -> str:
     """The statistics as comment lines, so that the rows before them stay a table."""
-    columns = {_IDENTITY: metrics, **metrics.get("baselines", {})}
-    folds = metrics["folds"]
-    count = len(folds["accuracies"]) if folds else 0
-    protocol = (
-        "one threshold" if not folds else f"{count} {'' if folds['given'] else 'drawn '}folds"
-    )
-    rows = [["", *columns]]
-    rows.append([f"accuracy ({protocol})", *(_with_error(m) for m in columns.values())])
-    rows.append(["AUC", *(number(m["auc"]) for m in columns.values())])
-    rows.append(["EER", *(percent(m["eer"]) for m in columns.values())])
-    for far in metrics["tar_at_far"]:
-        rates = [percent(m["tar_at_far"][far]) for m in columns.values()]
-        rows.append([f"TAR at FAR {far}", *rates])
-    rows.append(["best threshold", *(number(m["best_threshold"]) for m in columns.values())])
-    rows.append(["  accuracy there", *(percent(m["best_accuracy"]) for m in columns.values())])
-    if fixed := metrics.get("at_threshold"):
-        rows.append([f"at threshold {fixed['threshold']:.4f}", percent(fixed["accuracy"])])
-        rows.append(["  TAR", percent(fixed["tar"])])
-        rows.append(["  FAR", percent(fixed["far"])])
-    text = f"# {metrics['same']} same and {metrics['different']} different pairs\n"
-    text += table(rows, prefix="# ")
-    if groups := metrics.get("groups"):
-        headings = {"same": "same", "different": "different", "accuracy": "accuracy",
-                    "auc": "AUC", "tar": "TAR", "far": "FAR"}  # fmt: skip
-        text += "\n" + table(group_rows(groups, headings), prefix="# ")
     from facecycle_cli.verify.verify import RESEARCH_ONLY
 
+    metrics = statistics.metrics
+    columns = {_IDENTITY: metrics, **statistics.baselines}
+    protocol = "one threshold"
+    if metrics.folds:
+        drawn = "" if metrics.folds.given else "drawn "
+        protocol = f"{len(metrics.folds.accuracies)} {drawn}folds"
+    rows = [["", *columns]]
+    rows.append([f"accuracy ({protocol})", *(_with_error(m) for m in columns.values())])
+    rows.append(["AUC", *(number(m.auc) for m in columns.values())])
+    rows.append(["EER", *(percent(m.eer) for m in columns.values())])
+    for far in metrics.tar_at_far:
+        rates = [percent(m.tar_at_far[far]) for m in columns.values()]
+        rows.append([f"TAR at FAR {far}", *rates])
+    rows.append(["best threshold", *(number(m.best_threshold) for m in columns.values())])
+    rows.append(["  accuracy there", *(percent(m.best_accuracy) for m in columns.values())])
+    if fixed := metrics.at_threshold:
+        rows.append([f"at threshold {fixed.threshold:.4f}", percent(fixed.accuracy)])
+        rows.append(["  TAR", percent(fixed.tar)])
+        rows.append(["  FAR", percent(fixed.far)])
+    text = f"# {metrics.same} same and {counted(metrics.different, 'different pair')}\n"
+    text += table(rows, prefix="# ")
+    if metrics.groups:
+        headings = {"same": "same", "different": "different", "accuracy": "accuracy",
+                    "auc": "AUC", "tar": "TAR", "far": "FAR"}  # fmt: skip
+        groups = {name: group.to_json() for name, group in metrics.groups.items()}
+        text += "\n" + table(group_rows(groups, headings), prefix="# ")
     return f"{text}\n# {RESEARCH_ONLY}"
 
 
-def _with_error(metrics: Mapping[str, Any]) -> str:
-    error = metrics["accuracy_standard_error"]
-    accuracy = percent(metrics["accuracy"])
+def _with_error(metrics: VerificationMetrics) -> str:
+    error = metrics.accuracy_standard_error
+    accuracy = percent(metrics.accuracy)
     return accuracy if error is None else f"{accuracy.removesuffix(' %')} ± {percent(error)}"
 
 
-def _against_table(result: Mapping[str, Any]) -> str:
-    from facecycle_cli.verify.generated import DESCRIPTIONS
+def _against_table(result: AgainstResult) -> str:
+    from facecycle_cli.verify.generated import COMPARISONS
 
     rows = [["", "accuracy", "AUC", "EER"]]
-    for name, words in DESCRIPTIONS.items():
-        numbers = result[name]
-        row = [words.format(result["against"]), _with_error(numbers)]
-        rows.append([*row, number(numbers["auc"]), percent(numbers["eer"])])
-    return f"{result['pairs']} pairs, half of them of different people\n" + table(rows)
+    measured = {
+        "originals": result.originals,
+        "generated": result.generated,
+        "across": result.across,
+    }
+    for name, metrics in measured.items():
+        row = [COMPARISONS[name].format(result.against), _with_error(metrics)]
+        rows.append([*row, number(metrics.auc), percent(metrics.eer)])
+    return f"{counted(result.pairs, 'pair')}, half of them of different people\n" + table(rows)

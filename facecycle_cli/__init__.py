@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from facecycle_cli.errors import FacecycleError, NoFaceError
     from facecycle_cli.evaluation.expression import evaluate_expression
     from facecycle_cli.evaluation.expression_data import load_expressions
-    from facecycle_cli.evaluation.features import expression_extractor
     from facecycle_cli.evaluation.pose import evaluate_pose
     from facecycle_cli.evaluation.pose_data import load_poses
+    from facecycle_cli.evaluation.probes import expression_extractor
     from facecycle_cli.evaluation.reconstruction import evaluate_reconstruction
     from facecycle_cli.faces import FaceBackend, load_backend
     from facecycle_cli.media import Provenance, read_frames, read_image, write_image
@@ -55,12 +55,19 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "FRONTAL": "portrait.motions",
+    "MEAN": "portrait.motions",
+    "NEUTRAL": "portrait.motions",
+    "NEUTRAL_BY_FLOW": "portrait.motions",
+    "REBUILT": "portrait.motions",
     "CropSettings": "portrait.crops",
     "FaceBackend": "faces",
     "FaceCycle": "model",
     "FacecycleError": "errors",
     "NoFaceError": "errors",
     "Picture": "portrait.crops",
+    "Portrait": "portrait.portraits",
+    "PortraitMotion": "portrait.motions",
     "PreprocessSettings": "preprocess.settings",
     "Provenance": "media",
     "TrainConfig": "training.config",
@@ -70,10 +77,11 @@ _HOMES = {
     "evaluate_expression": "evaluation.expression",
     "evaluate_pose": "evaluation.pose",
     "evaluate_reconstruction": "evaluation.reconstruction",
-    "expression_extractor": "evaluation.features",
+    "expression_extractor": "evaluation.probes",
     "face_crop": "portrait.crops",
     "frontalize": "portrait.verbs",
     "frontalize_crops": "portrait.verbs",
+    "frontalize_many": "portrait.verbs",
     "identity_embedding": "verify.verify",
     "load": "model",
     "load_backend": "faces",
@@ -81,6 +89,10 @@ _HOMES = {
     "load_poses": "evaluation.pose_data",
     "neutralize": "portrait.verbs",
     "neutralize_crops": "portrait.verbs",
+    "neutralize_many": "portrait.verbs",
+    "paste_portraits": "portrait.portraits",
+    "portraits": "portrait.portraits",
+    "portraits_of_many": "portrait.portraits",
     "preprocess": "preprocess.run",
     "read_frames": "media",
     "read_image": "media",
@@ -89,18 +101,6 @@ _HOMES = {
     "verification_metrics": "verify.metrics",
     "verify": "verify.verify",
     "write_image": "media",
-    "FRONTAL": "portrait.motions",
-    "MEAN": "portrait.motions",
-    "NEUTRAL": "portrait.motions",
-    "NEUTRAL_BY_FLOW": "portrait.motions",
-    "REBUILT": "portrait.motions",
-    "PortraitMotion": "portrait.motions",
-    "Portrait": "portrait.portraits",
-    "paste_portraits": "portrait.portraits",
-    "portraits": "portrait.portraits",
-    "portraits_of_many": "portrait.portraits",
-    "frontalize_many": "portrait.verbs",
-    "neutralize_many": "portrait.verbs",
 }
 """Public name -> the module that defines it."""
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from facecycle_cli.cli.compute import open_backend, open_model
 from facecycle_cli.cli.console import Console, prefix_errors
-from facecycle_cli.cli.networks import open_backend, open_model
 from facecycle_cli.cli.outputs import Outputs
 from facecycle_cli.cli.run import Pictures, run_pictures
 from facecycle_cli.types import AlignerName, Expression, FaceChoice, MouthSource

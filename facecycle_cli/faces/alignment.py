@@ -2,8 +2,8 @@
 
 Aligned frame by frame, five points to the template, a face in a video trembles: an opening mouth
 pulls the eyes up, a turning head pushes them to the side, and every landmark has its noise.
-:func:`steady_alignments` aligns a track as a whole. It uses the frames after as well as those before,
-so nothing lags behind.
+:func:`steady_alignments` aligns a track as a whole. It uses the frames after as well as
+those before, so nothing lags behind.
 """
 
 from __future__ import annotations
@@ -15,7 +15,12 @@ from typing import Any
 import numpy as np
 
 from facecycle_cli.faces.face import Face
-from facecycle_cli.faces.similarity import fit_similarity, invert_affine, warp_antialiased
+from facecycle_cli.faces.similarity import (
+    apply_affine,
+    fit_similarity,
+    invert_affine,
+    warp_antialiased,
+)
 from facecycle_cli.types import RGBImage
 
 __all__ = ["TEMPLATE", "Alignment", "mean_five_points", "steady_alignments"]
@@ -91,12 +96,11 @@ class Alignment:
 
     def apply(self, points: np.ndarray) -> np.ndarray:
         """Photograph points (..., 2) -> crop points."""
-        return points @ self.matrix[:, :2].T + self.matrix[:, 2]
+        return apply_affine(self.matrix, points)
 
     def apply_inverse(self, points: np.ndarray) -> np.ndarray:
         """Crop points (..., 2) -> photograph points."""
-        inverse = self.inverse
-        return points @ inverse[:, :2].T + inverse[:, 2]
+        return apply_affine(self.inverse, points)
 
     def to_json(self) -> dict[str, Any]:
         """As plain numbers, for ``json.dumps``."""
@@ -121,7 +125,8 @@ def mean_five_points(points: np.ndarray, size: int) -> np.ndarray:
     Raises:
         FaceError: the points of a frame coincide.
     """
-    return np.mean([Alignment.from_points(five, size).apply(five) for five in points], axis=0)
+    aligned = [Alignment.from_points(five, size).apply(five) for five in points]
+    return np.asarray(np.mean(aligned, axis=0))
 
 
 def steady_alignments(
@@ -136,8 +141,8 @@ def steady_alignments(
 
     Their mean over the track is that of frame-wise alignment, but the eyes keep their mean position
     in the crop: the point between them exactly; their distance and level except for what the head's
-    size and tilt really do. The scale is smoothed over time with a symmetric kernel. A straight line
-    is fitted, so that a steady approach is followed without delay, at the ends of the track too.
+    size and tilt really do. The scale is smoothed over time with a symmetric kernel that fits a
+    straight line. So a steady approach is followed without delay, at the ends of the track too.
 
     Args:
         points: (N, 5, 2) of each frame, as ``Face.five_points``.
@@ -180,4 +185,5 @@ def _smooth(values: np.ndarray, times: np.ndarray, width: float) -> np.ndarray:
     spread = s0 * s2 - s1**2
     # A frame without neighbors has no line through them, only its own value.
     isolated = spread <= 1e-9 * s0**2
-    return np.where(isolated, t0 / s0, (s2 * t0 - s1 * t1) / np.where(isolated, 1, spread))
+    line = (s2 * t0 - s1 * t1) / np.where(isolated, 1, spread)
+    return np.asarray(np.where(isolated, t0 / s0, line))

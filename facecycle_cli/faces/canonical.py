@@ -10,7 +10,7 @@ import numpy as np
 
 from facecycle_cli.faces.alignment import TEMPLATE
 from facecycle_cli.faces.pose import head_pose
-from facecycle_cli.faces.similarity import fit_similarity
+from facecycle_cli.faces.similarity import apply_affine, fit_similarity
 from facecycle_cli.faces.topology import Topology
 
 __all__ = ["frontal_shape", "visibility"]
@@ -37,7 +37,7 @@ def frontal_shape(landmarks: np.ndarray, topology: Topology) -> np.ndarray:
     """
     front = _turned_to_front(landmarks, topology)[0][:, :2]
     matrix = fit_similarity(topology.five_points(front), TEMPLATE)
-    return front @ matrix[:, :2].T + matrix[:, 2]
+    return apply_affine(matrix, front)
 
 
 def visibility(landmarks: np.ndarray, topology: Topology) -> np.ndarray:
@@ -55,7 +55,7 @@ def visibility(landmarks: np.ndarray, topology: Topology) -> np.ndarray:
     outwards = front - np.array([0, 0, _DEPTH * half])  # z points away from the camera
     outwards /= np.linalg.norm(outwards, axis=1, keepdims=True)
     towards_camera = -(outwards @ rotation.T)[:, 2]
-    return np.clip(towards_camera / _FULL_VIEW, 0, 1)
+    return np.asarray(np.clip(towards_camera / _FULL_VIEW, 0, 1))
 
 
 def _turned_to_front(landmarks: np.ndarray, topology: Topology) -> tuple[np.ndarray, np.ndarray]:

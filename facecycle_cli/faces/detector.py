@@ -53,7 +53,7 @@ class Detection:
     @property
     def center(self) -> np.ndarray:
         """(2,) of the box."""
-        return (self.box[:2] + self.box[2:]) / 2
+        return np.asarray((self.box[:2] + self.box[2:]) / 2)
 
     @property
     def side(self) -> float:

@@ -154,9 +154,10 @@ def _moved_box(face: Face, landmarks: np.ndarray) -> np.ndarray:
     """The box of a face, (4,) float32, moved and scaled as its landmarks were."""
     before, after = face.landmarks[:, :2], landmarks[:, :2]
     center, new_center = before.mean(0), after.mean(0)
-    scale = np.linalg.norm(after - new_center) / max(1e-6, np.linalg.norm(before - center))
+    scale = float(np.linalg.norm(after - new_center))
+    scale /= max(1e-6, float(np.linalg.norm(before - center)))
     corners = (face.box.reshape(2, 2) - center) * scale + new_center
-    return corners.reshape(4).astype(np.float32)
+    return np.asarray(corners.reshape(4), np.float32)
 
 
 def _why_not_opened(package: ModuleType, error: Exception) -> str:

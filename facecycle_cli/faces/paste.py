@@ -90,8 +90,8 @@ def _opacity(
     # A rim of zeros, so that every pixel has a finite distance to the outside.
     depth = cv2.distanceTransform(cv2.copyMakeBorder(inside, 1, 1, 1, 1, 0), cv2.DIST_L2, 5)
     depth = depth[1 + margin : -1 - margin, 1 + margin : -1 - margin]
-    ramp = np.clip((depth - 0.5) / max(feather, 1.0), 0, 1)
-    return (ramp * ramp * (3 - 2 * ramp)).astype(np.float32)
+    t = np.clip((depth - 0.5) / max(feather, 1.0), 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
 def _filled(polygon: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

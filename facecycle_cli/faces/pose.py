@@ -37,7 +37,8 @@ class HeadPose:
         around_y = np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]])
         c, s = math.cos(pitch), math.sin(pitch)
         around_x = np.array([[1, 0, 0], [0, c, s], [0, -s, c]])
-        return around_z @ around_y @ around_x
+        rotation: np.ndarray = around_z @ around_y @ around_x
+        return rotation
 
 
 def head_pose(landmarks: np.ndarray, topology: Topology) -> HeadPose:

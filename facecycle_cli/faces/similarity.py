@@ -10,7 +10,7 @@ import numpy as np
 from facecycle_cli.errors import FaceError
 from facecycle_cli.types import RGBImage
 
-__all__ = ["fit_similarity", "invert_affine", "warp_antialiased"]
+__all__ = ["apply_affine", "fit_similarity", "invert_affine", "warp_antialiased"]
 
 
 def fit_similarity(
@@ -50,6 +50,12 @@ def fit_similarity(
     return np.column_stack([linear, mean_target - linear @ mean_source])
 
 
+def apply_affine(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Points (..., 2) mapped by a (2, 3) affine map."""
+    mapped: np.ndarray = points @ matrix[:, :2].T + matrix[:, 2]
+    return mapped
+
+
 def invert_affine(matrix: np.ndarray) -> np.ndarray:
     """The inverse of a (2, 3) affine map, (2, 3) float64."""
     linear = np.linalg.inv(matrix[:, :2])
@@ -75,8 +81,7 @@ def warp_antialiased(image: RGBImage, matrix: np.ndarray, size: tuple[int, int])
     width, height = size
     scale = math.sqrt(abs(np.linalg.det(matrix[:, :2])))
     corners = np.array([[-0.5, -0.5], [width, -0.5], [-0.5, height], [width, height]])
-    inverse = invert_affine(matrix)
-    corners = corners @ inverse[:, :2].T + inverse[:, 2]
+    corners = apply_affine(invert_affine(matrix), corners)
     # A margin of a few result pixels, so that the kernels never see the cut instead of the picture.
     margin = math.ceil(4 * max(1.0, 1.0 / scale))
     h, w = image.shape[:2]
@@ -87,11 +92,12 @@ def warp_antialiased(image: RGBImage, matrix: np.ndarray, size: tuple[int, int])
     matrix[:, 2] += matrix[:, :2] @ (x0, y0)
     if scale < 1.0:
         small = (max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale)))
-        part = cv2.resize(part, small, interpolation=cv2.INTER_AREA)
+        part = np.asarray(cv2.resize(part, small, interpolation=cv2.INTER_AREA), np.uint8)
         fx, fy = (x1 - x0) / small[0], (y1 - y0) / small[1]
         # Pixel centers are at integers: source = (small + 0.5) * f - 0.5.
         matrix[:, 2] += matrix[:, :2] @ ((fx - 1) / 2, (fy - 1) / 2)
         matrix[:, :2] *= (fx, fy)
-    return cv2.warpAffine(
+    warped = cv2.warpAffine(
         part, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
+    return np.asarray(warped, np.uint8)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from facecycle_cli.faces.similarity import invert_affine, warp_antialiased
+from facecycle_cli.faces.similarity import apply_affine, invert_affine, warp_antialiased
 from facecycle_cli.types import RGBImage
 
 __all__ = ["Look", "Tile", "View", "tiles"]
@@ -55,18 +55,20 @@ class Tile:
         # Averaging takes several times longer, and is worth it only where pixels would be skipped.
         shrinking = self.width < 0.7 * part.shape[1]
         kernel = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
-        return cv2.resize(part, (self.width, self.height), interpolation=kernel)
+        size = self.width, self.height
+        return np.asarray(cv2.resize(part, size, interpolation=kernel), np.uint8)
 
     def to_picture(self, points: np.ndarray) -> np.ndarray:
         """View pixels (..., 2) -> picture pixels; pixel centers are at integers in both."""
         width, height = self.right - self.left, self.bottom - self.top
         factor = np.array([width / self.width, height / self.height])
-        return (points + 0.5) * factor - 0.5 + (self.left, self.top)
+        seen: np.ndarray = (points + 0.5) * factor - 0.5 + (self.left, self.top)
+        return seen
 
 
 @dataclass(frozen=True)
 class Look:
-    """A square of picture ``index``, turned by ``angle``: a second, closer look at one doubtful face.
+    """A square of picture ``index``, turned by ``angle``: a closer look at one doubtful face.
 
     Attributes:
         index: which picture.
@@ -102,8 +104,7 @@ class Look:
 
     def to_picture(self, points: np.ndarray) -> np.ndarray:
         """View pixels (..., 2) -> picture pixels."""
-        inverse = invert_affine(self.matrix)
-        return points @ inverse[:, :2].T + inverse[:, 2]
+        return apply_affine(invert_affine(self.matrix), points)
 
 
 View = Tile | Look

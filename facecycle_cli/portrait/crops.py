@@ -178,12 +178,13 @@ def prominent(faces: Sequence[Face], shape: Sequence[int]) -> Face:
     return max(faces, key=lambda face: _prominence(face, shape))
 
 
-def resize_crops(crops: np.ndarray, side: int) -> np.ndarray:
+def resize_crops(crops: RGBImage, side: int) -> RGBImage:
     """Crops uint8 (N, H, H, 3) at another side: averaged down, bicubic up."""
     if crops.shape[1] == side:
         return crops
     method = cv2.INTER_AREA if crops.shape[1] > side else cv2.INTER_CUBIC
-    return np.stack([cv2.resize(crop, (side, side), interpolation=method) for crop in crops])
+    resized = [cv2.resize(crop, (side, side), interpolation=method) for crop in crops]
+    return np.asarray(np.stack(resized), np.uint8)
 
 
 def _prominence(face: Face, shape: Sequence[int]) -> float:
@@ -224,7 +225,8 @@ def _enlarged(image: RGBImage) -> RGBImage:
     height, width = image.shape[:2]
     if max(height, width) > _SMALL:
         return image
-    return cv2.resize(image, (2 * width, 2 * height), interpolation=cv2.INTER_CUBIC)
+    larger = cv2.resize(image, (2 * width, 2 * height), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(larger, np.uint8)
 
 
 def _find(images: Sequence[RGBImage], min_face: int, backend: FaceBackend) -> list[list[Face]]:
@@ -276,4 +278,5 @@ def _middle_square(image: RGBImage, size: int) -> RGBImage:
     """The picture's middle square as a crop."""
     side = min(image.shape[:2])
     top, left = ((length - side) // 2 for length in image.shape[:2])
-    return resize_crops(image[None, top : top + side, left : left + side], size)[0]
+    square: RGBImage = resize_crops(image[None, top : top + side, left : left + side], size)[0]
+    return square

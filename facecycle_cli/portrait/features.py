@@ -4,9 +4,9 @@ The photograph of a closed mouth has no pixels for the inside of an open one, an
 only make its lips thicker. So the lips are cut along the line where they meet, which the landmarks
 know. The lower lip takes the jaw along, and what appears between the lips is dark.
 
-A blink takes a tenth of a second, and the networks' flow, which is smooth in space and in time, does
-not contain it. So the upper lid comes down as far as the landmarks say: its skin is stretched, and
-the eye under it stays where it is.
+A blink takes a tenth of a second. The networks' flow is smooth in space and in time and does not
+contain it. So the upper lid comes down as far as the landmarks say: its skin is stretched, and the
+eye under it stays where it is.
 """
 
 from __future__ import annotations
@@ -90,8 +90,9 @@ def smoothstep(values: Values, low: Any, high: Any) -> Values:
         values: of any shape.
         low, high: numbers, or arrays that broadcast with ``values``.
     """
-    t = ((values - low) / (high - low)).clip(0, 1)
-    return t * t * (3 - 2 * t)
+    t: Values = ((values - low) / (high - low)).clip(0, 1)
+    smooth: Values = t * t * (3 - 2 * t)
+    return smooth
 
 
 class _FeatureFrame:
@@ -118,7 +119,7 @@ class _FeatureFrame:
 
     def of_points(self, points: np.ndarray) -> np.ndarray:
         """(N, 2) pixels of the picture -> (N, 2) u, v."""
-        return (points - self.middle) @ self._axes.T / self.half
+        return np.asarray((points - self.middle) @ self._axes.T / self.half)
 
     def of_pixels(self, xs: np.ndarray, ys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Pixels, x and y (h, w) each -> u and v, (h, w) each."""
@@ -336,4 +337,4 @@ def _color(picture: RGBImage, point: np.ndarray, radius: float) -> np.ndarray:
     x = int(np.clip(round(float(point[0])), 0, width - 1))
     y = int(np.clip(round(float(point[1])), 0, height - 1))
     patch = picture[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1]
-    return np.median(patch.reshape(-1, 3), axis=0).astype(np.float32)
+    return np.asarray(np.median(patch.reshape(-1, 3), axis=0), np.float32)

@@ -2,9 +2,9 @@
 
 The networks work at 64x64 (or 128x128) pixels, but they predict flows, and a flow has no
 resolution: it warps the photograph's own pixels, skin and hair included. What warping cannot do,
-such as opening a closed mouth, the networks draw at their own resolution, and only the difference is
-added. The occluded cheek of a face that was turned to the front is the mirror image of the visible
-one.
+such as opening a closed mouth, the networks draw at their own resolution, and only the difference
+is added. The occluded cheek of a face that was turned to the front is the mirror image of the
+visible one.
 """
 
 from __future__ import annotations

@@ -20,17 +20,18 @@ def main() -> NoReturn:
             # A second Ctrl-C while Python shuts down ends it quietly.
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             sys.stdout.flush()
-    except BrokenPipeError:  # nobody reads any more, which is nobody's fault
+    except BrokenPipeError:  # the reader of standard output has closed it: no error to report
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    # Python looks for garbage once more at its end: among all that torch has made, a third of a
-    # second for memory that is given back anyhow.
+    # Python would look for garbage once more at its end. With all that torch has made this takes a
+    # third of a second, for memory that the system takes back anyway.
     gc.freeze()
     sys.exit(code)
 
 
 def _run() -> int | str | None:
-    # torch's threads spin while they wait for each other. Where another process wants the core, a
-    # small network's many short waits take twenty times its work; asleep, they cost nothing.
+    # torch's threads spin while they wait for each other. Where another process needs the core, the
+    # many short waits of a small network take twenty times as long as its work. Sleeping threads
+    # leave the core free.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         # Termination unwinds like an interrupt, so that no temporary file stays behind.
@@ -47,10 +48,11 @@ def _run() -> int | str | None:
     except BrokenPipeError:
         raise
     except Exception as error:
-        from facecycle_cli.cli.console import report
+        from facecycle_cli.cli.console import print_error
+        from facecycle_cli.errors import exit_code_of
 
-        report(error)
-        return 1
+        print_error(error)
+        return exit_code_of(error)
     return 0
 
 

@@ -1,22 +1,39 @@
-"""Everything that facecycle raises on purpose: one root, and the exit code of each kind.
+"""All errors of this package: one root, and the exit code that each kind gives a command.
 
-A message is one line, without the name of the file that it is about: the command line puts that in
+A message is one line, without the name of the file that failed: the command line puts that in
 front. This module imports nothing heavy, so that every floor may use it.
 """
 
 from __future__ import annotations
-
-from typing import ClassVar
 
 
 class FacecycleError(ValueError):
     """The root of all errors of this package; a ``ValueError``, as what was given cannot be used.
 
     Attributes:
-        exit_code: of the command that ends with it: 1 for input that failed, 2 for wrong usage.
+        exit_code: The exit code of a command that ends with it: 1 if an input failed, 2 for wrong
+            usage.
     """
 
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
+
+
+def exit_code_of(error: BaseException) -> int:
+    """The exit code of a command that ends with ``error``: 1 where it is none of ours."""
+    return error.exit_code if isinstance(error, FacecycleError) else FacecycleError.exit_code
+
+
+class CommandError(FacecycleError):
+    """What all inputs need cannot be had, such as the checkpoint: the command ends at once.
+
+    Args:
+        message: What is wrong, with the name of the file or option.
+        exit_code: The exit code of the command.
+    """
+
+    def __init__(self, message: str, exit_code: int = FacecycleError.exit_code) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 class SettingsError(FacecycleError):

@@ -1,17 +1,26 @@
-"""facecycle checkpoint: what is inside a checkpoint, conversion of the authors', ONNX export."""
+"""facecycle checkpoint: what a checkpoint holds, conversion of the authors' file, ONNX export."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from facecycle_cli.cli.console import Console, prefix_errors
-from facecycle_cli.cli.options import AsJson, Checkpoint, Overwrite, Quiet, Seed, Verbose
-from facecycle_cli.cli.outputs import Skip
-from facecycle_cli.cli.run import Outcome, run_each
+from facecycle_cli.cli.options import (
+    CHECKPOINT_VARIABLE,
+    AsJson,
+    Checkpoint,
+    Overwrite,
+    Quiet,
+    Seed,
+    Verbose,
+)
+from facecycle_cli.cli.outputs import refuse_existing
+from facecycle_cli.cli.run import InputResult, run_each
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,14 +37,14 @@ checkpoint = typer.Typer(
 )
 
 
-@checkpoint.command()
-def info(
+@checkpoint.command("info")
+def print_info(
     checkpoints: Annotated[
-        Optional[list[str]],  # noqa: UP045 (typer evaluates it, on every Python)
+        list[str] | None,
         typer.Argument(
             metavar="NAME|PATH",
-            help="Checkpoints; the embedded one by default.",
-            envvar="FACECYCLE_CHECKPOINT",
+            # The variable is read below: typer would split its value at spaces.
+            help=f"Checkpoints. Default: ${CHECKPOINT_VARIABLE}, or else the embedded one.",
             show_default=False,
         ),
     ] = None,
@@ -46,40 +55,23 @@ def info(
     """Say what is inside: networks and their sizes, training, metrics, license, hash.
 
     facecycle checkpoint info
-
     facecycle checkpoint info runs/first/checkpoint.safetensors --json
     """
-
-    def describe(name: str) -> Outcome:
-        from facecycle_cli.model import load
-        from facecycle_cli.model.summary import summarize
-
-        model = load(name)
-        source = model.checkpoint
-        assert source is not None
-        networks = summarize(model)
-        fields = {
-            "path": str(source.path),
-            "sha256": source.sha256,
-            "config": source.config.to_dict(),
-            "metadata": source.metadata,
-            "networks": [asdict(network) for network in networks],
-            "parameters": sum(network.parameters for network in networks),
-        }
-        return Outcome(_as_text(fields), fields)
-
     console = Console(quiet=quiet, verbose=verbose, json=as_json)
-    run_each(checkpoints or ["small"], describe, console, what="checkpoints")
+    names = checkpoints or [os.environ.get(CHECKPOINT_VARIABLE) or "small"]
+    run_each(names, _describe, console, what="checkpoints")
 
 
-@checkpoint.command()
-def convert(
+@checkpoint.command("convert")
+def convert_authors(
     source: Annotated[
         str, typer.Argument(metavar="IN.tar", help="The authors' file.", show_default=False)
     ],
     target: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Argument(metavar="OUT.safetensors", help="Default: beside IN.", show_default=False),
+        Path | None,
+        typer.Argument(
+            metavar="OUT.safetensors", help="Default: beside IN.tar.", show_default=False
+        ),
     ] = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
@@ -92,28 +84,28 @@ def convert(
     """
     output = target or Path(source).with_suffix(".safetensors")
 
-    def one(name: str) -> Outcome:
-        from facecycle_cli.model.authors import convert as convert_file
+    def one(name: str) -> InputResult:
+        from facecycle_cli.model import authors
 
-        _check_free(output, overwrite)
+        refuse_existing(output, overwrite)
         output.parent.mkdir(parents=True, exist_ok=True)
-        convert_file(name, output)
-        return Outcome(str(output), {"output": str(output)})
+        authors.convert(name, output)
+        return InputResult(str(output), {"output": str(output)})
 
     console = Console(quiet=quiet, verbose=verbose, json=as_json)
     run_each([source], one, console, what="checkpoints")
 
 
-@checkpoint.command()
-def export(
+@checkpoint.command("export")
+def export_networks(
     onnx: Annotated[
         Path,
-        typer.Option("--onnx", metavar="DIR", help="Where the files go.", show_default=False),
+        typer.Option("--onnx", metavar="DIR", help="Where to write.", show_default=False),
     ],
     face: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
-            metavar="IMG", help="Check on the face in this picture, too.", show_default=False
+            metavar="IMG", help="Also check on the face in this picture.", show_default=False
         ),
     ] = None,
     overwrite: Overwrite = False,
@@ -123,7 +115,7 @@ def export(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Write each network as an ONNX file, checked against torch.
+    """Write each network as an ONNX file, and check that it computes what torch computes.
 
     facecycle checkpoint export --onnx onnx/
     """
@@ -140,10 +132,10 @@ def export(
     with prefix_errors(f"--onnx {onnx}"):
         onnx.mkdir(parents=True, exist_ok=True)
 
-    def one(path: Path) -> Outcome:
-        _check_free(path, overwrite)
+    def one(path: Path) -> InputResult:
+        refuse_existing(path, overwrite)
         network = export_onnx(model, path.stem, path, faces)
-        return Outcome(
+        return InputResult(
             f"{path}: {', '.join(network.inputs)} -> {', '.join(network.outputs)}; "
             f"within {network.difference:.1e} of torch",
             {
@@ -158,11 +150,6 @@ def export(
     run_each([onnx / f"{name}.onnx" for name in NETWORKS], one, console, what="networks")
 
 
-def _check_free(path: Path, overwrite: bool) -> None:
-    if path.exists() and not overwrite:
-        raise Skip(f"{path} exists (--overwrite to replace it)")
-
-
 def _read_face(path: str, model: FaceCycle) -> Tensor:
     from facecycle_cli.faces import load_backend
     from facecycle_cli.media import read_image
@@ -172,8 +159,26 @@ def _read_face(path: str, model: FaceCycle) -> Tensor:
     return model.to_input(crop)
 
 
+def _describe(name: str) -> InputResult:
+    """What ``info`` prints of one checkpoint."""
+    from facecycle_cli.model import load, read_info
+    from facecycle_cli.model.summary import summarize
+
+    source = read_info(name)
+    networks = summarize(load(name))
+    fields = {
+        "path": str(source.path),
+        "sha256": source.sha256,
+        "config": source.config.to_dict(),
+        "metadata": source.metadata,
+        "networks": [asdict(network) for network in networks],
+        "parameters": sum(network.parameters for network in networks),
+    }
+    return InputResult(_as_text(fields), fields)
+
+
 def _as_text(fields: Mapping[str, Any]) -> str:
-    """The fields of `info` for people."""
+    """The fields of ``info`` for people."""
     config, metadata = fields["config"], dict(fields["metadata"])
     rows = [
         ("file", fields["path"]),

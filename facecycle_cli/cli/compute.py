@@ -1,22 +1,32 @@
-"""Opens what a command computes with: the device, the checkpoint, the face backend."""
+"""What a command computes with: the device, the trained networks and the face backend.
+
+Each is opened by what its option says, and ends the command in one line if it cannot be had.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
-
-from facecycle_cli.cli.console import CommandError, prefix_errors
+from facecycle_cli.cli.console import prefix_errors
+from facecycle_cli.errors import CommandError
 
 if TYPE_CHECKING:
     import torch
 
     from facecycle_cli.faces import FaceBackend
     from facecycle_cli.model import FaceCycle
+    from facecycle_cli.types import AlignerName
 
 
 def pick_device(name: str) -> torch.device:
-    """Device for ``--device``; `CommandError` where this machine does not have it."""
+    """The device that ``--device`` names.
+
+    Args:
+        name: ``auto`` (the first of cuda, mps and cpu that there is), or a name that torch knows.
+
+    Raises:
+        CommandError: This machine has no such device.
+    """
     import torch
 
     has_mps = torch.backends.mps.is_available()
@@ -32,7 +42,11 @@ def pick_device(name: str) -> torch.device:
 
 
 def open_model(checkpoint: str, device: str) -> FaceCycle:
-    """The checkpoint on the device; `CommandError` in one line if either cannot be had."""
+    """The networks of ``--checkpoint`` on ``--device``.
+
+    Raises:
+        CommandError: There is no such checkpoint or device.
+    """
     from facecycle_cli.model import load
 
     target = pick_device(device)
@@ -40,11 +54,17 @@ def open_model(checkpoint: str, device: str) -> FaceCycle:
         return load(checkpoint, target)
 
 
-def open_backend(aligner: str, threads: int | None = None) -> FaceBackend:
-    """The face backend, one call using ``threads``; `typer.BadParameter` for an unknown name."""
-    from facecycle_cli.faces import BACKENDS, load_backend
+def open_backend(aligner: AlignerName, threads: int | None = None) -> FaceBackend:
+    """The face backend of ``--aligner``.
 
-    if aligner not in BACKENDS:
-        raise typer.BadParameter(f"--aligner {aligner}: there are {', '.join(BACKENDS)}")
+    Args:
+        aligner: Its name.
+        threads: How many threads one call uses; None: as many as there are cores.
+
+    Raises:
+        CommandError: It needs an extra that is not installed.
+    """
+    from facecycle_cli.faces import load_backend
+
     with prefix_errors(f"--aligner {aligner}"):
         return load_backend(aligner, threads=threads)

@@ -14,6 +14,7 @@ import typer
 from facecycle_cli.types import AlignerName, FaceChoice, MouthSource
 
 __all__ = [
+    "CHECKPOINT_VARIABLE",
     "Aligned",
     "Aligner",
     "AsJson",
@@ -33,6 +34,9 @@ __all__ = [
     "Size",
     "Verbose",
 ]
+
+CHECKPOINT_VARIABLE = "FACECYCLE_CHECKPOINT"
+"""The environment variable that names the checkpoint where ``--checkpoint`` does not."""
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
@@ -74,7 +78,7 @@ Checkpoint = Annotated[
         "--checkpoint",
         "-c",
         metavar="NAME|PATH",
-        envvar="FACECYCLE_CHECKPOINT",
+        envvar=CHECKPOINT_VARIABLE,
         help="The trained networks to use.",
     ),
 ]

@@ -1,6 +1,4 @@
-"""Where the pictures that a command makes go: beside the input, to a file, a folder, or standard
-output.
-"""
+"""Where results go: beside the input, to a file, into a folder, or to standard output."""
 
 from __future__ import annotations
 
@@ -22,18 +20,35 @@ if TYPE_CHECKING:
 
 
 class Skip(Exception):
-    """Raised for an input that there is nothing to do for; its message says why."""
+    """There is nothing to do for an input; the message says why."""
+
+
+def refuse_existing(path: Path, overwrite: bool) -> None:
+    """Check that ``path`` may be written.
+
+    Raises:
+        Skip: It is a file that exists, and ``overwrite`` is not given.
+    """
+    if path.is_file() and not overwrite:
+        raise Skip(f"{path} exists (--overwrite to replace it)")
 
 
 @dataclass(frozen=True)
 class Destination:
-    """Place for the result of one input: ``paths(n)`` are its files, none for standard output."""
+    """Where the results of one input go.
+
+    Attributes:
+        path: The file; None is standard output.
+        numbered: Whether there may be any number of results, with numbers in their names.
+    """
 
     path: Path | None
     numbered: bool
 
     def paths(self, count: int = 1) -> list[Path]:
-        """Names for ``count`` pictures: ``x_1.png``, ``x_2.png``, ... if numbered."""
+        """The files for ``count`` pictures: ``x_1.png``, ``x_2.png``, ... if numbered; none for
+        standard output.
+        """
         if self.path is None:
             return []
         if not self.numbered:
@@ -42,7 +57,18 @@ class Destination:
         return [self.path.with_name(f"{self.path.stem}_{n}{self.path.suffix}") for n in numbers]
 
     def write(self, pictures: Sequence[RGBImage], provenance: Provenance) -> list[Path]:
-        """Write ``pictures`` and return their names; more than one only if numbered."""
+        """Write pictures.
+
+        Args:
+            pictures: (H, W, 3) uint8 each; exactly one, unless this is numbered.
+            provenance: The note that they carry.
+
+        Returns:
+            The files that were written.
+
+        Raises:
+            OutputError: They are not one, or cannot be written.
+        """
         from facecycle_cli.media import write_image
 
         if len(pictures) != 1 and (self.path is None or not self.numbered):
@@ -58,18 +84,27 @@ class Destination:
 
 
 class Outputs:
-    """Names for results, from what ``-o`` says.
+    """The names of all results of a command, from what ``-o`` says.
 
-    Without ``-o`` a result lies beside its input as ``<stem><tag>.png`` (standard input's goes to
-    standard output). ``-o -`` is standard output. ``-o`` is a folder if it ends in a slash, if it
-    exists as one, or if there are several inputs (several arguments, a folder or a glob); below it
-    the structure of walked folders is kept. Otherwise it is the file to write, in the format of its
-    suffix.
+    Without ``-o`` a result lies beside its input as ``<stem><tag>.png``; that of standard input
+    goes to standard output. ``-o -`` is standard output. ``-o`` is a folder if it ends in a slash,
+    if it exists as one, or if there are several inputs (several arguments, a folder or a glob); it
+    keeps the structure of the folders that are walked. Otherwise it is the file to write, in the
+    format of its suffix.
 
-    ``numbered`` is for commands that make any number of pictures of one input:
-    ``<stem><tag>_1.png``, ...
+    Args:
+        target: The value of ``-o``; None if it is not given.
+        inputs: The arguments of the command.
+        tag: What is added to the names of inputs.
+        overwrite: Whether existing files are replaced.
+        numbered: Whether one input may have any number of results: ``<stem><tag>_1.png``, ...
 
-    Raises `typer.BadParameter` for a combination that cannot work.
+    Attributes:
+        to_stdout: Results go to standard output.
+        beside_inputs: Results lie beside their inputs.
+
+    Raises:
+        typer.BadParameter: These cannot work together.
     """
 
     def __init__(
@@ -89,7 +124,7 @@ class Outputs:
         if target is None and list(inputs) == ["-"]:
             target = "-"
         self.to_stdout = target == "-"
-        self.beside = target is None
+        self.beside_inputs = target is None
         self._file: Path | None = None
         self._folder: Path | None = None
         if self.to_stdout:
@@ -98,10 +133,11 @@ class Outputs:
             self._file, self._folder = _file_or_folder(target, several)
 
     def claim(self, item: Input) -> Destination:
-        """Place for the result of ``item``.
+        """Where the result of ``item`` goes.
 
-        Raises `Skip` if the result exists and may not be overwritten, `OutputError` if another
-        input of this call has the same place.
+        Raises:
+            Skip: The result exists and may not be overwritten.
+            OutputError: Another input of this command has the same output.
         """
         destination = Destination(None if self.to_stdout else self._path(item), self._numbered)
         for path in destination.paths():
@@ -109,8 +145,7 @@ class Outputs:
             if key in self._claimed:
                 raise OutputError(f"another input has the same output, {path}")
             self._claimed.add(key)
-            if path.exists() and path.is_file() and not self._overwrite:
-                raise Skip(f"{path} exists (--overwrite to replace it)")
+            refuse_existing(path, self._overwrite)
         return destination
 
     def _path(self, item: Input) -> Path:

@@ -17,7 +17,7 @@ from facecycle_cli.cli.options import AsJson, Faces, Quiet, Verbose
 from facecycle_cli.cli.preprocess_summary import forecast, rounded, run_fields, run_summary
 
 if TYPE_CHECKING:
-    from facecycle_cli.cli.console import Progress
+    from facecycle_cli.cli.console import ProgressLine
     from facecycle_cli.preprocess import Events, PreprocessSettings
 
 
@@ -269,7 +269,7 @@ class _Job:
         return any(entry.problem for entry in estimates)
 
 
-def _listener(console: Console, progress: Progress) -> Events:
+def _listener(console: Console, progress: ProgressLine) -> Events:
     from facecycle_cli.preprocess import Events
     from facecycle_cli.preprocess.sources import Problem
     from facecycle_cli.preprocess.work import Result

@@ -1,4 +1,4 @@
-"""Every input in turn: what fails is said in one line, and the others are still done."""
+"""Every input in turn: what fails is said in one line, and the other inputs are still done."""
 
 from __future__ import annotations
 
@@ -10,19 +10,25 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
-from facecycle_cli.cli.console import CommandError, Console, reason
+from facecycle_cli.cli.console import Console, reason
 from facecycle_cli.cli.outputs import Outputs, Skip
+from facecycle_cli.errors import CommandError, FacecycleError, MediaError, SettingsError
 
 if TYPE_CHECKING:
     from facecycle_cli.media import Input, Provenance
     from facecycle_cli.types import RGBImage
 
-T = TypeVar("T")
+_Item = TypeVar("_Item")
 
 
 @dataclass
-class Outcome:
-    """What became of one input: ``text`` for people, ``fields`` for ``--json``."""
+class InputResult:
+    """What a command has to say of one input that is done.
+
+    Attributes:
+        text: For people; None prints nothing.
+        fields: For ``--json``.
+    """
 
     text: str | None = None
     fields: dict[str, Any] = field(default_factory=dict)
@@ -30,7 +36,13 @@ class Outcome:
 
 @dataclass
 class Pictures:
-    """What a command made of one picture, and the ``fields`` to report about it."""
+    """What a command made of one picture.
+
+    Attributes:
+        images: The pictures to write.
+        provenance: The note that they carry.
+        fields: What ``--json`` prints beside the names of the files.
+    """
 
     images: Sequence[RGBImage]
     provenance: Provenance
@@ -38,8 +50,8 @@ class Pictures:
 
 
 @dataclass
-class Tally:
-    """How many inputs came to which end."""
+class Counts:
+    """How many inputs were done, skipped, and failed."""
 
     done: int = 0
     skipped: int = 0
@@ -56,43 +68,58 @@ class Tally:
 
 
 def run_each(
-    items: Iterable[T], process: Callable[[T], Outcome], console: Console, *, what: str = "inputs"
-) -> Tally:
-    """Call ``process`` for each of ``items`` (whose ``str`` is its name) and print what comes of
-    it.
+    items: Iterable[_Item],
+    process: Callable[[_Item], InputResult],
+    console: Console,
+    *,
+    what: str = "inputs",
+) -> Counts:
+    """Process each input, and print its result or why it failed.
 
-    An exception is that input's failure; `Skip` is none. Only `CommandError`, a closed standard
-    output and interruption end the loop. Raises `typer.Exit` with code 1 at the end if any input
-    failed.
+    An exception is the failure of one input, and the next input follows. Exceptions: ``Skip`` is no
+    failure; ``CommandError`` and ``SettingsError`` would meet every input, so they end the loop, as
+    do a closed standard output and an interruption.
+
+    Args:
+        items: The inputs; ``str`` of each is its name.
+        process: What to do with each.
+        console: Where to print.
+        what: What the inputs are, in the plural, for the progress line.
+
+    Returns:
+        How many inputs came to which end.
+
+    Raises:
+        typer.Exit: Some input failed; with its exit code, after the last input.
     """
-    tally = Tally()
+    counts = Counts()
     with console.progress(what) as progress:
         for item in items:
             name = str(item)
             started = time.perf_counter()
             try:
-                outcome = process(item)
-            except (CommandError, BrokenPipeError, typer.Exit, typer.Abort):
+                result = process(item)
+            except (CommandError, SettingsError, BrokenPipeError, typer.Exit, typer.Abort):
                 raise
             except Skip as why:
-                tally.skipped += 1
+                counts.skipped += 1
                 console.note(f"{name}: skipped, {why}")
-                outcome = Outcome(fields={"status": "skipped", "reason": str(why)})
+                result = InputResult(fields={"status": "skipped", "reason": str(why)})
             except Exception as error:
-                tally.failed += 1
+                counts.failed += 1
                 console.failure(name, error)
-                outcome = Outcome(fields={"status": "failed", "reason": reason(error, name)})
+                result = InputResult(fields={"status": "failed", "reason": reason(error, name)})
             else:
-                tally.done += 1
-                outcome.fields = {"status": "done", **outcome.fields}
+                counts.done += 1
+                result.fields = {"status": "done", **result.fields}
                 console.detail(f"{name}: {time.perf_counter() - started:.3f} s")
-            console.result(outcome.text, {"input": name, **outcome.fields})
+            console.result(result.text, {"input": name, **result.fields})
             progress.advance(text=name)
-    if tally.total != 1:
-        console.note(str(tally))
-    if tally.failed:
-        raise typer.Exit(1)
-    return tally
+    if counts.total != 1:
+        console.note(str(counts))
+    if counts.failed:
+        raise typer.Exit(FacecycleError.exit_code)
+    return counts
 
 
 def run_pictures(
@@ -100,28 +127,38 @@ def run_pictures(
     outputs: Outputs,
     transform: Callable[[RGBImage], Pictures],
     console: Console,
-) -> Tally:
-    """Read each picture that ``inputs`` stand for, ``transform`` it, write what comes out.
+) -> Counts:
+    """Read each picture that ``inputs`` stand for, transform it, and write what comes out.
 
-    Prints the names of the files written. Ends as `run_each` does.
+    Args:
+        inputs: Files, folders, globs, or ``-``.
+        outputs: Where the results go.
+        transform: What to do with a picture.
+        console: Where the names of the written files are printed.
+
+    Returns:
+        As :func:`run_each`.
+
+    Raises:
+        typer.BadParameter: Standard output is to take pictures and ``--json``.
+        typer.Exit: As :func:`run_each`.
     """
-    from facecycle_cli.errors import MediaError
     from facecycle_cli.media import expand_inputs
 
     if outputs.to_stdout and console.json:
         raise typer.BadParameter("standard output takes the picture or --json, not both")
 
-    def one(item: Input) -> Outcome:
+    def one(item: Input) -> InputResult:
         if item.problem is not None:
             raise MediaError(item.problem)
         destination = outputs.claim(item)
         pictures = transform(_read(item))
         written = [str(path) for path in destination.write(pictures.images, pictures.provenance)]
         output = written if destination.numbered else (written[0] if written else "-")
-        return Outcome("\n".join(written) or None, {"output": output, **pictures.fields})
+        return InputResult("\n".join(written) or None, {"output": output, **pictures.fields})
 
     items: Iterable[Input] = expand_inputs(inputs, {"image"})
-    if outputs.beside:
+    if outputs.beside_inputs:
         items = _without_earlier_results(items, console)
     return run_each(items, one, console, what="pictures")
 
@@ -133,7 +170,7 @@ def _read(item: Input) -> RGBImage:
 
 
 def _without_earlier_results(items: Iterable[Input], console: Console) -> Iterator[Input]:
-    """Results lie beside their inputs: a second walk must not make results of results."""
+    """Leave out what this program wrote: a second walk must not make results of results."""
     from facecycle_cli.media import read_provenance
 
     for item in items:
@@ -141,7 +178,7 @@ def _without_earlier_results(items: Iterable[Input], console: Console) -> Iterat
             try:
                 made_here = read_provenance(item.path) is not None
             except (OSError, ValueError):
-                made_here = False  # reading the picture will say what is wrong
+                made_here = False  # the reader of the picture says what is wrong
             if made_here:
                 console.detail(f"{item}: left out, it is a result itself")
                 continue

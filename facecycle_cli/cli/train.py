@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from facecycle_cli.cli.compute import pick_device
 from facecycle_cli.cli.console import Console, prefix_errors
-from facecycle_cli.cli.networks import pick_device
 from facecycle_cli.cli.options import AsJson, Device, Quiet, Verbose
 
 if TYPE_CHECKING:
-    from facecycle_cli.cli.console import Progress as Bar
+    from facecycle_cli.cli.console import ProgressLine as Bar
     from facecycle_cli.training.report import Progress
 
 INTERRUPTED = 128 + signal.SIGINT

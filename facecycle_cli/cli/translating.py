@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
+from facecycle_cli.cli.compute import open_backend, open_model
 from facecycle_cli.cli.console import CommandError, Console, prefix_errors, reason
-from facecycle_cli.cli.networks import open_backend, open_model
 from facecycle_cli.cli.outputs import Skip
 
 if TYPE_CHECKING:

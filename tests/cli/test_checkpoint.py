@@ -71,7 +71,7 @@ def test_info_for_people(facecycle, saved):
         "lfw accuracy 0.7125",
         "non-commercial research",
         "1,260,736",
-        "D_id identity_decoder",
+        "D_id identity decoder",
     ):
         assert fact in done.out
 
@@ -98,6 +98,25 @@ def test_info_as_json(facecycle, saved):
 def test_info_takes_the_checkpoint_of_the_environment(facecycle, saved, monkeypatch):
     monkeypatch.setenv("FACECYCLE_CHECKPOINT", str(saved))
     assert str(saved) in facecycle("info").out
+
+
+def test_info_takes_a_checkpoint_of_the_environment_with_a_space_in_its_name(
+    facecycle, saved, tmp_path, monkeypatch
+):
+    named = tmp_path / "my model.safetensors"
+    named.write_bytes(saved.read_bytes())
+    monkeypatch.setenv("FACECYCLE_CHECKPOINT", str(named))
+    done = facecycle("info", "--json")
+    (line,) = done.out.splitlines()
+    assert (done.code, json.loads(line)["path"]) == (0, str(named))
+
+
+def test_info_prefers_what_is_named_to_the_environment(facecycle, saved, monkeypatch):
+    monkeypatch.setenv("FACECYCLE_CHECKPOINT", "gone.safetensors")
+    assert facecycle("info", saved).code == 0
+    assert facecycle("info").code == 1
+    monkeypatch.setenv("FACECYCLE_CHECKPOINT", "")
+    assert "small.safetensors" in facecycle("info").out
 
 
 def test_info_of_several_goes_on_after_a_failure(facecycle, saved, tmp_path):

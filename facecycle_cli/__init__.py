@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from facecycle_cli.training.train import train
     from facecycle_cli.translate.video import TranslateSettings, translate
     from facecycle_cli.verify.metrics import verification_metrics
-    from facecycle_cli.verify.verify import Verdict, identity_embedding, verify
+    from facecycle_cli.verify.verify import Verdict, identity_embedding, verify, verify_many
 
 __version__ = "0.1.0"
 
@@ -100,6 +100,7 @@ _HOMES = {
     "translate": "translate.video",
     "verification_metrics": "verify.metrics",
     "verify": "verify.verify",
+    "verify_many": "verify.verify",
     "write_image": "media",
 }
 """Public name -> the module that defines it."""
@@ -150,6 +151,7 @@ __all__ = [
     "translate",
     "verification_metrics",
     "verify",
+    "verify_many",
     "write_image",
 ]
 

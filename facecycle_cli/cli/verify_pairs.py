@@ -82,17 +82,13 @@ class PairsJob:
         matches = self._match(pairs, model, backend, console)
         say_problems(matches.problems.items(), console)
         counts = matches.counts()
+        statistics = self._statistics(matches, model) if labeled else None
+        threshold = statistics.threshold if statistics else self._unlabeled_threshold(model)
+        _print_rows(matches, threshold, console)
         summary: dict[str, Any] = {"pairs_file": self.pairs, **asdict(counts)}
-        if labeled:
-            statistics = self._statistics(matches, model)
-            fixed = statistics.metrics.at_threshold
-            threshold = fixed.threshold if fixed else statistics.metrics.best_threshold
-            _print_rows(matches, threshold, console)
+        if statistics is not None:
             summary |= {**statistics.to_json(), **self._traces(model)}
             console.result(_summary(statistics), {"summary": True, **summary})
-        else:
-            threshold = self._unlabeled_threshold(model)
-            _print_rows(matches, threshold, console)
         console.note(
             f"{counted(counts.pairs_compared, 'pair')} of "
             f"{counted(counts.different_pictures, 'different picture')} compared, "
@@ -101,7 +97,7 @@ class PairsJob:
             f"{counts.files_without_face} without a face)"
         )
         self._write(folder, summary, matches, threshold, model, backend, console)
-        if calibrated is not None:
+        if calibrated is not None and statistics is not None:
             self._calibrate(calibrated, statistics.calibration, model, console)
         if counts.pairs_skipped:
             raise typer.Exit(1)
@@ -258,9 +254,9 @@ class PairsJob:
             path.parent.mkdir(parents=True, exist_ok=True)
             annotate(source, path, {"verification": traced})
         console.note(
-            f"wrote {path}: threshold {calibration.threshold:.4f}, {percent(calibration.far)} false "
-            f"and {percent(calibration.tar)} true accepts on {counted(calibration.pairs, 'pair')} "
-            f"of {calibration.measured_on}"
+            f"wrote {path}: threshold {calibration.threshold:.4f}, "
+            f"{percent(calibration.far)} false and {percent(calibration.tar)} true accepts on "
+            f"{counted(calibration.pairs, 'pair')} of {calibration.measured_on}"
         )
 
     def _traces(self, model: FaceCycle) -> dict[str, Any]:

@@ -1,23 +1,31 @@
-"""Features that nobody had to learn, from the same crops: what a representation must beat."""
+"""Hand-crafted features (raw pixels, HOG, LBP) of the same crops: what a network must beat."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from facecycle_cli.system import import_extra
+from facecycle_cli.verify.features import Extractor
 
 __all__ = ["BASELINES", "hog", "lbp", "raw_pixels"]
 
 _RAW_SIDE = 32
+"""Side in pixels at which raw gray values are compared."""
+
 _CROP_SIDE = 64
+"""Side in pixels of the crops that LBP and HOG describe."""
+
 _CELL = 8
+"""Side in pixels of the cells whose histograms they collect."""
+
 _LBP_NEIGHBORS = 8
 
 
-def _gray(crops: np.ndarray, side: int) -> np.ndarray:
+def _gray(crops: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
     """uint8 (N, H, H, 3) -> float32 (N, side, side) in 0..255, antialiased."""
     return np.stack(
         [
@@ -29,14 +37,15 @@ def _gray(crops: np.ndarray, side: int) -> np.ndarray:
     ).astype(np.float32)
 
 
-def raw_pixels(crops: np.ndarray) -> np.ndarray:
+def raw_pixels(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Gray values at 32x32, mean and contrast of each picture removed: (N, 1024) float32."""
-    pixels = _gray(crops, _RAW_SIDE).reshape(len(crops), -1)
+    pixels: NDArray[np.float32] = _gray(crops, _RAW_SIDE).reshape(len(crops), -1)
     pixels -= pixels.mean(axis=1, keepdims=True)
-    return pixels / np.maximum(pixels.std(axis=1, keepdims=True), 1e-6)
+    pixels /= np.maximum(pixels.std(axis=1, keepdims=True), 1e-6)
+    return pixels
 
 
-def lbp(crops: np.ndarray) -> np.ndarray:
+def lbp(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Histograms of uniform local binary patterns in 8x8 cells of the 64x64 crop: (N, 640) float32.
 
     Ahonen et al., "Face description with local binary patterns", PAMI 2006. Square roots of the
@@ -58,7 +67,7 @@ def lbp(crops: np.ndarray) -> np.ndarray:
     return features
 
 
-def hog(crops: np.ndarray) -> np.ndarray:
+def hog(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Histograms of oriented gradients of the 64x64 crop: 9 directions, 8x8 cells, 2x2 blocks,
     (N, 1764) float32.
 
@@ -76,7 +85,7 @@ def hog(crops: np.ndarray) -> np.ndarray:
     ).astype(np.float32)
 
 
-BASELINES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+BASELINES: Mapping[str, Extractor] = {
     "raw": raw_pixels,
     "lbp": lbp,
     "hog": hog,

@@ -49,9 +49,7 @@ class ClassificationMetrics:
     confusion: list[list[int]]
 
 
-def classification_metrics(
-    truth: Sequence[str], predicted: Sequence[str]
-) -> ClassificationMetrics:
+def classification_metrics(truth: Sequence[str], predicted: Sequence[str]) -> ClassificationMetrics:
     """Accuracy over samples, recall of each class and their mean, and the confusion matrix.
 
     Args:

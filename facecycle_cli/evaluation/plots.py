@@ -55,7 +55,7 @@ def plot_histograms(panels: Mapping[str, Mapping[str, np.ndarray]], path: Path) 
     figure, axes = new_figure((3.4 * len(panels), 3.2), len(panels))
     for i, (metric, values) in enumerate(panels.items()):
         joined = np.concatenate(list(values.values()))
-        bins = np.linspace(float(joined.min()), float(joined.max()) + 1e-9, 31)
+        bins = np.linspace(float(joined.min()), float(joined.max()) + 1e-9, 31).tolist()
         panel = axes[i]
         for k, (name, each) in enumerate(values.items()):
             panel.hist(each, bins, histtype="step", color=_COLORS[k % len(_COLORS)], label=name)

@@ -138,9 +138,7 @@ def evaluate_pose(
             if on_done is not None:
                 on_done(face)
 
-        how = replace(
-            settings, aligned=settings.aligned or poses.aligned, whole_if_no_face=False
-        )
+        how = replace(settings, aligned=settings.aligned or poses.aligned, whole_if_no_face=False)
         crops = crop_faces(poses.open(), how, backend)
         found = extract_features(crops, extractors, on_done=remember)
         positions = [i for i in range(len(poses)) if found.rows[i] >= 0]

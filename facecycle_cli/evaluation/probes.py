@@ -31,6 +31,7 @@ __all__ = [
     "expression_extractor",
     "fit_classifier",
     "regress",
+    "standardizer",
 ]
 
 STRENGTHS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
@@ -131,7 +132,7 @@ def fit_classifier(
         raise DataError("a classifier needs training pictures of two classes")
     if not len(validation):
         raise DataError("there are no validation pictures to choose the regularization with")
-    scaler = _scaler().fit(train)
+    scaler = standardizer(train)
     y = torch.tensor([classes.index(label) for label in labels])
     solver = _Solver(torch.from_numpy(scaler.transform(train)), y, len(classes))
     held_out = scaler.transform(validation)
@@ -148,8 +149,13 @@ def fit_classifier(
     return Classifier(classes, scaler, best[2], best[3], best[1], accuracies)
 
 
-def _scaler() -> StandardScaler:
-    return import_extra("sklearn.preprocessing").StandardScaler()
+def standardizer(features: NDArray[np.float32]) -> StandardScaler:
+    """Zero mean and unit variance for each of the training split's features (N, D).
+
+    Raises:
+        MissingExtraError: scikit-learn is not installed.
+    """
+    return import_extra("sklearn.preprocessing").StandardScaler().fit(features)
 
 
 class _Solver:
@@ -186,7 +192,7 @@ class _Solver:
         # (C, D), not (D, C): the gradient's product is then three times as fast on a CPU.
         w = (self._weights / scale).requires_grad_()
         b = self._bias.clone().requires_grad_()
-        optimizer = torch.optim.LBFGS(
+        optimizer: torch.optim.Optimizer = torch.optim.LBFGS(
             [w, b],
             max_iter=_ITERATIONS,
             history_size=20,
@@ -195,13 +201,13 @@ class _Solver:
             line_search_fn="strong_wolfe",
         )
 
-        def closure() -> torch.Tensor:
+        def closure() -> float:
             optimizer.zero_grad()
             logits = torch.nn.functional.linear(x, w, b)
-            loss = torch.nn.functional.cross_entropy(logits, self._y)
+            loss: torch.Tensor = torch.nn.functional.cross_entropy(logits, self._y)
             loss = loss + (penalty * w.square()).sum()
-            loss.backward()
-            return loss
+            torch.autograd.backward(loss)
+            return loss.item()
 
         optimizer.step(closure)
         self._weights, self._bias = w.detach() * scale, b.detach()
@@ -267,7 +273,7 @@ def regress(
     Raises:
         MissingExtraError: scikit-learn is not installed.
     """
-    scaler = _scaler().fit(train)
+    scaler = standardizer(train)
     model = import_extra("sklearn.linear_model").RidgeCV(_ALPHAS)
     model.fit(scaler.transform(train).astype(np.float64), targets)
     predicted = model.predict(scaler.transform(test).astype(np.float64))

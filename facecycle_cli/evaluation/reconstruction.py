@@ -23,7 +23,7 @@ from facecycle_cli.media import read_image
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.crops import CropSettings, Picture, face_crop, resize_crops
 from facecycle_cli.portrait.motions import MEAN, NEUTRAL
-from facecycle_cli.portrait.portraits import find_faces, move_crops, move_faces
+from facecycle_cli.portrait.portraits import move_crops, portraits
 from facecycle_cli.system import import_extra
 from facecycle_cli.types import RGBImage
 from facecycle_cli.verify.verify import identity_embedding
@@ -97,11 +97,10 @@ def shipped_faces(
         crop = resize_crops(photo[None], _ALIGNED_SIDE)
         neutral, mean = (move_crops(model, crop, motion)[0][0] for motion in (NEUTRAL, MEAN))
         return neutral, mean
-    faces = find_faces(photo, backend)
-    neutral, mean = (
-        move_faces(photo, faces, model, motion)[0].result for motion in (NEUTRAL, MEAN)
+    (neutral,), (mean,) = (
+        portraits(photo, motion, model=model, backend=backend) for motion in (NEUTRAL, MEAN)
     )
-    return neutral, mean
+    return neutral.result, mean.result
 
 
 @dataclass(frozen=True)

@@ -334,7 +334,7 @@ class _Gallery:
         return {name: found.features["identity"][row] for name, row in rows if row >= 0}
 
     def _crops(self, pictures: Iterable[Picture]) -> Iterator[CropResult]:
-        side = self._model.config.embedding_side
+        side = self._model.verifier.side
         settings = CropSettings(side, aligned=self._settings.aligned)
         return crop_faces(pictures, settings, self._backend)
 

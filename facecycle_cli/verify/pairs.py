@@ -226,6 +226,12 @@ class PairStatistics:
     baselines: dict[str, VerificationMetrics]
     calibration: Calibration
 
+    @property
+    def threshold(self) -> float:
+        """What decides about the pairs: the fixed threshold if one was given, else the best one."""
+        fixed = self.metrics.at_threshold
+        return fixed.threshold if fixed else self.metrics.best_threshold
+
     def to_json(self) -> dict[str, Any]:
         """The metrics, ``baselines`` if there are any, and ``verification``."""
         others = {name: metrics.to_json() for name, metrics in self.baselines.items()}

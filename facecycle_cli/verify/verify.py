@@ -74,7 +74,7 @@ def identity_embedding(model: FaceCycle, crops: NDArray[np.uint8]) -> NDArray[np
     Returns:
         (N, D) of length 1, so that the dot product is the cosine.
     """
-    side = model.config.embedding_side
+    side = model.verifier.side
     x = model.to_input(resize_crops(crops, side), side)
     step = _CPU_BATCH if x.device.type == "cpu" else len(x)
     parts = [model.embed_identity(x[i : i + step]) for i in range(0, len(x), step)]
@@ -136,7 +136,7 @@ def verify_many(
         raise ThresholdError("this checkpoint has no verification threshold; give one: threshold=")
     if len(images_a) != len(images_b):
         raise DataError(f"{len(images_a)} pictures cannot be compared with {len(images_b)}")
-    settings = CropSettings(model.config.embedding_side)
+    settings = CropSettings(model.verifier.side)
     pictures = (Picture(f"picture {k}", image) for k, image in enumerate((*images_a, *images_b)))
     crops = []
     for face in crop_faces(pictures, settings, backend):

@@ -2,8 +2,7 @@
 
 Its weights cannot be part of a test, so nothing here says how good its landmarks are. Tested is
 what is ours: what the package is given, what becomes of its answer, and every way in which it may
-be missing. A stand-in plays the package; where the real one is installed, its own code runs with
-stand-in networks.
+be missing. A stand-in plays the package; the code of the real one runs with stand-in networks.
 """
 
 from __future__ import annotations
@@ -11,17 +10,21 @@ from __future__ import annotations
 import math
 import pickle
 import sys
+from dataclasses import replace
 from types import ModuleType, SimpleNamespace
 from urllib.error import URLError
 
+import face_alignment
 import numpy as np
 import pytest
+import torch
 
-from facecycle_cli.errors import FaceError
+from facecycle_cli.errors import FaceError, MissingExtraError
 from facecycle_cli.faces import Alignment, load_backend
 from facecycle_cli.faces.detector import Detection
 from facecycle_cli.faces.face_alignment_backend import FaceAlignmentBackend
 from facecycle_cli.faces.topology import IBUG_68
+from facecycle_cli.faces.tracking import FaceTracker
 
 URLS = {
     "3DFAN-4": "https://example.org/python-fan/3DFAN4-0123456789.pth.tar",
@@ -82,7 +85,6 @@ def package(monkeypatch):
 @pytest.fixture
 def cache(monkeypatch, tmp_path):
     """An empty cache of torch.hub."""
-    torch = pytest.importorskip("torch")
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     folder = tmp_path / "checkpoints"
     folder.mkdir()
@@ -99,7 +101,9 @@ def failing(error):
 
 def test_package_not_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "face_alignment", None)
-    with pytest.raises(FaceError, match=r"pip install 'facecycle\[face-alignment\]'") as caught:
+    with pytest.raises(
+        MissingExtraError, match=r"pip install 'facecycle\[face-alignment\]'"
+    ) as caught:
         load_backend("face-alignment")
     assert "\n" not in str(caught.value)
 
@@ -141,7 +145,7 @@ def test_the_package_sees_each_face_upright_and_at_one_size(package):
     ]
     points = np.concatenate([eyes, np.zeros((3, 2))]) + 250
     detection = Detection(np.array([200, 200, 300, 300], np.float32), 0.9, points)
-    face = backend._measure(picture, detection)
+    face = backend._measure(picture, detection.box, detection.points[:2], detection.score)
     seen, boxes = backend._opened().calls[0]
     assert seen.shape == (640, 640, 3)
     x0, y0, x1, y1, _ = boxes[0]
@@ -153,6 +157,51 @@ def test_the_package_sees_each_face_upright_and_at_one_size(package):
     assert np.linalg.norm(right - left) == pytest.approx(0.8 * 50 * 195 / 165, rel=1e-3)
     depth = face.landmarks[30, 2] - face.landmarks[0, 2]
     assert depth == pytest.approx(-(0.2 + 0.4) * 100 * 195 / 165, rel=1e-3)
+
+
+def test_follows_a_face_without_detecting_it(package, portraits, monkeypatch):
+    """The stand-in finds its face in the middle of what it is shown: where the face was."""
+    backend = FaceAlignmentBackend(threads=1)
+    ((face,),) = backend.detect(portraits[:1])
+    monkeypatch.setattr(backend._detector, "detect", None)
+    near, lost = backend.follow(portraits[:2], [face, None])
+    assert lost is None
+    assert near.topology is IBUG_68
+    assert near.score == face.score
+    assert np.abs(near.landmarks - face.landmarks).max() < 1
+    assert np.abs(near.box - face.box).max() < 1
+
+
+def test_the_box_of_a_followed_face_grows_with_it(package, portraits):
+    """The last frame's landmarks were smaller than what the stand-in finds in the same box."""
+    backend = FaceAlignmentBackend(threads=1)
+    ((face,),) = backend.detect(portraits[:1])
+    smaller = replace(face, landmarks=(0.8 * face.landmarks).astype(np.float32))
+    (found,) = backend.follow(portraits[:1], [smaller])
+    assert np.allclose(found.landmarks, face.landmarks, atol=1)
+    grown = (found.box[2:] - found.box[:2]) / (face.box[2:] - face.box[:2])
+    assert np.allclose(grown, 1 / 0.8, rtol=0.02)
+
+
+def test_a_followed_face_that_is_uncertain_is_lost(package, portraits):
+    backend = FaceAlignmentBackend(threads=1)
+    ((face,),) = backend.detect(portraits[:1])
+    backend.min_presence = 0.9
+    assert backend.follow(portraits[:1], [face]) == [None]
+
+
+def test_is_tracked_through_a_video(package, portraits):
+    frames = [portraits[0]] * 12
+    tracker = FaceTracker(FaceAlignmentBackend(threads=1))
+    tracked = [frame.faces for _, frame in tracker.track(frames)]
+    assert [list(faces) for faces in tracked] == [[0]] * 12
+
+
+def test_networks_can_be_opened_early(package):
+    backend = FaceAlignmentBackend(threads=1)
+    backend.prepare()
+    backend.prepare()
+    assert package.FaceAlignment.made == 1
 
 
 def test_uncertain_landmarks_are_no_face(package, portraits):
@@ -195,8 +244,6 @@ def test_travels_to_worker_processes(package):
 
 def test_the_real_package_with_stand_in_networks(monkeypatch):
     """The package's own cutting, scaling and rounding: a bright spot is found where it is."""
-    package = pytest.importorskip("face_alignment", reason="needs the extra face-alignment")
-    torch = pytest.importorskip("torch")
 
     class BrightestPlace(torch.nn.Module):
         def forward(self, x):
@@ -207,8 +254,9 @@ def test_the_real_package_with_stand_in_networks(monkeypatch):
         def forward(self, x):
             return torch.full((len(x), 68), 10.0)
 
-    monkeypatch.setattr(package.FaceAlignment, "_load_native", lambda *_: BrightestPlace())
-    monkeypatch.setattr(package.FaceAlignment, "_load_native_depth", lambda *_: Flat())
+    package = face_alignment.FaceAlignment
+    monkeypatch.setattr(package, "_load_native", lambda *_: BrightestPlace())
+    monkeypatch.setattr(package, "_load_native_depth", lambda *_: Flat())
     backend = FaceAlignmentBackend(threads=1)
     rng = np.random.default_rng(0)
     y, x = np.mgrid[0:400, 0:400]
@@ -219,7 +267,7 @@ def test_the_real_package_with_stand_in_networks(monkeypatch):
         picture = np.repeat(bright[..., None], 3, axis=2).astype(np.uint8)
         points = np.array([[180, 190], [220, 190], [200, 200], [190, 220], [210, 220]], np.float32)
         detection = Detection(np.array([130, 130, 270, 270], np.float32), 0.9, points)
-        face = backend._measure(picture, detection)
+        face = backend._measure(picture, detection.box, detection.points[:2], detection.score)
         errors.append(face.landmarks[0, :2] - spot)
         assert face.landmarks[0, 2] < 0
         assert face.presence == 1

@@ -38,14 +38,22 @@ class Scripted:
         found = [face_at(*place) for place in self.script(int(image[0, 0, 0]))]
         return sorted(found, key=lambda face: -face.area)
 
-    def detect(self, images: Sequence[np.ndarray], *, min_face: int = 24) -> list[list[Face]]:
+    def prepare(self) -> None:
+        pass
+
+    def detect(
+        self, images: Sequence[np.ndarray], *, min_face: int = 24, refine: bool = True
+    ) -> list[list[Face]]:
         self.searched += [int(image[0, 0, 0]) for image in images]
         return [self.faces(image) for image in images]
 
-    def follow(self, images, previous):
+    def follow(
+        self, images: Sequence[np.ndarray], previous: Sequence[Face | None]
+    ) -> list[Face | None]:
         self.followed += [int(image[0, 0, 0]) for image in images]
-        result = []
+        result: list[Face | None] = []
         for image, expected in zip(images, previous, strict=True):
+            assert expected is not None
             center = expected.landmarks[:, :2].mean(0)
             near = [
                 face
@@ -162,20 +170,6 @@ def test_the_subject_survives_one_failure_of_the_detector():
 
     _, frames = track(script, 33)
     assert numbers(frames) == [[0]] * 16 + [[]] + [[0]] * 16
-
-
-def test_a_backend_that_cannot_follow_detects_everywhere():
-    class Detecting:
-        name = "detecting"
-
-        def __init__(self) -> None:
-            self.inner = Scripted(lambda i: [(100, 90, 30)])
-            self.detect = self.inner.detect
-
-    backend = Detecting()
-    frames = [frame for _, frame in FaceTracker(backend).track(video(20))]
-    assert numbers(frames) == [[0]] * 20
-    assert sorted(backend.inner.searched) == list(range(20))
 
 
 def test_holds_few_frames_however_long_the_video():

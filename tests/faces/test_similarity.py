@@ -1,4 +1,4 @@
-"""Warping through a similarity: exact where nothing is lost, averaged where much is."""
+"""Similarities: none fits better; warping is exact where nothing is lost, else averaged."""
 
 from __future__ import annotations
 
@@ -6,10 +6,17 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
-from facecycle_cli.faces.similarity import invert_affine, warp_antialiased
+from facecycle_cli.faces import TEMPLATE
+from facecycle_cli.faces.similarity import (
+    apply_affine,
+    fit_similarity,
+    invert_affine,
+    warp_antialiased,
+)
 
 
 def similarity(scale, angle=0.0, shift=(0.0, 0.0)):
@@ -97,3 +104,23 @@ def test_inverse(scale, angle, x, y):
     matrix = similarity(scale, angle, (x, y))
     square = np.vstack([matrix, [0, 0, 1]]) @ np.vstack([invert_affine(matrix), [0, 0, 1]])
     assert np.allclose(square, np.eye(3), atol=1e-6)
+
+
+@given(
+    points=hnp.arrays(np.float64, (5, 2), elements=st.floats(-2000, 2000)),
+    turn=st.floats(-math.pi, math.pi),
+    grow=st.floats(0.05, 20),
+)
+def test_no_similarity_fits_better(points, turn, grow):
+    """Least squares: any other turn or scale about the same means is at most as good."""
+    assume(np.linalg.norm(points - points.mean(0), axis=1).max() > 1)
+    target = TEMPLATE * 100
+    best = fit_similarity(points, target)
+    change = similarity(grow, turn)[:, :2]
+    linear = change @ best[:, :2]
+    other = np.column_stack([linear, target.mean(0) - linear @ points.mean(0)])
+
+    def error(matrix):
+        return ((apply_affine(matrix, points) - target) ** 2).sum()
+
+    assert error(best) <= error(other) * (1 + 1e-9) + 1e-9

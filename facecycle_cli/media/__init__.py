@@ -1,4 +1,4 @@
-"""Images and video in and out of the program, and the provenance tag on everything generated."""
+"""Pictures and videos in and out, and the provenance tag of everything generated."""
 
 from facecycle_cli.media.files import Input, expand_inputs
 from facecycle_cli.media.images import (

@@ -1,12 +1,13 @@
-"""The ffmpeg program: found, run, watched, and its complaints in one line.
+"""The ffmpeg program: found, run, stopped, and its error messages reduced to one line.
 
-Videos go through the ffmpeg that imageio-ffmpeg brings, over pipes. There is no shell anywhere, and
-files are named with their protocol (``file:``), so that no name can be taken for an option, a
-pattern or an address.
+Videos go through the ffmpeg that `imageio-ffmpeg <https://github.com/imageio/imageio-ffmpeg>`_
+brings, over pipes. No shell is involved. Files are named with their protocol (``file:``), so that
+no name can be taken for an option, a pattern or an address.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import subprocess
@@ -16,12 +17,16 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache
-from typing import IO, Any
+from typing import Any, Final, cast
 
 from facecycle_cli.errors import MediaError
 
-# Without a terminal of its own, ffmpeg must not read one; in its own session, Ctrl-C reaches us
-# alone and we decide what becomes of the file.
+_PIPE_BYTES: Final = 1 << 20
+_LAST_MESSAGES_BYTES: Final = 1 << 16
+"""How much of ffmpeg's messages is kept, from their end."""
+
+# ffmpeg must not read our terminal. In a session of its own it does not get Ctrl-C, so that we
+# decide what happens to the file.
 _COMMON = ("-hide_banner", "-nostdin")
 _OWN_SESSION: dict[str, Any] = (
     {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
@@ -32,7 +37,11 @@ _OWN_SESSION: dict[str, Any] = (
 
 @lru_cache(maxsize=1)
 def executable() -> str:
-    """Path of ffmpeg: ``$IMAGEIO_FFMPEG_EXE``, imageio-ffmpeg's own, or the system's."""
+    """Path of ffmpeg: ``$IMAGEIO_FFMPEG_EXE``, imageio-ffmpeg's own, or the system's.
+
+    Raises:
+        MediaError: there is none.
+    """
     try:
         import imageio_ffmpeg
 
@@ -44,17 +53,17 @@ def executable() -> str:
 
 
 def url(path: str | os.PathLike[str]) -> str:
-    """``path`` as ffmpeg takes it without interpreting it."""
+    """``path`` in the form that ffmpeg does not interpret."""
     return f"file:{os.fspath(path)}"
 
 
 def input_options(path: str | os.PathLike[str]) -> list[str]:
-    """Options that name ``path`` as an input; a playlist in it cannot reach the network."""
+    """Options that name ``path`` as an input. A playlist in it cannot reach the network."""
     return ["-protocol_whitelist", "file,pipe", "-i", url(path)]
 
 
 def run(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run to the end with both outputs captured; the caller looks at ``returncode``."""
+    """Run ffmpeg to its end and capture both outputs. The caller checks ``returncode``."""
     return subprocess.run(
         [executable(), *_COMMON, *arguments],
         stdin=subprocess.DEVNULL,
@@ -67,15 +76,25 @@ def run(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
 
 
 class Process:
-    """A running ffmpeg that we read from, or (``feed``) write to; gone after `stop` or `wait`.
+    """A running ffmpeg that we read from or write to, until :meth:`stop` or :meth:`wait`.
 
-    ``to_our_stdout`` lets it write its output where our own standard output goes. What it says goes
-    to a nameless temporary file: a pipe would fill up and halt it.
+    Its messages go to a temporary file without a name: a pipe that nobody reads would fill up and
+    stop it.
+
+    Args:
+        arguments: for ffmpeg.
+        feed: write to its standard input; otherwise read from its standard output.
+        to_our_stdout: let it write to our standard output (only with ``feed``).
+
+    Raises:
+        MediaError: there is no ffmpeg.
+        OSError: it cannot be started.
     """
 
     def __init__(
         self, arguments: Sequence[str], *, feed: bool = False, to_our_stdout: bool = False
     ) -> None:
+        self._feed = feed
         self._messages = tempfile.TemporaryFile()  # noqa: SIM115 (closed by _release)
         try:
             self._process = _start(
@@ -89,58 +108,66 @@ class Process:
         except BaseException:
             self._messages.close()
             raise
-        _widen(self._process.stdin or self._process.stdout)
+        # Without a buffer the pipe is a raw file.
+        self._pipe = cast(io.FileIO, self._process.stdin if feed else self._process.stdout)
+        _widen(self._pipe)
 
     def read_into(self, buffer: memoryview) -> int:
-        """Fill ``buffer`` from ffmpeg's output and return how much came before the output ended."""
-        assert self._process.stdout is not None
+        """Fill ``buffer`` from ffmpeg's output.
+
+        Returns:
+            The number of bytes read: fewer than ``buffer`` holds at the end of the output.
+        """
         filled = 0
         while filled < len(buffer):
-            count = self._process.stdout.readinto(buffer[filled:])  # type: ignore[attr-defined]
+            count = self._pipe.readinto(buffer[filled:])
             if not count:
                 break
             filled += count
         return filled
 
     def write(self, data: memoryview) -> None:
-        """Feed all of ``data``; raises BrokenPipeError once ffmpeg has gone."""
-        assert self._process.stdin is not None
+        """Write all of ``data`` to ffmpeg's input.
+
+        Raises:
+            BrokenPipeError: ffmpeg has ended.
+        """
         while data:
-            data = data[self._process.stdin.write(data) :]
+            data = data[self._pipe.write(data) :]
 
     def wait(self) -> tuple[int, str]:
-        """End the feed, let ffmpeg finish, and give its exit code and what it said."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        """End the input and let ffmpeg finish.
+
+        Returns:
+            Its exit code and its messages.
+        """
+        if self._feed:
+            self._pipe.close()
         code = self._process.wait()
         return code, self._release()
 
     def stop(self) -> None:
-        """Kill ffmpeg if it still runs. Safe to call twice."""
+        """Kill ffmpeg if it still runs. May be called twice."""
         if self._messages.closed:
             return
         self._process.kill()
         self._process.wait()
-        if self._process.stdin is not None:
-            self._process.stdin.close()
         self._release()
 
     def _release(self) -> str:
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        self._pipe.close()
         self._messages.seek(0, os.SEEK_END)
-        self._messages.seek(max(0, self._messages.tell() - 65536))
+        self._messages.seek(max(0, self._messages.tell() - _LAST_MESSAGES_BYTES))
         messages = self._messages.read().decode("utf-8", "replace")
         self._messages.close()
         return messages
 
 
 def _start(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
-    """A process that is ours to end, whenever Ctrl-C comes.
+    """Start a process so that an interrupt cannot leave it running unknown to us.
 
-    Between the birth of a process and the assignment of its handle an interrupt would leave it
-    running without anybody who knows of it. Interrupts reach the main thread only, so another one
-    does it.
+    An interrupt between the start of the process and the assignment of its handle would. Interrupts
+    reach the main thread only, so another thread starts it.
     """
     with ThreadPoolExecutor(1) as pool:
         started = pool.submit(lambda: subprocess.Popen[bytes](command, **options))
@@ -153,42 +180,51 @@ def _start(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
             raise
 
 
-def _widen(pipe: IO[bytes] | None) -> None:
-    """Let a pipe hold 1 MiB where the system can: fewer turns of two processes per frame."""
-    if pipe is not None and sys.platform == "linux":
+def _widen(pipe: io.FileIO) -> None:
+    """Let the pipe hold more where the system can: the two processes then switch less often."""
+    if sys.platform == "linux":
         import fcntl
 
         with suppress(OSError):  # more than this user may have
-            fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, 1 << 20)
+            fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
-_SPEAKER = re.compile(r"^(\[[^\]]+\] ?)+")
-_NOISE = re.compile(
+_COMPONENT = re.compile(r"^(\[[^\]]+\] ?)+")
+"""The part of ffmpeg that a message is from: ``[mov @ 0x55d0]``."""
+_GENERIC = re.compile(
     r"^(Error (opening|parsing|while)|Task finished|Terminating|Conversion failed|Last message|"
     r"Stream map|To ignore|Failed to set value|Format .* detected only|UDTA parsing)"
 )
 
 
-def reason(messages: str) -> str:
-    """The first of ffmpeg's messages that tells something, without speaker and file name."""
-    lines = [_SPEAKER.sub("", line).strip() for line in messages.splitlines()]
+def failure_reason(messages: str) -> str:
+    """The first of ffmpeg's messages that says what is wrong, without component and file name."""
+    lines = [_COMPONENT.sub("", line).strip() for line in messages.splitlines()]
     lines = [line for line in lines if line]
-    telling = [line for line in lines if not _NOISE.match(line)]
-    if telling:
-        return telling[0]
+    specific = [line for line in lines if not _GENERIC.match(line)]
+    if specific:
+        return specific[0]
     opening = [line for line in lines if line.startswith("Error opening input: ")]
     if opening:
         return opening[0].removeprefix("Error opening input: ")
-    return lines[0] if lines else "ffmpeg failed without a word"
+    return lines[0] if lines else "ffmpeg failed without an error message"
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Tags of a video file, names in lower case; raises `MediaError` if it cannot be read."""
+    """Read the tags of the video file at ``path``.
+
+    Returns:
+        Name in lower case -> value.
+
+    Raises:
+        MediaError: it is no picture or video.
+        OSError: it cannot be opened.
+    """
     with open(path, "rb"):
-        pass  # the system's own words for a missing or forbidden file
+        pass  # raises the system's own error for a missing or forbidden file
     done = run([*("-v", "error"), *input_options(path), "-f", "ffmetadata", "-"])
     if done.returncode != 0:
-        raise MediaError(f"not a picture or video ({reason(done.stderr)})")
+        raise MediaError(f"not a picture or video ({failure_reason(done.stderr)})")
     tags: dict[str, str] = {}
     for line in re.sub(r"\\\n", "\0", done.stdout).splitlines():
         if line.startswith("["):

@@ -1,4 +1,4 @@
-"""Input names to files, and files that appear complete or not at all."""
+"""From the names of inputs (files, folders, globs, ``-``) to files."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import glob
 import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
-Kind = Literal["image", "video"]
+MediaKind: TypeAlias = Literal["image", "video"]
+"""What is looked for in a folder."""
 
 IMAGE_SUFFIXES: Final = frozenset(
     ".avif .bmp .gif .jfif .jp2 .jpe .jpeg .jpg .mpo .pgm .png .ppm .tga .tif .tiff .webp".split()
@@ -16,7 +17,10 @@ IMAGE_SUFFIXES: Final = frozenset(
 VIDEO_SUFFIXES: Final = frozenset(
     ".3gp .avi .flv .gif .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .vob .webm .wmv".split()
 )
-_SUFFIXES: Final[dict[Kind, frozenset[str]]] = {"image": IMAGE_SUFFIXES, "video": VIDEO_SUFFIXES}
+_SUFFIXES: Final[dict[MediaKind, frozenset[str]]] = {
+    "image": IMAGE_SUFFIXES,
+    "video": VIDEO_SUFFIXES,
+}
 
 STDIN: Final = "-"
 
@@ -25,9 +29,12 @@ STDIN: Final = "-"
 class Input:
     """One file that an argument of the command line stands for.
 
-    ``path`` is ``"-"`` for standard input. ``relative`` is where the file lies below the folder
-    that was named (for a file that was named itself: its name), so that outputs can keep the folder
-    structure. ``problem`` says why there is nothing to read: the missing file, the empty folder.
+    Attributes:
+        path: of the file; ``-`` for standard input.
+        relative: path below the folder that was named, so that outputs can keep the folder
+            structure; of a file that was named itself: its name.
+        from_folder: whether it was found in a folder.
+        problem: why there is nothing to read (a missing file, an empty folder); None: there is.
     """
 
     path: str
@@ -47,12 +54,16 @@ class Input:
         return self.path
 
 
-def expand_inputs(patterns: Sequence[str], kinds: Collection[Kind]) -> Iterator[Input]:
-    """Files that ``patterns`` stand for, one at a time; no more than one folder's names are held.
+def expand_inputs(patterns: Sequence[str], kinds: Collection[MediaKind]) -> Iterator[Input]:
+    """The files that ``patterns`` stand for, one at a time.
 
-    A pattern is a file, a folder (walked in sorted order; only suffixes of ``kinds`` count, hidden
-    names do not), a glob with ``*``, ``?``, ``[]`` or ``**``, or ``-``. A pattern that leads
-    nowhere gives one `Input` with its ``problem`` and does not end the iteration.
+    No more than one folder's names are held in memory. A pattern that matches nothing gives one
+    :class:`Input` with its ``problem`` and does not end the iteration.
+
+    Args:
+        patterns: files, folders (walked in sorted order, without names that begin with a dot),
+            globs with ``*``, ``?``, ``[]`` or ``**``, or ``-`` for standard input.
+        kinds: which suffixes count in a folder.
     """
     suffixes = frozenset[str]().union(*(_SUFFIXES[kind] for kind in kinds))
     what = " or ".join(f"{kind}s" for kind in sorted(kinds))
@@ -61,7 +72,7 @@ def expand_inputs(patterns: Sequence[str], kinds: Collection[Kind]) -> Iterator[
             yield from _expand_one(pattern, suffixes, what)
             continue
         found = glob.iglob(pattern, recursive=True) if glob.has_magic(pattern) else ()
-        # ``**`` stands for its own folder, too, and glob does not ask whether there is one.
+        # ``**`` also matches its own folder, even one that does not exist.
         matches = sorted(filter(os.path.lexists, found))
         for match in matches:
             yield from _expand_one(match, suffixes, what)
@@ -84,7 +95,7 @@ def _expand_one(path: str, suffixes: frozenset[str], what: str) -> Iterator[Inpu
 def _walk(
     folder: str, top: str, suffixes: frozenset[str], above: tuple[tuple[int, int], ...]
 ) -> Iterator[Input]:
-    """Sorted walk that follows links to folders, but not into one it is already inside of."""
+    """Sorted walk that follows links to folders, but not into a folder that it is inside of."""
     try:
         status = os.stat(folder)
         with os.scandir(folder) as entries:

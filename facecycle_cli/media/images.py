@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Final, TypeAlias
 
 import imageio.v3 as iio
 import numpy as np
-from imageio.core.request import IOMode, Request
+from imageio.core.request import Request
 from imageio.core.v3_plugin_api import PluginV3
 from imageio.plugins.pillow import PillowPlugin
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError

@@ -1,8 +1,8 @@
-"""The tag on everything generated: which tool made it, with what, and that it is not a photograph.
+"""The provenance tag of everything generated: which tool made it, with which weights.
 
-The same JSON travels as the *comment* of PNG, JPEG, GIF, MP4, WebM and Matroska files. Stills carry
-an XMP packet too, with IPTC's ``DigitalSourceType`` "edited using generative AI", which editors,
-search engines and social networks read.
+The same JSON is the *comment* of PNG, JPEG, GIF, MP4, WebM and Matroska files. Pictures
+also carry an XMP packet with IPTC's ``DigitalSourceType`` "edited using generative AI", which
+editors, search engines and social networks read.
 """
 
 from __future__ import annotations
@@ -43,9 +43,13 @@ _XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 
 @dataclass(frozen=True)
 class Provenance:
-    """How a picture or video came to be.
+    """How a picture or video was made.
 
-    ``operation`` is the command ("frontalize"), ``checkpoint_sha256`` identifies the weights.
+    Attributes:
+        operation: the command, such as ``frontalize``.
+        checkpoint_sha256: of the weights, in hexadecimal; None: no weights were used.
+        tool, version: the program.
+        statement: what a reader has to know.
     """
 
     operation: str
@@ -59,7 +63,7 @@ class Provenance:
         return json.dumps(asdict(self))
 
     def to_xmp(self) -> bytes:
-        """XMP packet for stills."""
+        """The XMP packet for pictures."""
         return _XMP.format(
             creator=escape(f"{self.tool} {self.version}"),
             source_type=DIGITAL_SOURCE_TYPE,
@@ -68,10 +72,14 @@ class Provenance:
 
 
 def read_provenance(path: str | Path) -> dict[str, Any] | None:
-    """Tag of a PNG, JPEG, WebP, GIF, MP4, WebM or Matroska file; None where there is none of ours.
+    """Read the tag of a PNG, JPEG, WebP, GIF, MP4, WebM or Matroska file.
 
-    Raises `MediaError` if the file is neither a picture nor a video, OSError if it cannot be
-    opened.
+    Returns:
+        The tag's fields; None if the file has no tag of this tool.
+
+    Raises:
+        MediaError: the file is neither a picture nor a video.
+        OSError: it cannot be opened.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -115,7 +123,7 @@ def _parse(comment: str | bytes) -> dict[str, Any] | None:
 
 
 def add_gif_comment(path: Path, comment: str) -> None:
-    """Put a comment behind the header of the GIF at ``path``; ffmpeg cannot write one."""
+    """Insert a comment after the header of the GIF at ``path``: ffmpeg cannot write one."""
     import shutil
 
     plain = path.with_name(f"{path.name}.plain")

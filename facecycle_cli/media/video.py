@@ -1,9 +1,8 @@
-"""Frames out of any video that ffmpeg reads, GIFs included, one at a time.
+"""Videos in: what a video is like, and its frames one at a time. Animated GIFs count as videos.
 
-`imageio-ffmpeg <https://github.com/imageio/imageio-ffmpeg>`_ brings ffmpeg but no ffprobe. What the
-first decoded frame is like (its size once upright, its exact rate) is asked of ffmpeg's
-``framecrc`` output, which has a fixed form; only the duration, the rotation and the audio codec are
-read off the lines meant for people.
+There is ffmpeg but no ffprobe. The size of an upright frame and the exact frame rate come from
+ffmpeg's ``framecrc`` output, which has a fixed form. Only the duration, the rotation and the codecs
+are read from the messages meant for people.
 """
 
 from __future__ import annotations
@@ -23,18 +22,21 @@ from facecycle_cli.media import ffmpeg
 from facecycle_cli.types import RGBImage
 
 # Screen recorders write "1000 frames per second" where they mean "whenever something changed".
-_FASTEST: Final = Fraction(300)
-_WHERE_UNKNOWN: Final = Fraction(30)
+_MAX_FPS: Final = Fraction(300)
+_DEFAULT_FPS: Final = Fraction(30)
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video is like, as `read_frames` gives it: upright, with square pixels, at a constant
-    rate.
+    """A video as :func:`read_frames` gives it: upright, square pixels, a constant frame rate.
 
-    ``rotation`` (degrees, counter-clockwise) is what the file asks players for; it is already
-    applied in ``width`` and ``height``. ``duration`` is in seconds, None if the container does not
-    know it.
+    Attributes:
+        width, height: in pixels, after the rotation.
+        fps: frames per second, exactly.
+        duration: seconds; None: the container does not say.
+        codec: of the frames, by ffmpeg's name.
+        audio_codec: None: no sound.
+        rotation: degrees, counter-clockwise, that the file asks players for.
     """
 
     width: int
@@ -52,19 +54,25 @@ class VideoInfo:
 
     @property
     def expected_frames(self) -> int | None:
-        """Number of frames, give or take a few: containers do not count them."""
+        """Number of frames, to within a few: containers do not count them. None: unknown."""
         return None if self.duration is None else max(1, round(self.duration * self.fps))
 
 
 class Frame(NamedTuple):
-    """A frame: its number (from 0), its time in the video (s), its pixels, RGB uint8 (H, W, 3)."""
+    """One frame of a video.
+
+    Attributes:
+        number: from 0.
+        time: in the video, seconds.
+        image: RGB, uint8 (H, W, 3).
+    """
 
     number: int
     time: float
     image: RGBImage
 
 
-# ffmpeg plays text files as what a terminal would show
+# ffmpeg decodes text files into pictures of a terminal.
 _TEXT_ART = re.compile(r"^Input #0, (tty|bin|xbin|adf|idf),", re.MULTILINE)
 _DURATION = re.compile(r"^ +Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)", re.MULTILINE)
 _STREAM = re.compile(r"^ +Stream #0:\d+\S*: (Video|Audio): (\w+)(.*)", re.MULTILINE)
@@ -72,12 +80,13 @@ _ROTATION = re.compile(r"rotation of (-?\d+(?:\.\d+)?) degrees")
 
 
 def probe(path: str | os.PathLike[str]) -> VideoInfo:
-    """Look at the video at ``path``; decodes one frame.
+    """Find out what the video at ``path`` is like. Decodes one frame.
 
-    Raises `MediaError` if it is no video or none that can be decoded, OSError if it cannot be
-    opened.
+    Raises:
+        MediaError: it is no video, or one that cannot be decoded.
+        OSError: it cannot be opened.
     """
-    with open(path, "rb") as file:  # the system's own words for what is missing or forbidden
+    with open(path, "rb") as file:  # raises the system's own error for a missing file
         if not file.read(1):
             raise MediaError("empty file")
     done = ffmpeg.run(
@@ -88,23 +97,23 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
     if "unspecified pixel format" in done.stderr:  # ffmpeg had none to look at
         raise MediaError("a video without a frame that can be decoded")
     if done.returncode != 0:
-        raise MediaError(f"not a readable video ({ffmpeg.reason(done.stderr)})")
+        raise MediaError(f"not a readable video ({ffmpeg.failure_reason(done.stderr)})")
     if _TEXT_ART.search(done.stderr):
         raise MediaError("not a video but text")
     header, first_frame = _parse_framecrc(done.stdout)
     if not first_frame or "dimensions" not in header:
         raise MediaError("a video without frames")
-    about_input = done.stderr.partition("Stream mapping:")[0]
+    description = done.stderr.partition("Stream mapping:")[0]
     width, height = (int(n) for n in header["dimensions"].split("x"))
     aspect = Fraction(header.get("sar", "1/1").replace("0/1", "1/1"))
     rate = 1 / Fraction(header["tb"])
-    streams = [match for match in _STREAM.finditer(about_input) if "attached pic" not in match[3]]
-    rotation = _ROTATION.search(about_input)
+    streams = [match for match in _STREAM.finditer(description) if "attached pic" not in match[3]]
+    rotation = _ROTATION.search(description)
     return VideoInfo(
         width=max(1, round(width * aspect)),
         height=height,
-        fps=rate if rate <= _FASTEST else _WHERE_UNKNOWN,
-        duration=_duration(about_input),
+        fps=rate if rate <= _MAX_FPS else _DEFAULT_FPS,
+        duration=_duration(description),
         codec=next((match[2] for match in streams if match[1] == "Video"), "unknown"),
         audio_codec=next((match[2] for match in streams if match[1] == "Audio"), None),
         rotation=round(float(rotation[1])) if rotation else 0,
@@ -112,7 +121,7 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
 
 
 def _parse_framecrc(text: str) -> tuple[dict[str, str], bool]:
-    """``#tb 0: 1/25`` lines as a dictionary, and whether a frame follows them."""
+    """The ``#tb 0: 1/25`` lines as a dictionary, and whether a frame follows them."""
     header: dict[str, str] = {}
     for line in text.splitlines():
         if not line.startswith("#"):
@@ -130,14 +139,20 @@ def _duration(text: str) -> float | None:
 
 
 class FrameReader(Iterator[Frame]):
-    """Iterator over a video's frames that holds one of them at a time.
+    """Iterator over the frames of a video, with one frame in memory at a time.
 
-    ``info`` describes the video. ffmpeg runs only as long as this is open: it is gone after the
-    last frame, after `close`, at the end of a ``with`` block, and when the reader is garbage.
+    ffmpeg runs only while the reader is open. It is stopped after the last frame, by
+    :meth:`close`, at the end of a ``with`` block, and when the reader is garbage collected.
 
-    Damage in the middle of a file does not raise: every frame that can be decoded is given out, and
-    after the last one ``warning`` holds ffmpeg's complaint. `MediaError` is raised where not one
-    frame could be read.
+    Attributes:
+        info: what the video is like.
+        size: (width, height) of the frames, in pixels.
+        fps: frames per second.
+        warning: after the last frame, what was damaged; None: nothing. Damage in the middle of a
+            file does not raise: every frame that can be decoded comes.
+
+    Raises:
+        MediaError: while iterating, if no frame can be read.
     """
 
     def __init__(
@@ -170,14 +185,14 @@ class FrameReader(Iterator[Frame]):
         frames, self._next = self._next, -1
         code, messages = self._process.wait()
         if frames == 0:
-            why = f" ({ffmpeg.reason(messages)})" if messages.strip() else ""
+            why = f" ({ffmpeg.failure_reason(messages)})" if messages.strip() else ""
             raise MediaError(f"no frames there{why}")
         if code != 0 or messages.strip():
-            self.warning = f"damaged video ({ffmpeg.reason(messages)})"
+            self.warning = f"damaged video ({ffmpeg.failure_reason(messages)})"
         raise StopIteration
 
     def close(self) -> None:
-        """Stop ffmpeg. Iterating further ends at once."""
+        """Stop ffmpeg. No frame comes after that."""
         self._next = -1
         self._process.stop()
 
@@ -207,21 +222,30 @@ def read_frames(
     threads: int | None = None,
     info: VideoInfo | None = None,
 ) -> FrameReader:
-    """Open the video at ``path`` and decode it at a constant rate.
+    """Open the video at ``path`` and decode it at a constant frame rate.
 
-    ``fps`` (default: the video's own, exactly) drops or repeats frames as needed; the frame rate of
-    a video whose rate varies is made constant in the same way, so that ``time`` stays true to the
-    sound. ``start`` and ``duration`` (s) choose a part. ``size`` (width, height) scales while
-    decoding. ``threads`` limits ffmpeg (default: one per core). ``info`` saves the look at the file
-    if it was probed before.
+    Frames are dropped or repeated to reach the rate, also where the video's own rate varies, so
+    that ``time`` agrees with the sound.
 
-    Raises `MediaError` and OSError as `probe` does.
+    Args:
+        path: of the video.
+        fps: frames per second; None: the video's own, exactly.
+        start: of the part to read, seconds.
+        duration: of the part to read, seconds; None: to the end.
+        max_frames: the most frames to read; None: all.
+        size: (width, height) in pixels to scale to while decoding; None: the video's own.
+        threads: that ffmpeg may use; None: one for each core.
+        info: what :func:`probe` said of this video, which saves asking again.
+
+    Raises:
+        MediaError: it is no video, or one that cannot be decoded.
+        OSError: it cannot be opened.
     """
     info = info or probe(path)
     rate = info.fps if fps is None else Fraction(fps).limit_denominator(1_000_000)
     width, height = size or (info.width, info.height)
-    # The fps filter comes first: frames that are dropped need not be scaled. Rounding up gives for
-    # each time the frame that is on the screen then.
+    # The fps filter comes first: frames that are dropped need not be scaled. Rounding up gives the
+    # frame that is on the screen at each time.
     filters = [f"fps={rate}:round=up"] if rate < info.fps else []
     filters.append(f"scale={width}:{height}:flags=area,setsar=1")
     arguments = [

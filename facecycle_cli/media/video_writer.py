@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import weakref
 from abc import abstractmethod
 from contextlib import AbstractContextManager, suppress
 from fractions import Fraction
@@ -24,7 +25,13 @@ from facecycle_cli.types import RGBImage
 
 
 class _Container(NamedTuple):
-    """How ffmpeg writes a kind of file. ``copied``: audio that fits in as it is (None: any)."""
+    """How ffmpeg writes a kind of file.
+
+    Attributes:
+        muxer: ffmpeg's name of the container.
+        video, audio: options of the encoders.
+        copied: audio codecs that are copied as they are; None: any.
+    """
 
     muxer: str
     video: tuple[str, ...]
@@ -32,7 +39,7 @@ class _Container(NamedTuple):
     copied: frozenset[str] | None
 
 
-# bt709 in the file's words and in its pixels: players guess otherwise, and differently by size.
+# bt709 both in the pixels and in the file's tags. Without tags, players guess by the frame size.
 _YUV = (
     *("-vf", "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd"),
     *("-pix_fmt", "yuv420p", "-colorspace", "bt709", "-color_primaries", "bt709"),
@@ -55,7 +62,8 @@ _CONTAINERS: Final = {
         ("-c:a", "libopus", "-b:a", "128k"),
         frozenset({"opus", "vorbis"}),
     ),
-    # A palette for each frame: one for all of them would need all of them in memory.
+    # A palette for each frame, in one pass. One palette for all frames, and imageio's GIF writer,
+    # would hold all frames in memory.
     ".gif": _Container(
         "gif",
         (
@@ -67,12 +75,16 @@ _CONTAINERS: Final = {
     ),
 }
 VIDEO_FORMATS: Final = tuple(_CONTAINERS)
+"""Suffixes of the videos that can be written."""
 
 
 class VideoWriter(AbstractContextManager["VideoWriter"]):
-    """Takes frames of one size.
+    """Writes frames of one size.
 
-    As a context manager it finishes the video, or leaves nothing when the block raises.
+    As a context manager it finishes the video, or removes it if the block raises.
+
+    Attributes:
+        frames: how many were written.
     """
 
     frames: int = 0
@@ -81,17 +93,22 @@ class VideoWriter(AbstractContextManager["VideoWriter"]):
     def write(self, frame: RGBImage) -> None:
         """Append ``frame``, RGB uint8 (H, W, 3).
 
-        Raises `MediaError` if its size is not that of the video or the encoder failed,
-        BrokenPipeError if standard output was closed.
+        Raises:
+            MediaError: its size is not that of the video, or the encoder failed.
+            BrokenPipeError: standard output was closed.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Finish the video: it appears under its name now."""
+        """Finish the video, which now appears under its name.
+
+        Raises:
+            MediaError: no frame was written, or the encoder failed.
+        """
 
     @abstractmethod
     def abort(self) -> None:
-        """Give up and remove what was written."""
+        """Remove what was written."""
 
     def __exit__(
         self,
@@ -115,17 +132,24 @@ def open_video(
     start: float = 0.0,
     duration: float | None = None,
 ) -> VideoWriter:
-    """Writer for ``target``.
+    """Open ``target`` for writing.
 
-    ``target`` is a file with one of the suffixes `VIDEO_FORMATS`, ``"-"`` for Matroska on standard
-    output, or a folder (named with a slash at its end, existing, or without suffix) for one PNG per
-    frame.
+    Args:
+        target: a file with one of the suffixes :data:`VIDEO_FORMATS`, ``-`` for Matroska on
+            standard output, or a folder for one PNG per frame. A folder exists already, is named
+            with a slash at its end, or has no suffix.
+        fps: frames per second.
+        size: (width, height) in pixels. Where the format needs even numbers, an odd size is padded
+            by one line of repeated pixels.
+        provenance: None only for videos that were not generated.
+        audio_from: a video whose sound is taken, if it has any. It is copied, and encoded again
+            only if the container cannot hold it.
+        start: of the sound to take, seconds.
+        duration: of the sound to take, seconds; None: to the end.
 
-    ``size`` is (width, height); odd sizes are padded by a line of repeated pixels where the format
-    wants even ones. The sound of ``audio_from`` (a video may have none), ``start`` seconds in and
-    ``duration`` long, is copied, and encoded anew only if the container cannot hold it.
-
-    Raises `MediaError` for an unknown suffix, OSError for a place that cannot be written.
+    Raises:
+        MediaError: an unknown suffix.
+        OSError: the target cannot be written.
     """
     name = os.fspath(target)
     suffix = Path(name).suffix.lower()
@@ -146,7 +170,7 @@ def _audio_options(
     start: float,
     duration: float | None,
 ) -> tuple[list[str], list[str]]:
-    """Options for the second input and for the output."""
+    """Ffmpeg options for the second input and for the output."""
     if audio_from is None or not container.audio:
         return [], []
     codec = probe(audio_from).audio_codec
@@ -167,7 +191,7 @@ def _check(frame: RGBImage, size: tuple[int, int]) -> None:
 
 
 class _ContainerWriter(VideoWriter):
-    """Frames down a pipe into ffmpeg."""
+    """Writes frames through a pipe into ffmpeg."""
 
     def __init__(
         self,
@@ -179,17 +203,17 @@ class _ContainerWriter(VideoWriter):
         audio: tuple[list[str], list[str]],
     ) -> None:
         self._size = size
-        self._padding = (0, 0) if container.muxer == "gif" else (size[1] % 2, size[0] % 2)
-        self._comment = provenance.to_json() if provenance else None
         self._is_gif = container.muxer == "gif"
+        self._padding = (0, 0) if self._is_gif else (size[1] % 2, size[0] % 2)
+        self._comment = provenance.to_json() if provenance else None
         self._file = None if name == "-" else PendingFile(name)
         audio_input, audio_output = audio
         width, height = size[0] + self._padding[1], size[1] + self._padding[0]
         arguments = [
             *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(fps)),
             *("-i", "pipe:0", *audio_input, "-map", "0:v:0", *audio_output, *container.video),
-            # None of the source's own tags: they may say where it was filmed. The same bytes
-            # always.
+            # Without the source's own tags, which may say where it was filmed; and without dates,
+            # so that the same frames give the same bytes.
             *("-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact"),
             *("-flags:v", "+bitexact", "-flags:a", "+bitexact"),
             *(("-metadata", f"comment={self._comment}") if self._comment else ()),
@@ -199,8 +223,10 @@ class _ContainerWriter(VideoWriter):
         sys.stdout.flush()
         try:
             if self._file is not None:
-                self._file.path.touch()  # the system's own words for a place not to be written to
+                self._file.path.touch()  # raises the system's own error if it cannot be written
+                weakref.finalize(self, self._file.discard)
             self._process = ffmpeg.Process(arguments, feed=True, to_our_stdout=self._file is None)
+            weakref.finalize(self, self._process.stop)
         except BaseException:
             self._discard()
             raise
@@ -235,13 +261,6 @@ class _ContainerWriter(VideoWriter):
         self._process.stop()
         self._discard()
 
-    def __del__(self) -> None:
-        # An interrupt may come before the caller has got hold of this.
-        if hasattr(self, "_process"):
-            self._process.stop()
-        if hasattr(self, "_file"):
-            self._discard()
-
     def _discard(self) -> None:
         if self._file is not None:
             self._file.discard()
@@ -249,11 +268,11 @@ class _ContainerWriter(VideoWriter):
     def _failure(self, messages: str) -> Exception:
         if self._file is None and "Broken pipe" in messages:
             return BrokenPipeError(errno.EPIPE, "standard output was closed")
-        return MediaError(f"the video could not be written ({ffmpeg.reason(messages)})")
+        return MediaError(f"the video could not be written ({ffmpeg.failure_reason(messages)})")
 
 
 class _FolderWriter(VideoWriter):
-    """Frames as ``000000.png``, ``000001.png``, ..."""
+    """Writes frames as ``000000.png``, ``000001.png``, ..."""
 
     def __init__(self, folder: Path, size: tuple[int, int], provenance: Provenance | None) -> None:
         self._folder = folder
@@ -279,5 +298,5 @@ class _FolderWriter(VideoWriter):
         for index in range(self.frames):
             self._path(index).unlink(missing_ok=True)
         if self._is_new:
-            with suppress(OSError):  # somebody else's files in it
+            with suppress(OSError):  # other files are in it
                 self._folder.rmdir()

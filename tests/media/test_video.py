@@ -65,16 +65,45 @@ def test_scaled_decoding(clip):
     assert next(read_frames(clip, size=(20, 15))).image.shape == (15, 20, 3)
 
 
+@pytest.fixture
+def north(photo) -> np.ndarray:
+    """A picture that shows which way is up: white above, black below, red on the left."""
+    picture = np.zeros_like(photo)
+    picture[: len(photo) // 2] = 255
+    picture[:, : photo.shape[1] // 4] = (255, 0, 0)
+    return picture
+
+
 @pytest.mark.parametrize("degrees", [90, 180, 270])
-def test_rotation_is_applied(tmp_path, photo, degrees):
-    flat = write(tmp_path / "flat.mp4", [photo] * 2)
+@pytest.mark.parametrize("options", [{}, {"fps": 5, "threads": 1}], ids=["whole", "thinned"])
+def test_frames_come_out_upright(tmp_path, north, degrees, options):
+    """The camera lay on its side; the file asks the player to turn its pictures back."""
+    stored = np.ascontiguousarray(np.rot90(north, -degrees // 90))
+    flat = write(tmp_path / "flat.mp4", [stored] * 10)
+    (first, *_) = read_frames(flat, **options)
+    assert np.abs(np.rot90(first.image, degrees // 90).astype(int) - north).mean() < 8
+    assert first.image.shape != north.shape or np.abs(first.image.astype(int) - north).mean() > 60
+
     turned = tmp_path / "turned.mp4"
     make(turned, "-display_rotation", str(degrees), "-i", str(flat), "-c", "copy")
-    expected = np.rot90(photo, degrees // 90)
     info = probe(turned)
-    assert (info.height, info.width) == expected.shape[:2]
     assert info.rotation % 360 == degrees
-    assert np.abs(next(read_frames(turned)).image.astype(int) - expected).mean() < 4
+    assert (info.height, info.width) == north.shape[:2]
+    frames = list(read_frames(turned, **options))
+    assert len(frames) == (2 if options else 10)
+    for frame in frames:
+        assert frame.image.shape == north.shape
+        assert np.abs(frame.image.astype(int) - north).mean() < 8
+
+
+def test_a_turned_video_is_scaled_upright(tmp_path, north):
+    flat = write(tmp_path / "flat.mp4", [np.ascontiguousarray(np.rot90(north, -1))] * 2)
+    turned = make(tmp_path / "x.mp4", "-display_rotation", "90", "-i", str(flat), "-c", "copy")
+    image = next(read_frames(turned, size=(40, 30))).image
+    assert image.shape == (30, 40, 3)
+    assert (image[:10, 20:] > 200).all()
+    assert (image[20:, 20:] < 50).all()
+    assert (image[:, :5, 0] > 150).all()
 
 
 def test_oblong_pixels_become_square(tmp_path):
@@ -96,7 +125,7 @@ def test_varying_rate_is_made_constant(tmp_path):
 
 
 def test_absurd_rate_becomes_usual(clip, monkeypatch):
-    monkeypatch.setattr(video, "_FASTEST", Fraction(20))
+    monkeypatch.setattr(video, "_MAX_FPS", Fraction(20))
     assert probe(clip).fps == 30
 
 
@@ -219,7 +248,7 @@ def test_ffmpeg_that_cannot_start_is_one_line(clip, monkeypatch):
 @pytest.mark.parametrize(
     ("messages", "expected"),
     [
-        ("", "ffmpeg failed without a word"),
+        ("", "ffmpeg failed without an error message"),
         ("[in#0 @ 0x55] Error opening input: Invalid data\nError opening input file x.\n",
          "Invalid data"),
         ("[mov @ 0x1] Format mov detected only with low score\n[mov @ 0x1] moov atom not found\n",
@@ -227,8 +256,8 @@ def test_ffmpeg_that_cannot_start_is_one_line(clip, monkeypatch):
         ("[out#0/mp4 @ 0x1] [x] Could not write header\n", "Could not write header"),
     ],
 )  # fmt: skip
-def test_reason_is_the_line_that_tells(messages, expected):
-    assert ffmpeg.reason(messages) == expected
+def test_failure_reason_is_the_line_that_says_what_is_wrong(messages, expected):
+    assert ffmpeg.failure_reason(messages) == expected
 
 
 def test_real_clips(shared_data):

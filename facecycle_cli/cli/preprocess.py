@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from facecycle_cli.cli.console import CommandError, Console
+from facecycle_cli.cli.console import Console
 from facecycle_cli.cli.options import AsJson, Faces, Quiet, Verbose
 from facecycle_cli.cli.preprocess_summary import forecast, rounded, run_fields, run_summary
+from facecycle_cli.errors import CommandError
 
 if TYPE_CHECKING:
     from facecycle_cli.cli.console import ProgressLine

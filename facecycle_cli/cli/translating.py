@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import typer
 
 from facecycle_cli.cli.compute import open_backend, open_model
-from facecycle_cli.cli.console import CommandError, Console, prefix_errors, reason
+from facecycle_cli.cli.console import Console, prefix_errors, reason
 from facecycle_cli.cli.outputs import Skip
+from facecycle_cli.errors import CommandError
+from facecycle_cli.types import AlignerName
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +56,7 @@ class TranslationJob:
     overwrite: bool
     checkpoint: str
     device: str
-    aligner: str
+    aligner: AlignerName
     seed: int
 
     def run(self, console: Console) -> None:

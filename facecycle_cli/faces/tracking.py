@@ -24,8 +24,8 @@ from facecycle_cli.types import RGBImage
 
 __all__ = ["FaceTracker", "TrackedFrame"]
 
-_STRIDE = 8  # between key frames; a power of two halves evenly
-_WINDOW = 2 * _STRIDE  # frames held at once
+STRIDE = 8  # between key frames; a power of two halves evenly
+_WINDOW = 2 * STRIDE  # frames held at once
 
 # In units of a face's radius (root mean square distance of its landmarks from their center, about
 # 0.4 of its width):
@@ -59,6 +59,8 @@ class FaceTracker:
             until it is lost, the shot ends, or a face of twice its area comes.
         min_face: height in pixels of the smallest face to search for.
         patience: frames for which a face may be occluded without ending its track.
+        stride: frames from one detection to the next; 1 detects in every frame and follows nothing,
+            for frames that were cut out one by one.
     """
 
     def __init__(
@@ -68,8 +70,10 @@ class FaceTracker:
         everyone: bool = False,
         min_face: int = 24,
         patience: int = 5,
+        stride: int = STRIDE,
     ) -> None:
         self._backend = backend
+        self._stride = stride
         self._everyone = everyone
         self._min_face = min_face
         self._linker = _Linker(everyone, patience)
@@ -112,7 +116,7 @@ class FaceTracker:
         last = len(images) - 1
         if last < 0:
             return []
-        keys = sorted({*range(0, last, _STRIDE), last})
+        keys = sorted({*range(0, last, self._stride), last})
         found: dict[int, list[Face]] = {} if known is None else {0: known}
         missing = [k for k in keys if k not in found]
         found.update(zip(missing, self._detect(images, missing), strict=True))

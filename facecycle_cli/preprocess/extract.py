@@ -78,17 +78,6 @@ def _photo(
     return Extract("done", frames=1)
 
 
-class _Detecting:
-    """A backend without `follow`: between frames that were cut out one by one nothing can be
-    followed.
-    """
-
-    name = "detecting"
-
-    def __init__(self, backend: FaceBackend) -> None:
-        self.detect = backend.detect
-
-
 def _frames(
     source: Source, settings: PreprocessSettings, backend: FaceBackend, crops: Crops, beat: Beat
 ) -> Extract:
@@ -109,7 +98,7 @@ def _frames(
                 kept.append(path.name.replace(".", "_") if stem in kept[-9:] else stem)
 
     tracker = FaceTracker(
-        _Detecting(backend), everyone=settings.faces == "all", min_face=settings.min_face
+        backend, everyone=settings.faces == "all", min_face=settings.min_face, stride=1
     )
     count = _track(tracker.track(images()), crops, lambda _: None, names=kept)
     if files and not count:

@@ -10,11 +10,11 @@ import torch
 from facecycle_cli.faces import Alignment, Face
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.features import eyelid_closure
-from facecycle_cli.types import MouthSource
 from facecycle_cli.translate.motion import Performance
 from facecycle_cli.translate.placement import HeadPlace, Placement, place
 from facecycle_cli.translate.stage import Drawing, crop_stage, picture_stage
 from facecycle_cli.translate.target import Motion, Target
+from facecycle_cli.types import MouthSource
 
 __all__ = ["Actor"]
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from facecycle_cli.faces import Alignment, Face, FaceBackend
-from facecycle_cli.faces import TEMPLATE
+from facecycle_cli.faces import TEMPLATE, Alignment, Face, FaceBackend
 from facecycle_cli.faces.similarity import fit_similarity
 from facecycle_cli.faces.tracking import FaceTracker
 from facecycle_cli.translate.smoothing import smoothed

@@ -9,9 +9,7 @@ import cv2
 import numpy as np
 
 from facecycle_cli.faces import Alignment, Face
-from facecycle_cli.portrait.features import Eye, eyes_of
-from facecycle_cli.portrait.features import Mouth
-from facecycle_cli.portrait.features import smoothstep
+from facecycle_cli.portrait.features import Eye, Mouth, eyes_of, smoothstep
 from facecycle_cli.translate.folds import unfolded
 
 __all__ = ["Drawing", "Stage", "crop_stage", "picture_stage"]

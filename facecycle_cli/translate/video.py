@@ -14,8 +14,8 @@ import numpy as np
 from facecycle_cli.errors import NoFaceError
 from facecycle_cli.faces import FaceBackend, load_backend
 from facecycle_cli.model import FaceCycle, load
-from facecycle_cli.types import MouthSource
-from facecycle_cli.portrait.portraits import DEFAULT_SIZE, find_faces
+from facecycle_cli.portrait.defaults import DEFAULT_SIZE
+from facecycle_cli.portrait.portraits import find_faces
 from facecycle_cli.translate.actor import Actor
 from facecycle_cli.translate.ahead import ahead
 from facecycle_cli.translate.motion import Performance, batches, performances, still_performance
@@ -23,6 +23,7 @@ from facecycle_cli.translate.report import MotionMeter
 from facecycle_cli.translate.source import Observation, check_choice, follow, observe, observe_still
 from facecycle_cli.translate.stage import Drawing
 from facecycle_cli.translate.target import Motion
+from facecycle_cli.types import MouthSource
 
 __all__ = [
     "DEFAULT_SMOOTHING",

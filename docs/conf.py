@@ -8,8 +8,8 @@ import os
 import pkgutil
 import re
 from pathlib import Path
+from typing import Any
 
-import click
 import typer
 from sphinx.application import Sphinx
 
@@ -73,17 +73,18 @@ def commands_page() -> str:
     """Return the text of ``facecycle --help`` and of the help of every command."""
     lines = ["# The command line", ""]
 
-    def add(command: click.Command, parent: click.Context | None, name: str) -> None:
-        context = command.context_class(
-            command, info_name=name, parent=parent, terminal_width=80, **command.context_settings
+    def add(command: Any, name: str, parent: Any) -> None:
+        context = command.make_context(
+            name, [], parent=parent, resilient_parsing=True, terminal_width=80
         )
         lines.extend([f"## {context.command_path}", ""])
         lines.extend(["```text", command.get_help(context), "```", ""])
-        if isinstance(command, click.Group):
+        # A group of commands; typer has a click of its own, whose classes have other names.
+        if hasattr(command, "resolve_command"):
             for child in command.list_commands(context):
-                add(command.resolve_command(context, [child])[1], context, child)
+                add(command.resolve_command(context, [child])[1], child, context)
 
-    add(typer.main.get_command(command_line), None, "facecycle")
+    add(typer.main.get_command(command_line), "facecycle", None)
     return "\n".join(lines)
 
 

@@ -3,119 +3,86 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from enum import Enum
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from facecycle_cli.cli.compute import pick_device
 from facecycle_cli.cli.console import Console, prefix_errors
 from facecycle_cli.cli.options import AsJson, Device, Quiet, Verbose
+from facecycle_cli.types import Cache, PresetName, StageChoice, Transform
 
 if TYPE_CHECKING:
-    from facecycle_cli.cli.console import ProgressLine as Bar
-    from facecycle_cli.training.report import Progress
+    from facecycle_cli.training.run import TrainingProgress
 
 INTERRUPTED = 128 + signal.SIGINT
-
-
-class Stage(str, Enum):
-    """What to train."""
-
-    both = "both"
-    expression = "expression"
-    identity = "identity"
-
-
-class Preset(str, Enum):
-    """Networks and the settings they are trained with."""
-
-    paper = "paper"
-    small = "small"
-
-
-class Transform(str, Enum):
-    """Where a face's second view comes from."""
-
-    other_frames = "other-frames"
-    flip = "flip"
-    mixed = "mixed"
-
-
-class Cache(str, Enum):
-    """Where decoded crops stay."""
-
-    auto = "auto"
-    ram = "ram"
-    disk = "disk"
+"""Exit code of a run that was asked to stop."""
 
 
 def _option(*names: str, help: str, **more: Any) -> Any:  # noqa: A002 (typer's own word)
+    """An option that changes nothing unless it is given: its default is in the settings."""
     return typer.Option(*names, help=help, show_default=False, **more)
 
 
 def train(
     data: Annotated[
-        Optional[list[Path]],  # noqa: UP045 (typer evaluates it, on every Python)
+        list[Path] | None,
         typer.Argument(
-            metavar="DATA...",
-            help="Output of preprocess (a folder, webdataset shards) or folders of face pictures. "
-            "Pictures in DATA itself show different people, those in a folder below one person.",
+            metavar="DATA",
+            help="Output of preprocess (a folder, or webdataset shards), or folders of face "
+            "pictures. Pictures in DATA itself show different people, those in a folder below it "
+            "one person.",
             show_default=False,
         ),
     ] = None,
     output: Annotated[
-        Optional[Path],  # noqa: UP045
-        _option("--output", "-o", metavar="RUN", help="Folder of the run. Required."),
+        Path | None, _option("--output", "-o", metavar="RUN", help="Folder of the run. Required.")
     ] = None,
     stage: Annotated[
-        Optional[Stage],  # noqa: UP045
-        _option(help="What to train. Default: both, one after the other."),
+        StageChoice | None, _option(help="What to train. Default: both, one after the other.")
     ] = None,
     preset: Annotated[
-        Optional[Preset],  # noqa: UP045
-        _option(help="Networks, and the settings below unless given. Default: small."),
+        PresetName | None,
+        _option(help="The networks, and the defaults of all settings. Default: small."),
     ] = None,
     image_size: Annotated[
-        Optional[int],  # noqa: UP045
-        _option(metavar="64|128", help="Side of the faces that the networks see. Default: 64."),
+        int | None,
+        _option(metavar="64|128", help="Side of the networks' input, in pixels. Default: 64."),
     ] = None,
     transform: Annotated[
-        Optional[Transform],  # noqa: UP045
-        _option(help="A face's second view: another frame, its mirror image, or either."),
+        Transform | None,
+        _option(
+            help="The second view of a face: another frame, its mirror image, or either of them. "
+            "Default: mixed."
+        ),
     ] = None,
-    steps: Annotated[
-        Optional[int],  # noqa: UP045
-        _option(min=1, help="Steps of each stage."),
-    ] = None,
+    steps: Annotated[int | None, _option(min=1, help="Steps of each stage.")] = None,
     epochs: Annotated[
-        Optional[int],  # noqa: UP045
-        _option(min=1, help="Instead: passes over the data, one pair a clip."),
+        int | None,
+        _option(min=1, help="Passes over the data, one pair per clip, instead of --steps."),
     ] = None,
     batch_size: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         _option(min=2, help="Faces per step, over all processes: two for each pair."),
     ] = None,
-    lr: Annotated[
-        Optional[float],  # noqa: UP045
-        _option(help="Highest learning rate."),
-    ] = None,
+    lr: Annotated[float | None, _option(help="Highest learning rate.")] = None,
     resume: Annotated[
-        bool, _option("--resume", help="Go on where RUN stopped (or begin, if it never began).")
+        bool,
+        _option("--resume", help="Continue the run in RUN; if there is none, begin it."),
     ] = False,
     init: Annotated[
-        Optional[str],  # noqa: UP045
-        _option(metavar="CHECKPOINT", help="Start from these weights."),
+        str | None, _option(metavar="CHECKPOINT", help="Start from these weights.")
     ] = None,
     perceptual: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         _option(
             metavar="auto|off|vgg|PATH",
-            help="VGG-19 for the perceptual loss: from torch.hub's cache if it can be had (auto), "
-            "not at all, necessarily, or from a file.",
+            help="VGG-19's weights for the perceptual loss: from torch.hub's cache if possible "
+            "(auto), none (off), from torch.hub's cache or fail (vgg), or from a file. Default: "
+            "auto.",
         ),
     ] = None,
     amp: Annotated[
@@ -126,33 +93,33 @@ def train(
         bool, _option("--compile", help="Compile the step, which takes minutes at first.")
     ] = False,
     workers: Annotated[
-        Optional[int],  # noqa: UP045
-        _option(min=0, help="Threads that read ahead. Default: one per core, at most 8."),
+        int | None,
+        _option(min=0, help="Threads that read in advance. Default: one per core, at most 8."),
     ] = None,
     cache: Annotated[
-        Optional[Cache],  # noqa: UP045
-        _option(help="Keep decoded crops in memory, or not. Default: if there is room."),
+        Cache | None,
+        _option(help="Keep decoded crops in memory, or not. Default: if there is room (auto)."),
     ] = None,
     min_sharpness: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         _option(min=0, help="Leave out crops below this sharpness in preprocess's index."),
     ] = None,
     max_yaw: Annotated[
-        Optional[float],  # noqa: UP045
-        _option(min=0, max=180, help="Leave out heads turned further, in degrees."),
+        float | None,
+        _option(min=0, max=180, help="Leave out heads turned further than this, in degrees."),
     ] = None,
     config: Annotated[
-        Optional[Path],  # noqa: UP045
-        _option(metavar="FILE.toml", help="Settings, as in RUN/config.toml; flags override them."),
+        Path | None,
+        _option(metavar="FILE.toml", help="Settings as in RUN/config.toml; options override them."),
     ] = None,
     settings: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         _option("--set", metavar="KEY=VALUE", help="Any other setting: --set identity.ema=0.99"),
     ] = None,
     device: Device = "auto",
     seed: Annotated[
-        Optional[int],  # noqa: UP045
-        _option(min=0, help="Same seed, same run (on a CPU to the last bit). Default: 0."),
+        int | None,
+        _option(min=0, help="Random seed: same seed, same run (bit for bit on a CPU). Default: 0."),
     ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -165,17 +132,20 @@ def train(
     facecycle train -o runs/a --resume                             after an interruption
 
     torchrun --nproc-per-node 8 -m facecycle_cli train ...         on eight GPUs
+
+    RUN/config.toml holds every setting of a run, by the names that --set takes. Ctrl-C saves, and
+    --resume continues to the same result.
     """
     if output is None:
-        raise typer.BadParameter("a run needs a folder: -o RUN")
+        raise typer.BadParameter("a run needs a folder: pass -o RUN")
     if steps is not None and epochs is not None:
-        raise typer.BadParameter("--steps or --epochs, not both")
+        raise typer.BadParameter("pass --steps or --epochs, not both")
     flags = {
         "data": [str(path.absolute()) for path in data] if data else None,
-        "stage": stage and stage.value,
-        "preset": preset and preset.value,
+        "stage": stage,
+        "preset": preset,
         "image_size": image_size,
-        "transform": transform and transform.value,
+        "transform": transform,
         "steps": steps,
         "epochs": epochs,
         "batch_size": batch_size,
@@ -185,66 +155,77 @@ def train(
         "amp": "auto" if amp else None,
         "compile": compile_ or None,
         "workers": workers,
-        "cache": cache and cache.value,
+        "cache": cache,
         "min_sharpness": min_sharpness,
         "max_yaw": max_yaw,
         "seed": seed,
     }
     console = Console(quiet=quiet, verbose=verbose, json=as_json)
-    given = {name: value for name, value in flags.items() if value is not None}
-    _run(output, config, settings or [], given, resume, device, console)
+    layers = _read_layers(config, settings or (), flags)
+
+    from facecycle_cli.training.run import open_run
+    from facecycle_cli.training.train import train as run_training
+
+    run = open_run(output, layers, resume=resume, preset=_preset_of_init(layers))
+    with _Display(console) as display, _stop_signals() as signals:
+        outcome = run_training(
+            run, output, device=pick_device(device), reporter=display, stop=lambda: bool(signals)
+        )
+
+    if display.speaks:
+        fields = {
+            "run": str(output),
+            "checkpoint": str(outcome.checkpoint),
+            "stage": outcome.stage,
+            "steps": outcome.step,
+            "finished": outcome.finished,
+            "skipped": outcome.skipped,
+            "losses": display.losses,
+        }
+        console.result(str(outcome.checkpoint) if outcome.finished else None, fields)
+        if not outcome.finished:
+            console.note(f"interrupted at step {outcome.step}; --resume continues from there")
+    if not outcome.finished:
+        raise typer.Exit(INTERRUPTED)
 
 
-def _run(
-    output: Path,
-    file: Path | None,
-    assignments: list[str],
-    flags: dict[str, Any],
-    resume: bool,
-    device: str,
-    console: Console,
-) -> None:
-    from facecycle_cli.model import read_info
+def _read_layers(
+    file: Path | None, assignments: Sequence[str], flags: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """The settings of the user, from the weakest to the strongest: file, --set, options."""
     from facecycle_cli.training.config import TrainConfig
     from facecycle_cli.training.layers import parse_assignments, read_toml
-    from facecycle_cli.training.train import open_run
-    from facecycle_cli.training.train import train as train_run
 
     layers: list[dict[str, Any]] = []
     if file is not None:
         with prefix_errors(str(file)):
             layers.append(read_toml(file))
             TrainConfig.from_layers(*layers)
-    layers += [parse_assignments(assignments), flags]
+    given = {name: value for name, value in flags.items() if value is not None}
+    return [*layers, parse_assignments(assignments), given]
+
+
+def _preset_of_init(layers: Sequence[dict[str, Any]]) -> str:
+    """The preset of the checkpoint to start from, or ``small`` if there is none."""
+    from facecycle_cli.model import read_info
+
     init = next((layer["init"] for layer in reversed(layers) if layer.get("init")), None)
-    preset = "small"
-    if init is not None:
-        with prefix_errors(str(init)):
-            preset = read_info(init).config.preset
-    run = open_run(output, layers, resume=resume, preset=preset)
-    with _Display(console) as display, _termination() as asked:
-        outcome = train_run(
-            run, output, device=pick_device(device), reporter=display, stop=lambda: bool(asked)
-        )
-    fields = {
-        "run": str(output),
-        "checkpoint": str(outcome.checkpoint),
-        "stage": outcome.stage,
-        "steps": outcome.step,
-        "finished": outcome.finished,
-        "skipped": outcome.skipped,
-        "losses": display.losses,
-    }
-    if display.speaks:
-        console.result(str(outcome.checkpoint) if outcome.finished else None, fields)
-    if not outcome.finished:
-        if display.speaks:
-            console.note(f"interrupted at step {outcome.step}; --resume goes on from there")
-        raise typer.Exit(INTERRUPTED)
+    if init is None:
+        return "small"
+    with prefix_errors(str(init)):
+        return read_info(init).config.preset
 
 
 class _Display:
-    """Shows a run on the console: one live line per stage."""
+    """Shows a run on the console: one live line per stage.
+
+    Args:
+        console: of the command.
+
+    Attributes:
+        losses: of the last step that was reported.
+        speaks: whether this is the process that speaks for all.
+    """
 
     def __init__(self, console: Console) -> None:
         from facecycle_cli.training.distributed import Processes
@@ -252,8 +233,8 @@ class _Display:
         self.losses: dict[str, float] = {}
         self.speaks = Processes.from_environment().is_first
         self._console = console
-        self._bar: Bar | None = None
-        self._context: Any = None
+        self._line = ExitStack()
+        self._advance: Callable[[int, str], None] = lambda count, text: None
         self._stage = ""
         self._step = 0
 
@@ -261,24 +242,20 @@ class _Display:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._close()
-
-    def _close(self) -> None:
-        if self._context is not None:
-            self._context.__exit__(None, None, None)
-            self._context = None
+        self._line.close()
 
     def note(self, text: str) -> None:
+        """Show something that the user should know."""
         self._console.note(text)
 
-    def progress(self, progress: Progress) -> None:
+    def progress(self, progress: TrainingProgress) -> None:
+        """Move the live line on; each stage has its own."""
         if progress.stage != self._stage:
-            self._close()
+            self._line.close()
             self._stage, self._step = progress.stage, 0
-            self._context = self._console.progress(progress.stage, progress.steps)
-            self._bar = self._context.__enter__()
-        assert self._bar is not None
-        self._bar.advance(progress.step - self._step, str(progress))
+            live = self._console.progress(progress.stage, progress.steps)
+            self._advance = self._line.enter_context(live).advance
+        self._advance(progress.step - self._step, str(progress))
         self._step = progress.step
         self.losses = dict(progress.losses)
         if progress.logged:
@@ -287,10 +264,11 @@ class _Display:
 
 
 @contextmanager
-def _termination() -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM end the run after the step it is at; a second Ctrl-C ends it at once.
+def _stop_signals() -> Iterator[list[int]]:
+    """Collect Ctrl-C and SIGTERM: the run ends after its step. A second Ctrl-C ends it at once.
 
-    What is in the list were the signals so far.
+    Yields:
+        The signals so far.
     """
     received: list[int] = []
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -1,1 +1,1 @@
-"""Training: from crops to a checkpoint. ``session.train`` is the way in."""
+"""Training: from crops to a checkpoint. It begins in :func:`.train.train`."""

@@ -323,7 +323,7 @@ def _color(n: int, settings: Augmentation, generator: torch.Generator) -> tuple[
     mix = saturation.view(n, 1, 1)
     saturate = mix * torch.eye(3) + (1 - mix) * luma
     gain = (brightness * contrast).view(n, 1, 1)
-    # Contrast leaves mid-gray as it is, so that one matrix and one offset are enough for everything.
+    # Contrast leaves mid-gray as it is: one matrix and one offset hold all changes of color.
     offset = (0.5 * (1 - contrast)).view(n, 1).expand(n, 3).contiguous()
     return gain * (saturate @ _hue_rotation(hue)), offset
 

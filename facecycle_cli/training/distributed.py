@@ -1,4 +1,4 @@
-"""The processes of a data-parallel run, as torchrun starts them, or just this one."""
+"""The processes of a data-parallel run, as torchrun starts them, or this process alone."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from torch import Tensor
 from facecycle_cli.errors import TrainingError
 
 _PATIENCE = timedelta(hours=2)
-"""The first process may list a million clips while the others wait for it."""
+"""How long processes wait for each other: the first one may have to list a million clips."""
 
 
 @dataclass(frozen=True)
 class Processes:
-    """Who this process is among those that share every step.
+    """Which process this is among those that share every step.
 
     Attributes:
         rank: its number.
-        size: how many there are.
+        size: number of processes.
         local_rank: its number on this machine.
-        local_size: how many there are on this machine.
+        local_size: number of processes on this machine.
     """
 
     rank: int = 0
@@ -35,7 +35,7 @@ class Processes:
 
     @classmethod
     def from_environment(cls) -> Processes:
-        """What torchrun has set, or a single process."""
+        """The processes that torchrun has started, or a single one."""
         if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
             return cls()
         size = int(os.environ["WORLD_SIZE"])
@@ -48,11 +48,11 @@ class Processes:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process writes and speaks for all."""
+        """Whether this process writes and reports for all."""
         return self.rank == 0
 
     def device(self, wanted: torch.device) -> torch.device:
-        """This process's own device where ``wanted`` is CUDA without a number.
+        """This process's own device if ``wanted`` is CUDA without a number.
 
         Raises:
             TrainingError: there are more processes than GPUs.
@@ -66,7 +66,7 @@ class Processes:
 
     @contextmanager
     def connected(self, device: torch.device) -> Iterator[None]:
-        """The processes can talk to each other inside: NCCL between GPUs, else Gloo."""
+        """A context in which the processes can communicate: by NCCL between GPUs, else by Gloo."""
         if self.size == 1:
             yield
             return
@@ -79,13 +79,62 @@ class Processes:
         finally:
             torch.distributed.destroy_process_group()
 
+    @contextmanager
+    def first_goes_ahead(self) -> Iterator[None]:
+        """A context that the first process leaves before the rest enters it.
+
+        What the first process writes in it (or finds to be wrong), the rest finds.
+        """
+        if not self.is_first:
+            self.wait()
+        yield
+        if self.is_first:
+            self.wait()
+
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+        if self.size > 1:
+            torch.distributed.barrier()
+
     def sum(self, values: Tensor) -> Tensor:
         """The sum over all processes, the same for each of them; ``values`` is overwritten."""
         if self.size > 1:
             torch.distributed.all_reduce(values)
         return values
 
-    def wait(self) -> None:
-        """Until all processes are here."""
-        if self.size > 1:
-            torch.distributed.barrier()
+    def any(self, flags: tuple[bool, bool], device: torch.device) -> tuple[bool, bool]:
+        """Two flags, each true if it is true in any process."""
+        if self.size == 1:
+            return flags
+        first, second = self.sum(torch.tensor(flags, dtype=torch.int, device=device)).tolist()
+        return first > 0, second > 0
+
+
+def mean_of_all(x: Tensor, processes: int) -> Tensor:
+    """The mean (1, ...) over the rows of all processes; gradients flow back to each of them."""
+    mean = x.mean(dim=0, keepdim=True)
+    if processes == 1:
+        return mean
+    from torch.distributed.nn.functional import all_reduce
+
+    total: Tensor = all_reduce(mean)  # type: ignore[no-untyped-call]  # torch has no type for it
+    return total / processes
+
+
+def rows_of_all(x: Tensor, processes: int, *, gradient: bool = False) -> Tensor:
+    """The rows of all processes, in the order of their ranks.
+
+    Args:
+        x: (N, ...), as many rows in each process.
+        processes: that share the step.
+        gradient: whether gradients flow back to the process of each row.
+    """
+    if processes == 1:
+        return x
+    if gradient:
+        from torch.distributed.nn import functional
+
+        return torch.cat(functional.all_gather(x))  # type: ignore[no-untyped-call]  # as above
+    parts = [torch.empty_like(x) for _ in range(processes)]
+    torch.distributed.all_gather(parts, x.contiguous())
+    return torch.cat(parts)

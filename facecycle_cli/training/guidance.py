@@ -1,22 +1,22 @@
-"""Landmarks that show the flows the way: where a face's own landmarks go when it turns neutral.
+"""Landmarks that guide the flows: where a face's landmarks lie, and where on its neutral face.
 
-Not in the paper, and only used where the weight ``guide`` is above 0. What separates a face from
-its neutral, frontal self is a matter of geometry first, and a face mesh measures geometry. Two
-things are taken from a face's 468 landmarks: the turn of the head, which is undone in three
-dimensions, and the expression, which is taken out statistically (:class:`NeutralShape`). The flow
-of the face is then asked to lead from the one to the other.
+Not in the paper, and only used if the weight ``guide`` is above 0. A face differs from its neutral,
+frontal face mostly in geometry, which a face mesh measures. Two things are removed from a face's
+468 landmarks: the turn of the head, in three dimensions, and the expression, statistically
+(:class:`NeutralShape`). The flow of the face is asked to lead from the landmarks of the face to
+those that remain.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from facecycle_cli.errors import DataError
@@ -24,29 +24,46 @@ from facecycle_cli.faces.canonical import frontal_shape, visibility
 from facecycle_cli.faces.mesh import FaceMesh, Region
 from facecycle_cli.faces.pose import head_pose
 from facecycle_cli.faces.topology import MESH_468, MESH_468_MIRRORED
+from facecycle_cli.system import atomic_path
 from facecycle_cli.training.augment import Draw
-from facecycle_cli.training.data.frames import FrameStore
+from facecycle_cli.training.data.frames import FrameStore, Views
+from facecycle_cli.types import RGBImage
 
-COUNT = MESH_468.count
+Points: TypeAlias = NDArray[np.floating[Any]]
+"""Landmarks or shapes, (468, 2) or (468, 3) each."""
+
 _MIRRORED = np.array(MESH_468_MIRRORED)
+"""Number of each landmark's mirror image."""
 
 _COMPONENTS = 24
 """Principal components of frontal shapes; they hold 99.9 % of the variance."""
 
-_AGREE = 0.5
-"""Presence below which the mesh does not see a face."""
+_MIN_PRESENCE = 0.5
+"""The mesh's probability that it sees a face, below which its landmarks are not used."""
 
 _EXPECTED = Region((0.5, 0.53), 1.02, 0.0)
-"""Where the face lies in an aligned crop, in fractions of its side."""
+"""Region of the face in an aligned crop, in fractions of the crop's side."""
 
-_HIDDEN = 0.1
-"""What a landmark out of view counts."""
+_OCCLUDED = 0.1
+"""Weight of a landmark that cannot be seen, beside 1 for one that is seen from the front."""
 
-_CLOSED, _RELAXED, _OPEN, _FRONTAL = 0.03, (0.72, 0.86), (0.13, 0.19), 15.0
-"""Gap of the lips, width of the mouth and opening of the eyes, over the distance of the eyes, and
-degrees of yaw, of a face that looks neutral; medians of neutral photographs lie in the middle."""
+_MAX_LIP_GAP = 0.03
+_MOUTH_WIDTH = 0.72, 0.86
+_EYE_OPENING = 0.13, 0.19
+"""A face looks neutral within these limits, in units of the distance between the eyes. Medians of
+neutral photographs lie in their middle.
+"""
+_MAX_YAW = 15.0
+"""Largest turn of a face that looks neutral, in degrees."""
 
 _LIDS = ((159, 145), (386, 374))
+"""Upper and lower lid of each eye."""
+
+_PERSONS, _SINGLES, _EACH = 400, 1600, 8
+"""The neutral shape is fitted on at most so many groups, single pictures, and pictures a group."""
+
+_STREAM = 4
+"""Keeps the random choice of these pictures different from other ones of the same seed."""
 
 
 class LandmarkReader:
@@ -55,27 +72,31 @@ class LandmarkReader:
     def __init__(self) -> None:
         self._mesh = FaceMesh(threads=1)
 
-    def __call__(self, crop: np.ndarray) -> np.ndarray | None:
-        """Crop (C, C, 3) uint8 RGB -> (468, 3) float32 in fractions of its side, or None."""
+    def __call__(self, crop: RGBImage) -> Points | None:
+        """Find the landmarks of one crop.
+
+        Returns:
+            (468, 3) float32 in fractions of the crop's side; None if the mesh sees no face.
+        """
         side = crop.shape[0]
         x, y = _EXPECTED.center
         region = Region((x * side, y * side), _EXPECTED.side * side, _EXPECTED.angle)
         landmarks, presence = self._mesh.locate([crop], [region])
-        if presence[0] < _AGREE:
+        if presence[0] < _MIN_PRESENCE:
             return None
         landmarks, presence = self._mesh.locate([crop], [Region.from_landmarks(landmarks[0])])
-        if presence[0] < _AGREE:
+        if presence[0] < _MIN_PRESENCE:
             return None
-        found = landmarks[0] / side
-        found[:, :2] += 0.5 / side  # pixels are counted from the first one's center
+        found: Points = landmarks[0] / side
+        found[:, :2] += 0.5 / side  # the mesh counts pixels from the center of the first one
         return found
 
 
 @dataclass(frozen=True)
 class NeutralShape:
-    """What a face's landmarks would be without its expression: a linear estimate.
+    """A linear estimate of a face's landmarks without its expression.
 
-    A frontal, left-right symmetric shape is the person's neutral one plus an expression. Where both
+    A frontal, left-right symmetric shape is the person's neutral one plus an expression. If both
     are normally distributed, with covariances B (over persons) and W (over pictures of a person),
     the best estimate of the neutral shape is ``neutral + B (B + W)^-1 (shape - neutral)``, the
     Wiener filter. B is measured on faces that look neutral, W on different pictures of a person.
@@ -87,14 +108,14 @@ class NeutralShape:
         shrink: (K, K), B (B + W)^-1.
     """
 
-    mean: np.ndarray
-    basis: np.ndarray
-    neutral: np.ndarray
-    shrink: np.ndarray
+    mean: Points
+    basis: Points
+    neutral: Points
+    shrink: Points
 
     @classmethod
-    def fit(cls, groups: Sequence[np.ndarray]) -> NeutralShape:
-        """From landmarks (n, 468, 3) of n pictures each of some persons.
+    def fit(cls, groups: Sequence[Points]) -> NeutralShape:
+        """Measure it on landmarks (n, 468, 3) of n pictures each of some persons.
 
         Raises:
             DataError: too few faces, none of them neutral, or never two of a person.
@@ -103,14 +124,14 @@ class NeutralShape:
         shapes = np.concatenate(every)
         yaws = np.array([abs(head_pose(face, MESH_468).yaw) for group in groups for face in group])
         shapes = _symmetric(shapes)
-        looks = _looks_neutral(shapes) & (yaws < _FRONTAL)
+        looks = _looks_neutral(shapes) & (yaws < _MAX_YAW)
         owners = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
         pairs = np.flatnonzero(owners[1:] == owners[:-1])
         least = 4 * _COMPONENTS
         if looks.sum() < least or len(pairs) < least:
             raise DataError(
-                f"it takes {least} neutral faces and {least} pairs of pictures of one person; "
-                f"found are {looks.sum()} and {len(pairs)}"
+                f"needs {least} neutral faces and {least} pairs of pictures of one person, found "
+                f"{looks.sum()} and {len(pairs)}"
             )
         flat = shapes.reshape(len(shapes), -1)
         mean = flat.mean(0)
@@ -123,19 +144,18 @@ class NeutralShape:
         shrink = between @ np.linalg.inv(between + within)
         return cls(mean, basis, codes[looks].mean(0), shrink)
 
-    def __call__(self, landmarks: np.ndarray) -> np.ndarray:
+    def __call__(self, landmarks: Points) -> Points:
         """Landmarks (468, 3) -> the neutral, frontal ones (468, 2), in fractions of the crop."""
         shape = _symmetric(frontal_shape(landmarks, MESH_468))
         code = (shape.ravel() - self.mean) @ self.basis.T
         code = self.neutral + self.shrink @ (code - self.neutral)
-        return (self.mean + code @ self.basis).reshape(-1, 2)
+        neutral: Points = (self.mean + code @ self.basis).reshape(-1, 2)
+        return neutral
 
     def save(self, path: Path) -> None:
         """Write to ``path``, which appears complete or not at all."""
-        temporary = path.with_name(f".{path.name}.tmp")
-        with open(temporary, "wb") as file:
-            np.savez(file, **{f.name: getattr(self, f.name) for f in fields(self)})
-        os.replace(temporary, path)
+        with atomic_path(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, **vars(self))
 
     @classmethod
     def load(cls, path: Path) -> NeutralShape:
@@ -144,36 +164,38 @@ class NeutralShape:
             return cls(**{f.name: file[f.name] for f in fields(cls)})
 
 
-def _symmetric(shapes: np.ndarray) -> np.ndarray:
+def _symmetric(shapes: Points) -> Points:
     """Shapes (..., 468, 2) averaged with their mirror images."""
-    return (shapes + shapes[..., _MIRRORED, :] * [-1, 1] + [1, 0]) / 2
+    symmetric: Points = (shapes + shapes[..., _MIRRORED, :] * [-1, 1] + [1, 0]) / 2
+    return symmetric
 
 
-def _looks_neutral(shapes: np.ndarray) -> np.ndarray:
+def _looks_neutral(shapes: Points) -> NDArray[np.bool_]:
     """Which of the frontal shapes (N, 468, 2) are those of neutral faces."""
 
-    def length(a: int, b: int) -> np.ndarray:
-        return np.linalg.norm(shapes[:, a] - shapes[:, b], axis=-1)
+    def length(a: int, b: int) -> Points:
+        return np.asarray(np.linalg.norm(shapes[:, a] - shapes[:, b], axis=-1))
 
     left, right = (shapes[:, list(eye)].mean(1) for eye in (MESH_468.left_eye, MESH_468.right_eye))
     unit = np.linalg.norm(left - right, axis=-1)
     gap, width = length(*MESH_468.inner_lips) / unit, length(*MESH_468.mouth) / unit
     opening = sum(length(*lids) for lids in _LIDS) / (2 * unit)
-    return (
-        (gap < _CLOSED)
-        & (width > _RELAXED[0])
-        & (width < _RELAXED[1])
-        & (opening > _OPEN[0])
-        & (opening < _OPEN[1])
+    neutral: NDArray[np.bool_] = (
+        (gap < _MAX_LIP_GAP)
+        & (width > _MOUTH_WIDTH[0])
+        & (width < _MOUTH_WIDTH[1])
+        & (opening > _EYE_OPENING[0])
+        & (opening < _EYE_OPENING[1])
     )
+    return neutral
 
 
 class Guide(NamedTuple):
-    """What the flows of N faces are asked for.
+    """What the flows of N faces are asked for, in grid units (-1 to 1 over a picture).
 
     Attributes:
-        target: (N, 468, 2), where the landmarks of the neutral face lie, in grid units.
-        source: (N, 468, 2), where they lie on the face itself.
+        target: (N, 468, 2), where the landmarks of the neutral face lie.
+        source: (N, 468, 2), where the same landmarks lie on the face itself.
         weight: (N, 468), from 0 (unknown) to 1.
     """
 
@@ -183,49 +205,51 @@ class Guide(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Marks:
-    """What is known about one crop's landmarks, before augmentation.
+class CropLandmarks:
+    """The landmarks of one crop and of its neutral face, before augmentation.
 
     Attributes:
         source: (468, 2) float32 in fractions of the crop's side.
-        target: (468, 2) float32 of its neutral face.
-        weight: (468,) float32, 0 where nothing is known.
+        target: (468, 2) float32, those of the neutral face.
+        weight: (468,) float32, 0 if nothing is known.
     """
 
-    source: np.ndarray
-    target: np.ndarray
-    weight: np.ndarray
+    source: Points
+    target: Points
+    weight: Points
 
     @classmethod
-    def of(cls, landmarks: np.ndarray | None, neutral: NeutralShape) -> Marks:
-        """From landmarks (468, 3), or from none."""
-        if landmarks is None:
-            nowhere = np.full((COUNT, 2), 0.5, np.float32)
-            return cls(nowhere, nowhere, np.zeros(COUNT, np.float32))
-        weight = np.maximum(visibility(landmarks, MESH_468), _HIDDEN)
+    def unknown(cls) -> CropLandmarks:
+        """For a crop without a face: landmarks that guide nothing."""
+        center = np.full((MESH_468.count, 2), 0.5, np.float32)
+        return cls(center, center, np.zeros(MESH_468.count, np.float32))
+
+    @classmethod
+    def of(cls, landmarks: Points, neutral: NeutralShape) -> CropLandmarks:
+        """From landmarks (468, 3) in fractions of the crop's side."""
         return cls(
             np.ascontiguousarray(landmarks[:, :2], np.float32),
             neutral(landmarks).astype(np.float32),
-            weight.astype(np.float32),
+            np.maximum(visibility(landmarks, MESH_468), _OCCLUDED).astype(np.float32),
         )
 
 
-def place(marks: Sequence[Marks], drawn: Draw, size: int) -> Guide:
-    """The guides of augmented faces.
+def augmented_guide(landmarks: Sequence[CropLandmarks], drawn: Draw, size: int) -> Guide:
+    """The guide of augmented faces.
 
-    The neutral face does not move with the augmentation: its place in the crop is part of what is
-    learned.
+    The neutral face does not move with the augmentation: the networks learn where in the crop it
+    lies.
 
     Args:
-        marks: of 2P crops, first views and then second views.
+        landmarks: of 2P crops, first views and then second views.
         drawn: what :func:`.augment.apply` did to the crops.
         size: side of the networks' input in pixels.
     """
     theta = drawn.theta.flatten(0, 1)
-    source = torch.from_numpy(np.stack([mark.source for mark in marks]))
-    target = torch.from_numpy(np.stack([mark.target for mark in marks]))
-    weight = torch.from_numpy(np.stack([mark.weight for mark in marks]))
-    # From the output to the input is what theta says; landmarks go the other way.
+    source = torch.from_numpy(np.stack([crop.source for crop in landmarks]))
+    target = torch.from_numpy(np.stack([crop.target for crop in landmarks]))
+    weight = torch.from_numpy(np.stack([crop.weight for crop in landmarks]))
+    # theta leads from the output to the input, and landmarks go from the input to the output.
     inverse = torch.linalg.inv(theta[..., :2])
     source = (inverse @ (2 * source - 1 - theta[..., 2].unsqueeze(1)).mT).mT
     flipped = (torch.linalg.det(theta[..., :2]) < 0).view(-1, 1)
@@ -233,53 +257,59 @@ def place(marks: Sequence[Marks], drawn: Draw, size: int) -> Guide:
     source = torch.where(flipped.unsqueeze(-1), source[:, order], source)
     weight = torch.where(flipped, weight[:, order], weight)
     inside = (source.abs() <= 1).all(dim=-1)
-    # Pixel edges at -1 and 1 become pixel centers at -1 and 1.
+    # Augmentation has pixel edges at -1 and 1, flows have pixel centers there.
     stretch = size / (size - 1)
     return Guide((2 * target - 1) * stretch, source * stretch, weight * inside)
 
 
 class Guides:
-    """The landmarks of a run's crops, measured when first needed.
+    """The landmarks of a run's crops, measured when first needed. Threads may share one.
 
     Args:
-        neutral: what becomes of them.
-        keep: whether they stay in memory, 9 kB a crop.
+        neutral: gives the landmarks of the neutral faces.
+        keep: whether measured landmarks stay in memory, 9 kB a crop.
     """
 
     def __init__(self, neutral: NeutralShape, *, keep: bool) -> None:
         self.neutral = neutral
         self._keep = keep
         self._read = LandmarkReader()
-        self._known: dict[int, Marks] = {}
+        self._known: dict[int, CropLandmarks] = {}
 
-    def marks(self, crop: int, image: np.ndarray) -> Marks:
-        """Of the crop with this number, whose pixels are (C, C, 3) uint8 RGB."""
+    def of_crop(self, crop: int, image: RGBImage) -> CropLandmarks:
+        """The landmarks of the crop with this number, whose pixels are (C, C, 3)."""
         found = self._known.get(crop)
         if found is None:
-            found = Marks.of(self._read(image), self.neutral)
+            landmarks = self._read(image)
+            found = (
+                CropLandmarks.unknown()
+                if landmarks is None
+                else CropLandmarks.of(landmarks, self.neutral)
+            )
             if self._keep:
                 self._known[crop] = found
         return found
 
-
-_PERSONS, _SINGLES, _EACH = 400, 1600, 8
-"""Groups and pictures of each that the neutral shape is fitted on."""
+    def of_views(self, views: Views) -> tuple[CropLandmarks, CropLandmarks]:
+        """The landmarks of both views of a pair."""
+        first, second = views.crops
+        return self.of_crop(first, views.first), self.of_crop(second, views.second)
 
 
 def fit_neutral_shape(store: FrameStore, seed: int) -> NeutralShape:
-    """Measure a sample of the crops, always the same for one seed.
+    """Measure the neutral shape on a sample of the crops, always the same for one seed.
 
     Raises:
-        DataError: there is not enough to learn from.
+        DataError: there are too few faces.
     """
     index, read = store.index, LandmarkReader()
-    rng = np.random.default_rng((seed, 4))
+    rng = np.random.default_rng((seed, _STREAM))
     persons, singles = (np.flatnonzero(large) for large in (index.sizes > 1, index.sizes == 1))
     chosen = [
         *rng.permutation(persons)[:_PERSONS].tolist(),
         *rng.permutation(singles)[:_SINGLES].tolist(),
     ]
-    groups: list[np.ndarray] = []
+    groups: list[Points] = []
     for group in chosen:
         start, stop = map(int, index.starts[group : group + 2])
         faces = []
@@ -291,5 +321,5 @@ def fit_neutral_shape(store: FrameStore, seed: int) -> NeutralShape:
         if faces:
             groups.append(np.stack(faces))
     if not groups:
-        raise DataError("there is no face in the pictures")
+        raise DataError("found no face in the pictures")
     return NeutralShape.fit(groups)

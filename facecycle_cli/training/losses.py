@@ -1,6 +1,7 @@
 """The losses of both stages (paper, section 3; supplementary code), each a function of tensors.
 
-Images are ``(N, 3, H, W)`` ImageNet-normalized RGB; every loss is a scalar mean.
+Images are (N, 3, H, W) ImageNet-normalized RGB, flows (N, 2, H, W) in grid units. Every loss is a
+scalar mean. :class:`.PerceptualLoss` has a module of its own, because it has weights.
 """
 
 from __future__ import annotations
@@ -17,8 +18,13 @@ from facecycle_cli.model.verifier import face_ellipse
 from facecycle_cli.training.guidance import Guide
 
 SSIM_WINDOW = 11
+"""Side of SSIM's window, in pixels."""
+
 SSIM_SIGMA = 1.5
+"""Standard deviation of the window, in pixels."""
+
 _C1, _C2 = 0.01**2, 0.03**2
+"""SSIM's constants, for a data range of 1."""
 
 
 @lru_cache(maxsize=8)
@@ -32,10 +38,9 @@ def _window(side: int, device: torch.device, dtype: torch.dtype) -> Tensor:
 
 
 def _blur(x: Tensor) -> Tensor:
-    """Separable Gaussian window, zero padding.
+    """Blur by the Gaussian window, with zeros beyond the border, as two matrix products.
 
-    As two matrix products: on a CPU a third of the time of a whole training step was the backward
-    pass of this blur as a depthwise convolution.
+    As a depthwise convolution, its backward pass took a third of a whole training step on a CPU.
     """
     rows = _window(x.shape[-2], x.device, x.dtype)
     columns = _window(x.shape[-1], x.device, x.dtype)
@@ -43,7 +48,13 @@ def _blur(x: Tensor) -> Tensor:
 
 
 class SsimTarget(NamedTuple):
-    """The half of SSIM that depends on the target alone, to be computed once per step."""
+    """The part of SSIM that depends on the target alone, computed once per step.
+
+    Attributes:
+        image: the target.
+        mean: its local means.
+        variance: its local variances.
+    """
 
     image: Tensor
     mean: Tensor
@@ -51,7 +62,7 @@ class SsimTarget(NamedTuple):
 
     @classmethod
     def of(cls, image: Tensor) -> SsimTarget:
-        """Precompute for ``image`` (no gradient flows into it)."""
+        """Compute it for ``image``, into which no gradient flows."""
         with torch.no_grad():
             mean, square = _blur(torch.cat((image, image * image))).chunk(2)
             return cls(image, mean, square - mean * mean)
@@ -60,8 +71,9 @@ class SsimTarget(NamedTuple):
 def ssim_map(image: Tensor, target: SsimTarget) -> Tensor:
     """Structural similarity around every pixel, (N, 3, H, W), 1 for equal images.
 
-    Wang et al. 2004: 11x11 Gaussian window of sigma 1.5, K = (0.01, 0.03), data range 1 as the
-    authors' code has it on normalized images.
+    Wang et al., "Image quality assessment: from error visibility to structural similarity", IEEE
+    TIP 2004: 11x11 Gaussian window of sigma 1.5, K = (0.01, 0.03). The data range is 1, as in the
+    authors' code, although images are normalized.
     """
     blurred = _blur(torch.cat((image, image * image, image * target.image)))
     mean, square, product = blurred.chunk(3)
@@ -75,13 +87,13 @@ def ssim_map(image: Tensor, target: SsimTarget) -> Tensor:
 
 
 def ssim_loss(image: Tensor, target: SsimTarget, importance: Tensor | None = None) -> Tensor:
-    """``1 -`` the mean structural similarity; ``importance`` as :func:`pixel_loss` has it."""
+    """1 minus the mean structural similarity; ``importance`` is as in :func:`pixel_loss`."""
     similarity = ssim_map(image, target)
     return 1 - (similarity if importance is None else similarity * importance).mean()
 
 
 def pixel_loss(image: Tensor, target: Tensor, importance: Tensor | None = None) -> Tensor:
-    """Mean absolute difference; ``importance`` (H, W) of mean 1 says which pixels count more."""
+    """Mean absolute difference; ``importance`` (H, W), of mean 1, is a weight for every pixel."""
     if importance is None:
         return F.l1_loss(image, target)
     return ((image - target).abs() * importance).mean()
@@ -89,10 +101,10 @@ def pixel_loss(image: Tensor, target: Tensor, importance: Tensor | None = None) 
 
 @lru_cache(maxsize=8)
 def face_region(side: int, device: torch.device) -> Tensor:
-    """Importance (side, side) of mean 1 that is nearly all inside the face of an aligned crop.
+    """Importance (side, side), of mean 1, that lies nearly all on the face of an aligned crop.
 
-    A soft ellipse from the forehead to the chin. Not in the paper: hair and background take half of
-    a crop, and a short training spends itself on them.
+    A soft ellipse from the forehead to the chin. Not in the paper: hair and background are half of
+    a crop, and a short training has no time to learn them.
     """
     inside = face_ellipse(side, device)
     return inside / inside.mean()
@@ -101,7 +113,7 @@ def face_region(side: int, device: torch.device) -> Tensor:
 def gram(features: Tensor) -> Tensor:
     """Gram matrix (N, C, C) of features (N, C, H, W), averaged over positions; in float32."""
     with torch.autocast(features.device.type, enabled=False):
-        # Scaled before the product, whose result is many times larger than the features.
+        # Scaled before the product: its result is many times larger than the features.
         flat = features.float().flatten(2) * (features.shape[2] * features.shape[3]) ** -0.5
         return torch.bmm(flat, flat.transpose(1, 2))
 
@@ -113,24 +125,24 @@ def symmetry_loss(image: Tensor) -> Tensor:
 
 
 def margin_loss(mean_face: Tensor, neutral: Tensor, margin: float = 0.1) -> Tensor:
-    """How far the mean face is from the neutral faces, beyond ``margin``.
+    """Distance of the mean face from the neutral faces, beyond ``margin``.
 
-    The authors compute the hinge and discard it, which leaves plain L1 and drags the mean face
-    onto every neutral face; here the hinge holds, as the paper's text has it.
+    The authors' code computes the hinge and discards it. That leaves plain L1, which pulls the
+    mean face onto every neutral face. Here the hinge is used, as in the paper's text.
     """
     return F.relu((mean_face - neutral).abs() - margin).mean()
 
 
 def contrast_loss(codes: Tensor, persons: Tensor | None = None, temperature: float = 0.2) -> Tensor:
-    """How badly each of 2P codes finds the other view of its pair among the batch (InfoNCE).
+    """How badly each of 2P codes identifies the second view of its pair in the batch (InfoNCE).
 
-    Codes are compared by cosine, as verification compares them. Not in the paper.
-    Chen et al., "A simple framework for contrastive learning of visual representations", ICML 2020.
+    Codes are compared by cosine, as in verification. Not in the paper. Source: Chen et al.,
+    "A simple framework for contrastive learning of visual representations", ICML 2020.
 
     Args:
         codes: (2P, D), first views and then second.
-        persons: (P,) integers, who is on each pair; everybody another one by default. Other pairs
-            of the same person are neither right nor wrong.
+        persons: (P,) integers, the person of each pair; by default each pair shows another one.
+            Codes of the same person in different pairs are not compared.
         temperature: of the softmax over similarities.
     """
     unit = F.normalize(codes, dim=1)
@@ -139,15 +151,15 @@ def contrast_loss(codes: Tensor, persons: Tensor | None = None, temperature: flo
     number = torch.arange(len(codes), device=codes.device)
     other = number.roll(pairs)
     who = (number[:pairs] if persons is None else persons).repeat(2)
-    neither = (who[:, None] == who) & (number != other[:, None])
-    similarity = similarity.masked_fill(neither, -torch.inf)
+    ignored = (who[:, None] == who) & (number != other[:, None])
+    similarity = similarity.masked_fill(ignored, -torch.inf)
     return F.cross_entropy(similarity, other)
 
 
 def smoothness_loss(flow: Tensor) -> Tensor:
     """Mean absolute second difference of a flow: 0 for every affine motion.
 
-    Not in the paper: without it, flows from a short training tear around the nose.
+    Not in the paper: without it, the flows of a short training tear around the nose.
     """
     d_xx = flow[..., :, 2:] - 2 * flow[..., :, 1:-1] + flow[..., :, :-2]
     d_yy = flow[..., 2:, :] - 2 * flow[..., 1:-1, :] + flow[..., :-2, :]
@@ -156,29 +168,32 @@ def smoothness_loss(flow: Tensor) -> Tensor:
 
 
 def folding_loss(flow: Tensor, least: float = 0.25) -> Tensor:
-    """Hinge on the Jacobian determinant: cells may shrink to ``least`` of their area, not fold."""
+    """Hinge on the Jacobian determinant: cells that shrink below ``least`` of their area, or fold.
+
+    Not in the paper.
+    """
     return F.relu(least - jacobian_determinant(flow)).mean()
 
 
 def guide_loss(flow: Tensor, guide: Guide) -> Tensor:
-    """How far the flow leads from where landmarks are: mean distance in grid units.
+    """Mean distance between where the flow points and where landmarks are, in grid units.
 
-    At the place of every landmark of the neutral face, the flow should point to the same landmark
-    of the face itself.
+    At every landmark of the neutral face, the flow should point to the same landmark of the face
+    itself. Not in the paper.
     """
-    places = guide.target.unsqueeze(1)
-    moved = F.grid_sample(flow, places, padding_mode="border", align_corners=True)[:, :, 0].mT
+    targets = guide.target.unsqueeze(1)
+    moved = F.grid_sample(flow, targets, padding_mode="border", align_corners=True)[:, :, 0].mT
     distance = (guide.target + moved - guide.source).square().sum(-1).add(1e-8).sqrt()
     return (distance * guide.weight).sum() / guide.weight.sum().clamp_min(1)
 
 
 def gauge_loss(mean_flow: Tensor) -> Tensor:
-    """How far a batch's mean flow (2, H, W) shifts, scales or shears: squared affine coefficients.
+    """How much a batch's mean flow (2, H, W) shifts, scales or shears: squared affine coefficients.
 
-    Not in the paper. Nothing else says where in the picture the neutral face lies and how large it
-    is: every pair of one shape and its inverse satisfies the cycle, and a short training widens
-    faces. The mean flow is freed of its affine part only, so that the mean expression can still be
-    taken out.
+    Not in the paper. No other loss says where in the picture the neutral face lies and how large it
+    is: any change of shape together with its inverse satisfies the cycle, and a short training
+    widens faces. Only the affine part of the mean flow is punished, so that the flows can still
+    remove the mean expression.
     """
     _, height, width = mean_flow.shape
     x = torch.linspace(-1, 1, width, dtype=mean_flow.dtype, device=mean_flow.device)

@@ -1,42 +1,72 @@
-"""The perceptual loss: Gram matrices of VGG-19's relu2_1, relu3_1 and relu4_1."""
+"""The perceptual loss: Gram matrices of VGG-19's features; and where VGG-19's weights come from.
+
+The weights (ImageNet, torchvision's file) also fill the frozen trunk of preset paper.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+import pickle
+import socket
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+from urllib.error import URLError
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from facecycle_cli.errors import TrainingError
+from facecycle_cli.model.networks import Vgg19Trunk
 from facecycle_cli.training.losses import gram
+
+VGG19_URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
+"""Torchvision's published ImageNet weights, as ``torch.hub`` caches them."""
+
+VggState: TypeAlias = dict[str, Tensor]
+"""The state dict of torchvision's VGG-19."""
+
+_TRUNK_LAYERS = {"conv1_1": 0, "conv1_2": 2, "conv2_1": 5, "conv2_2": 7, "conv3_1": 10}
+"""The trunk's layers -> their numbers in ``torchvision.models.vgg19().features``."""
 
 BLOCKS = ((0, 2), (5, 7), (10, 12, 14, 16), (19,))
 """VGG-19's convolutions up to relu4_1, by torchvision's numbers, between the poolings."""
+
 CHANNELS = {0: (3, 64), 2: (64, 64), 5: (64, 128), 7: (128, 128), 10: (128, 256),
             12: (256, 256), 14: (256, 256), 16: (256, 256), 19: (256, 512)}  # fmt: skip
+"""Channels that go into each convolution, and channels that come out of it."""
+
 TAPS = (5, 10, 19)
-"""relu2_1, relu3_1, relu4_1."""
+"""The convolutions whose outputs are compared: relu2_1, relu3_1, relu4_1."""
+
+_TIMEOUT = 15.0
+"""Seconds to wait for a server that does not answer."""
 
 
 class PerceptualLoss(nn.Module):
-    """Mean squared difference of Gram matrices, summed over three layers (method, section 3.3).
+    """Mean squared difference of Gram matrices, summed over three layers (paper, section 3.3).
 
     Args:
-        state: torchvision's VGG-19 state dict (see :mod:`.vgg19`).
+        state: a state dict with the names of torchvision's VGG-19, see :func:`find_vgg19`.
     """
 
     def __init__(self, state: Mapping[str, Tensor]) -> None:
         super().__init__()
         self.convs = nn.ModuleDict()
-        for number, (inputs, outputs) in CHANNELS.items():
-            conv = nn.Conv2d(inputs, outputs, 3, 1, 1)
+        for number in CHANNELS:
             weight, bias = state[f"features.{number}.weight"], state[f"features.{number}.bias"]
+            outputs, inputs = weight.shape[:2]
+            conv = nn.Conv2d(inputs, outputs, 3, 1, 1)
             conv.load_state_dict({"weight": weight, "bias": bias})
             self.convs[str(number)] = conv
         self.requires_grad_(False)
 
     def grams(self, x: Tensor) -> list[Tensor]:
-        """Gram matrices at the three taps."""
+        """Gram matrices of the three layers, each (N, C, C)."""
         found = []
         for i, block in enumerate(BLOCKS):
             if i:
@@ -48,16 +78,123 @@ class PerceptualLoss(nn.Module):
         return found
 
     def forward(self, images: Sequence[Tensor], target: Tensor) -> Tensor:
-        """Every image of ``images`` (N, 3, H, W) against the same ``target``: computed once.
+        """Compare every image of ``images`` with ``target``, all (N, 3, H, W).
 
-        The average over the images, as if they were one batch.
+        The target's features are computed once.
+
+        Returns:
+            The average over the images, as if they were one batch.
         """
         with torch.no_grad():
             wanted = self.grams(target)
         found = self.grams(torch.cat(tuple(images)))
         n = len(images)
         losses = [
-            F.mse_loss(f.unflatten(0, (n, -1)), w.expand(n, *w.shape))
+            F.mse_loss(torch.unflatten(f, 0, (n, -1)), w.expand(n, *w.shape))
             for f, w in zip(found, wanted, strict=True)
         ]
         return torch.stack(losses).sum()
+
+
+def cached_file() -> Path:
+    """The file in which ``torch.hub`` keeps the published weights (``$TORCH_HOME``).
+
+    It need not exist.
+    """
+    return Path(torch.hub.get_dir(), "checkpoints", VGG19_URL.rsplit("/", 1)[-1])
+
+
+def find_vgg19(choice: str, note: Callable[[str], None]) -> VggState | None:
+    """Get the weights that ``--perceptual`` asks for.
+
+    Args:
+        choice: ``off``; a file; or ``auto`` or ``vgg`` for torch.hub's cache, which is filled from
+            the internet if it is empty.
+        note: is told of a download, and why ``auto`` goes on without weights.
+
+    Returns:
+        The state dict; None to train without the perceptual loss.
+
+    Raises:
+        TrainingError: there are no weights although ``vgg`` or a file asks for them.
+        OSError: the file cannot be read.
+    """
+    if choice == "off":
+        return None
+    if choice not in ("auto", "vgg"):
+        return read_vgg19(Path(choice))
+    file = cached_file()
+    if not file.is_file():
+        try:
+            _download(file, note)
+        except (URLError, OSError, RuntimeError) as error:
+            missing = (
+                f"VGG-19's weights are not in {file} and cannot be downloaded ({_cause(error)})"
+            )
+            if choice == "vgg":
+                raise TrainingError(f"{missing}: pass --perceptual PATH") from None
+            note(f"{missing}: training without the perceptual loss")
+            return None
+    return read_vgg19(file)
+
+
+def _cause(error: URLError | OSError | RuntimeError) -> str:
+    """What went wrong, without the name of the error."""
+    cause = error.reason if isinstance(error, URLError) else error
+    return (isinstance(cause, OSError) and cause.strerror) or str(cause)
+
+
+def _download(file: Path, note: Callable[[str], None]) -> None:
+    note(f"downloading VGG-19's weights (548 MB) to {file}")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_TIMEOUT)
+    try:
+        # torch.hub writes to a temporary name and checks the hash that is part of the name.
+        digest = file.stem.rsplit("-", 1)[-1]
+        torch.hub.download_url_to_file(VGG19_URL, os.fspath(file), digest, progress=False)
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def read_vgg19(path: Path) -> VggState:
+    """Read torchvision's VGG-19 state dict from a ``.pth`` or ``.safetensors`` file.
+
+    No code in the file is executed.
+
+    Raises:
+        TrainingError: the file holds something else.
+        OSError: it cannot be read.
+    """
+    with path.open("rb"):
+        pass  # a missing file is an OSError, whatever the format
+    try:
+        if path.suffix == ".safetensors":
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, zipfile.BadZipFile, EOFError, SafetensorError):
+        raise TrainingError(f"{path}: not a file with weights") from None
+    for number, (inputs, outputs) in CHANNELS.items():
+        for name, shape in (
+            (f"features.{number}.weight", (outputs, inputs, 3, 3)),
+            (f"features.{number}.bias", (outputs,)),
+        ):
+            tensor = state.get(name) if isinstance(state, dict) else None
+            if not isinstance(tensor, Tensor) or tuple(tensor.shape) != shape:
+                raise TrainingError(f"{path}: not VGG-19's weights: no {name} of shape {shape}")
+    return state
+
+
+@torch.no_grad()
+def fill_trunk(trunk: Vgg19Trunk, state: VggState) -> None:
+    """Copy the first five convolutions of VGG-19 into the trunk of D_exp and D_id.
+
+    Args:
+        trunk: is changed.
+        state: as :func:`read_vgg19` gives it.
+    """
+    for name, number in _TRUNK_LAYERS.items():
+        layer = trunk.get_submodule(name)
+        for kind in ("weight", "bias"):
+            layer.get_parameter(kind).copy_(state[f"features.{number}.{kind}"])

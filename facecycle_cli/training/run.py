@@ -1,29 +1,76 @@
-"""The folder of a run: what is written where, and whether it may be."""
+"""The folder of a run: which file is where, and what may be written; and what a run reports."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import numpy as np
+import tomli_w
 
-from facecycle_cli.errors import TrainingError
+from facecycle_cli.errors import SettingsError, TrainingError
 from facecycle_cli.media.images import write_image
 from facecycle_cli.model import FaceCycle, save_checkpoint
 from facecycle_cli.system import atomic_path
 from facecycle_cli.training.config import TrainConfig
-from facecycle_cli.training.layers import read_toml, to_toml
-from facecycle_cli.training.report import Reporter, Silence
+from facecycle_cli.training.data.index import CropIndex
+from facecycle_cli.training.layers import read_toml
 from facecycle_cli.training.state import Position, read_position, writing
+from facecycle_cli.types import RGBImage
 
 _FREE = {
     "workers", "cache", "compile", "log_every", "sample_every", "save_every", "license",
     "expression.steps", "expression.epochs", "identity.steps", "identity.epochs",
 }  # fmt: skip
-"""What a resumed run may have otherwise than before."""
+"""Settings that may change when a run is resumed: how it is run, and for how long."""
+
+
+@dataclass(frozen=True)
+class TrainingProgress:
+    """How far a stage is.
+
+    Attributes:
+        stage: its name.
+        step: number of steps that are done.
+        steps: number of steps of the whole stage.
+        faces_per_second: over all processes.
+        losses: averages since the last line of the log, by name.
+        logged: whether this is a line of the log.
+    """
+
+    stage: str
+    step: int
+    steps: int
+    faces_per_second: float
+    losses: Mapping[str, float]
+    logged: bool = False
+
+    def __str__(self) -> str:
+        terms = " ".join(f"{name} {value:.3g}" for name, value in self.losses.items())
+        return f"{self.faces_per_second:.0f} faces/s  {terms}"
+
+
+class Reporter(Protocol):
+    """Is told what happens during a run: the command shows it."""
+
+    def note(self, text: str) -> None:
+        """Something that the user should know."""
+
+    def progress(self, progress: TrainingProgress) -> None:
+        """One or more steps are done."""
+
+
+class SilentReporter:
+    """Shows nothing."""
+
+    def note(self, text: str) -> None:
+        """Ignored."""
+
+    def progress(self, progress: TrainingProgress) -> None:
+        """Ignored."""
 
 
 class RunFolder:
@@ -34,7 +81,7 @@ class RunFolder:
     ``last/``                   all that ``--resume`` needs
     ``config.toml``             the whole configuration
     ``data/``                   the index of the crops
-    ``neutral_shape.npz``       what guides the flows, where something does
+    ``neutral_shape.npz``       neutral landmarks, if they guide the flows
     ``log.jsonl``               losses
     ``events.out.tfevents.*``   the same for TensorBoard
     ``samples/NNNNNN.png``      input, warped, neutral, reconstruction, mean face
@@ -42,15 +89,15 @@ class RunFolder:
 
     Args:
         path: of the folder.
-        reporter: is told what is odd.
-        active: whether this process writes; the others of a data-parallel run do not.
+        reporter: is told what the user should know.
+        active: whether this process writes; in a data-parallel run only the first one does.
     """
 
     def __init__(
         self, path: Path, reporter: Reporter | None = None, *, active: bool = True
     ) -> None:
         self.path = path
-        self.reporter = reporter or Silence()
+        self.reporter = reporter or SilentReporter()
         self.active = active
         self._board: Any = None
 
@@ -61,7 +108,7 @@ class RunFolder:
 
     @property
     def config_file(self) -> Path:
-        """The configuration; its presence is what makes a folder a run."""
+        """The configuration; a folder that has it is a run."""
         return self.path / "config.toml"
 
     @property
@@ -71,20 +118,18 @@ class RunFolder:
 
     @property
     def neutral_shape(self) -> Path:
-        """Where landmarks of a neutral face lie, for guided training."""
+        """The :class:`~.guidance.NeutralShape` of the data."""
         return self.path / "neutral_shape.npz"
 
-    # -- before ------------------------------------------------------------------------------------
-
     def check_unused(self) -> None:
-        """A new run may begin here.
+        """Check that a new run may begin here.
 
         Raises:
-            TrainingError: there is a run, or something else.
+            TrainingError: the folder holds a run, or something else.
         """
         if self.config_file.exists():
             raise TrainingError(
-                f"{self.path} holds a run already: --resume continues it, a new one needs another "
+                f"{self.path} holds a run already: pass --resume to continue it, or name another "
                 "folder"
             )
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
@@ -94,40 +139,50 @@ class RunFolder:
         """The configuration that the run was started with, as a layer.
 
         Raises:
-            TrainingError: there is no run.
+            OSError: there is no run.
+            SettingsError: the file is not TOML.
         """
-        try:
-            return read_toml(self.config_file)
-        except FileNotFoundError:
-            raise TrainingError(f"nothing to resume in {self.path}") from None
+        return read_toml(self.config_file)
 
-    def check_same(self, stored: TrainConfig, wanted: TrainConfig) -> None:
-        """A resumed run must be the same run.
+    def resumed_config(self, *layers: Mapping[str, Any]) -> TrainConfig:
+        """The configuration of the run in this folder, with what ``layers`` change.
 
         Raises:
-            TrainingError: a setting that decides the result has changed.
+            SettingsError: they change a setting that decides the result; or another version of
+                facecycle wrote the configuration.
         """
-        before, now = _flat(stored.to_dict()), _flat(wanted.to_dict())
-        for key, value in before.items():
+        stored = self.stored_config()
+        try:
+            before = TrainConfig.from_layers(stored)
+        except SettingsError as error:
+            raise SettingsError(f"{self.config_file}: {error}") from None
+        wanted = TrainConfig.from_layers(stored, *layers)
+        now = _flat(wanted.to_dict())
+        for key, value in _flat(before.to_dict()).items():
             if value != now[key] and key not in _FREE:
-                raise TrainingError(
+                raise SettingsError(
                     f"{self.path} was started with {key} = {_shown(value)}, not "
                     f"{_shown(now[key])}: leave it out to resume, or begin a new run"
                 )
+        return wanted
 
-    def begin(self, config: TrainConfig) -> None:
-        """Write the configuration."""
+    def begin(self, config: TrainConfig, index: CropIndex) -> None:
+        """Write the configuration, and the index if the folder has none."""
+        if not self.active:
+            return
         with writing(self.config_file):
             self.path.mkdir(parents=True, exist_ok=True)
             with atomic_path(self.config_file) as temporary:
-                temporary.write_text(to_toml(config.to_dict()), encoding="utf-8")
+                temporary.write_text(tomli_w.dumps(config.to_dict()), encoding="utf-8")
+        if not self.index.exists():
+            index.save(self.index)
 
     def position(self) -> Position | None:
-        """Where the run stopped, if it did."""
+        """Where the run stopped; None if it has saved nothing yet."""
         return read_position(self.path)
 
     def open_logs(self, position: Position | None, stages: tuple[str, ...]) -> None:
-        """Prepare log and TensorBoard; what was logged after ``position`` will be logged again."""
+        """Open log and TensorBoard; lines after ``position`` go, because they come again."""
         if not self.active:
             return
         file = self.path / "log.jsonl"
@@ -150,14 +205,12 @@ class RunFolder:
             )
 
     def close(self) -> None:
-        """Nothing more will be logged."""
+        """Close TensorBoard's file."""
         if self._board is not None:
             self._board.close()
 
-    # -- while it goes on --------------------------------------------------------------------------
-
     def log(self, stage: str, step: int, values: Mapping[str, float]) -> None:
-        """A line of ``log.jsonl``, and the same for TensorBoard."""
+        """Write a line of ``log.jsonl``, and the same to TensorBoard."""
         if not self.active:
             return
         file = self.path / "log.jsonl"
@@ -168,10 +221,9 @@ class RunFolder:
             for name, value in values.items():
                 self._board.add_scalar(f"{stage}/{name}", value, step)
 
-    def sample(self, stage: str, step: int, grid: np.ndarray) -> None:
-        """Write ``samples/NNNNNN.png``; the identity stage's have its name in front."""
-        prefix = "" if stage == "expression" else f"{stage}-"
-        file = self.path / "samples" / f"{prefix}{step:06d}.png"
+    def sample(self, stage: str, step: int, grid: RGBImage, name: str) -> None:
+        """Write the sample grid ``samples/NAME``, and the same to TensorBoard."""
+        file = self.path / "samples" / name
         with writing(file):
             file.parent.mkdir(exist_ok=True)
             write_image(grid, file, provenance=None)
@@ -184,12 +236,38 @@ class RunFolder:
             save_checkpoint(self.checkpoint, model, metadata)
 
 
+def open_run(
+    path: Path, layers: Sequence[dict[str, Any]], *, resume: bool, preset: str = "small"
+) -> TrainConfig:
+    """The configuration of a new run, or of the one in ``path`` that is to be resumed.
+
+    Args:
+        path: folder of the run.
+        layers: what the user set, see :meth:`.TrainConfig.from_layers`.
+        resume: whether to continue the run in ``path``; if there is none, a new one begins.
+        preset: of a new run, if no layer names one.
+
+    Raises:
+        TrainingError: the folder holds something, and ``resume`` is not set.
+        SettingsError: a setting is wrong, differs from those of the run, or names no data.
+    """
+    run = RunFolder(path)
+    if resume and run.config_file.exists():
+        return run.resumed_config(*layers)
+    run.check_unused()
+    config = TrainConfig.from_layers(*layers, preset=preset)
+    if not config.data:
+        nothing = f"nothing to resume in {path}, and " if resume else ""
+        raise SettingsError(f"{nothing}no DATA: name a folder of face crops")
+    return config
+
+
 def _is_past(line: bytes, position: Position | None, known: tuple[str, ...]) -> bool:
     try:
         row = json.loads(line)
-        stage, step = row["stage"], row["step"]
+        stage, step = str(row["stage"]), int(row["step"])
     except (ValueError, KeyError, TypeError):
-        return False  # what a killed run left of a line
+        return False  # a killed run may leave a part of a line
     if position is None or stage not in known:
         return False
     return stage != position.stage or step <= position.step

@@ -1,25 +1,32 @@
-"""The two stages of training: which networks learn, and from which losses.
+"""The two stages of training: which networks learn, from which inputs and from which losses.
 
-A stage is a module whose ``forward`` turns a batch of pairs into its weighted losses, so that data
-parallelism can wrap it whole. Under autocast the networks run in half precision; flows, warps and
-losses stay in float32.
+A stage is a module whose ``forward`` turns the inputs of a step into losses, so that data
+parallelism can wrap it. Under autocast the networks run in half precision; flows, warps and losses
+stay in float32.
+
+Each stage may begin with a warm-up that draws no pictures: the expression stage learns its flows
+from landmarks, the identity stage its codes by contrast. Neither is in the paper.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, fields
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from facecycle_cli.errors import SettingsError
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.model.flow import compose, warp
 from facecycle_cli.model.networks import Noise
-from facecycle_cli.training.guidance import Guide
+from facecycle_cli.training.augment import Draw, apply, draw
+from facecycle_cli.training.config import STAGE_NETWORKS, StageConfig, StageName, check_frozen
+from facecycle_cli.training.data.batches import Batch, Share
+from facecycle_cli.training.distributed import mean_of_all, rows_of_all
+from facecycle_cli.training.exchange import relit, spread_evenly, swap_views
+from facecycle_cli.training.guidance import Guide, Guides, augmented_guide
 from facecycle_cli.training.losses import (
     SsimTarget,
     contrast_loss,
@@ -34,221 +41,215 @@ from facecycle_cli.training.losses import (
     symmetry_loss,
 )
 from facecycle_cli.training.perceptual import PerceptualLoss
+from facecycle_cli.training.whitening import Whitener
 
-StageName = Literal["expression", "identity"]
+_SEED_STRIDE = 1_000_003
+"""Between the seeds of two runs lie more steps than a run has."""
+
+
+class StepInputs(NamedTuple):
+    """What one step computes its losses from, in one process.
+
+    Attributes:
+        x: (2P, 3, S, S), normalized: the first views of P pairs and then the second views.
+        noise: for de-expression.
+        noise_back: for re-expression.
+        guide: landmarks of the faces and of their neutral faces; None if nothing guides the flows.
+        persons: (P,) int64, the person that each pair shows; None if each shows another one.
+        processes: number of processes that share the step, each with P pairs.
+        first_pair: number of the first pair here among the pairs of all processes.
+        warm_up: whether only what needs no picture to be drawn is learned.
+    """
+
+    x: Tensor
+    noise: Noise
+    noise_back: Noise
+    guide: Guide | None = None
+    persons: Tensor | None = None
+    processes: int = 1
+    first_pair: int = 0
+    warm_up: bool = False
 
 
 @dataclass(frozen=True)
-class LossWeights:
-    """What each loss counts: the paper's, and (0 in the paper) what helps a short training.
+class StageResources:
+    """What a run has for its stages; each stage takes what it needs.
 
     Attributes:
-        guide: of the landmarks' guidance, see :mod:`.guidance`.
-        contrast: of telling apart the persons of a batch by their identity codes.
-        average: of the distance between every de-identified face and the average neutral one. The
-            paper asks nothing of a single de-identified face, only of their mean.
-        focus: no loss; from 0 to 1, how much pixel and SSIM losses look at the face instead of the
-            whole crop.
-        exchange: no loss; the share of the pairs whose views are exchanged, so that each is rebuilt
-            from the other's neutral face (paper: 1). The others are rebuilt from their own.
-        relight: no loss; 1 gives an exchanged neutral face the colors (mean and spread) of the
-            face it is to rebuild, which no flow can know.
-        perform: no loss; while identity codes learn alone, the share of the pictures that perform
-            the motion of another person's: one face is then seen in many poses.
+        perceptual: the loss on VGG-19's features; None to train without it.
+        guides: landmarks that guide the flows; None without guidance.
+        whitener: fits what verification compares; None to leave it as it is.
     """
 
-    pixel: float = 1.0
-    perceptual: float = 0.01
-    ssim: float = 5.0
-    symmetry: float = 1.5
-    margin: float = 1.0
-    smoothness: float = 0.0
-    folding: float = 0.0
-    gauge: float = 0.0
-    guide: float = 0.0
-    contrast: float = 0.0
-    average: float = 0.0
-    focus: float = 0.0
-    exchange: float = 1.0
-    relight: float = 0.0
-    perform: float = 0.0
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            if not getattr(self, field.name) >= 0:
-                raise SettingsError(f"{field.name} must be at least 0")
-        for name in ("focus", "exchange", "relight", "perform"):
-            if getattr(self, name) > 1:
-                raise SettingsError(f"{name} must be from 0 to 1, not {getattr(self, name)}")
+    perceptual: PerceptualLoss | None = None
+    guides: Guides | None = None
+    whitener: Whitener | None = None
 
 
-def swap_views(x: Tensor, share: float = 1.0, start: int = 0) -> Tensor:
-    """Exchange the two halves of a batch: every face meets the other view of its pair.
-
-    Args:
-        x: (2P, ...), first views and then second.
-        share: of the pairs that are exchanged, spread evenly over the pairs of all processes.
-        start: number of the first pair here among those.
-    """
-    first, second = x.chunk(2)
-    if share < 1:
-        mask = spread(share, start, len(first)).to(x.device).view(-1, *[1] * (x.dim() - 1))
-        return torch.cat((torch.where(mask, second, first), torch.where(mask, first, second)))
-    return torch.cat((second, first))
+_NO_RESOURCES = StageResources()
 
 
-def spread(share: float, start: int, count: int) -> Tensor:
-    """Which of ``count`` things, numbered from ``start`` on, belong to an even share: (N,) bool."""
-    numbers = range(start, start + count)
-    return torch.tensor([int((i + 1) * share) > int(i * share) for i in numbers], dtype=torch.bool)
-
-
-def relit(face: Tensor, like: Tensor, importance: Tensor) -> Tensor:
-    """``face`` with the colors of ``like``: mean and spread of each channel, inside the face.
-
-    Args:
-        face, like: (N, 3, H, W).
-        importance: (H, W) of mean 1.
-    """
-
-    def moments(x: Tensor) -> tuple[Tensor, Tensor]:
-        mean = (x * importance).mean(dim=(2, 3), keepdim=True)
-        spread = ((x - mean).square() * importance).mean(dim=(2, 3), keepdim=True).sqrt()
-        return mean, spread.clamp_min(0.05)
-
-    mean, spread = moments(face)
-    wanted_mean, wanted_spread = moments(like)
-    return (face - mean) / spread * wanted_spread + wanted_mean
-
-
-class Stage(nn.Module):
+class TrainingStage(nn.Module):
     """What both stages share.
 
     Args:
-        model: the whole model; only some of its networks are trained.
-        weights: of the losses.
-        perceptual: Gram-matrix loss on VGG-19, or None to train without it.
-        frozen: networks of the stage that do not learn all the same.
+        model: the whole model; only some of its networks learn.
+        settings: of this stage.
+        resources: of the run.
+
+    Attributes:
+        name: of the stage, in settings, log and checkpoint.
+        sample_prefix: of the file names of its sample grids.
+        paper_rates: with ``schedule="paper"``, first epochs and the factors of the learning rate
+            from there on (supplementary code).
+        warm_up_steps: first steps that draw no picture.
+        guides: landmarks that guide the stage; None without guidance.
 
     Raises:
-        SettingsError: ``frozen`` names another network, or leaves none.
+        SettingsError: ``settings.frozen`` names a network of another stage, or leaves none to
+            learn.
     """
 
-    trained: tuple[str, ...]
+    name: ClassVar[StageName]
+    sample_prefix: ClassVar[str]
+    paper_rates: ClassVar[tuple[tuple[int, float], ...]]
+    warm_up_steps: int
+    guides: Guides | None = None
 
     def __init__(
-        self,
-        model: FaceCycle,
-        weights: LossWeights,
-        perceptual: PerceptualLoss | None = None,
-        *,
-        frozen: Sequence[str] = (),
+        self, model: FaceCycle, settings: StageConfig, resources: StageResources = _NO_RESOURCES
     ) -> None:
         super().__init__()
         self.model = model
-        self.weights = weights
-        self.perceptual = perceptual
-        self.check_frozen(frozen)
+        self.settings = settings
+        self.options = settings.options
+        self.perceptual = resources.perceptual
+        self._weights: dict[str, float] = asdict(settings.weights)
+        networks = STAGE_NETWORKS[self.name]
+        check_frozen(settings.frozen, networks)
+        fixed = {"trunk"} if model.config.extensions.trunk == "vgg19" else set()
         model.requires_grad_(False)
-        for name in self.trained:
-            if name in frozen:
-                continue
-            module = model.get_submodule(name)
-            module.requires_grad_(
-                not (name == "trunk" and model.config.extensions.trunk == "vgg19")
-            )
+        for name in networks:
+            model.get_submodule(name).requires_grad_(name not in {*settings.frozen, *fixed})
 
     @classmethod
-    def check_frozen(cls, frozen: Sequence[str]) -> None:
-        """Raise `SettingsError` if these are not networks of the stage, or all of them."""
-        if not set(frozen) < set(cls.trained):
-            raise SettingsError(f"frozen must leave out at least one of {', '.join(cls.trained)}")
+    def is_guided(cls, settings: StageConfig) -> bool:
+        """Whether landmarks are to guide a stage with these settings."""
+        return False
 
     def parameters_to_train(self) -> dict[str, nn.Parameter]:
         """The parameters that learn, by their names in the model, in a fixed order."""
         return {n: p for n, p in self.model.named_parameters() if p.requires_grad}
 
+    def prepare_checkpoint(self) -> None:
+        """Change what a checkpoint holds besides the weights that learn; called before each one."""
+
+    def inputs(self, batch: Batch, share: Share, seed: int) -> StepInputs:
+        """Augment a batch, and draw the noise.
+
+        All random numbers are drawn for the pairs of all processes, from the seed and the step.
+
+        Args:
+            batch: the crops of this process.
+            share: of this process.
+            seed: of the run.
+        """
+        step_seed = seed * _SEED_STRIDE + batch.step
+        model, device = self.model, self.model.device
+        drawn = draw(
+            batch.mirrored,
+            self.settings.augmentation,
+            torch.Generator().manual_seed(step_seed),
+            pairs=share.pairs,
+            start=share.start,
+        )
+        views = batch.views.to(device, non_blocking=True)
+        rgb = apply(views, drawn, model.config.image_size)
+        generator = torch.Generator(device).manual_seed(step_seed)
+        half, quarter = model.random_noise(2 * share.pairs, generator)
+        half_back, quarter_back = model.random_noise(2 * share.pairs, generator)
+        return StepInputs(
+            x=(rgb - model.input_mean) / model.input_std,
+            noise=(share.rows(half), share.rows(quarter)),
+            noise_back=(share.rows(half_back), share.rows(quarter_back)),
+            guide=self._guide(batch, drawn),
+            persons=batch.persons.to(device, non_blocking=True),
+            processes=share.processes,
+            first_pair=share.start,
+            warm_up=batch.step < self.warm_up_steps,
+        )
+
+    def _guide(self, batch: Batch, drawn: Draw) -> Guide | None:
+        if not batch.landmarks:
+            return None
+        guide = augmented_guide(batch.landmarks, drawn, self.model.config.image_size)
+        return Guide(*(t.to(self.model.device, non_blocking=True) for t in guide))
+
     def _warp(self, image: Tensor, flow: Tensor) -> Tensor:
         return warp(image, flow, padding=self.model.config.extensions.padding)
 
     def _importance(self, x: Tensor) -> Tensor | None:
-        """Which pixels count more; None if all count the same."""
-        if not self.weights.focus:
+        """Weight of every pixel; None if all count the same."""
+        if not self.options.focus:
             return None
-        return 1 + self.weights.focus * (face_region(x.shape[-1], x.device) - 1)
+        return 1 + self.options.focus * (face_region(x.shape[-1], x.device) - 1)
 
-    def _exchange(self, own: Tensor, start: int) -> Tensor:
-        """What each face of the batch is rebuilt from: its own picture, or the other view's."""
-        other = swap_views(own, self.weights.exchange, start)
-        if not self.weights.relight:
-            return other
-        region = face_region(own.shape[-1], own.device)
-        return torch.lerp(other, relit(other, own.detach(), region), self.weights.relight)
-
-    def _perceptual(self, images: Iterable[Tensor], target: Tensor) -> Tensor:
+    def _perceptual(self, images: Sequence[Tensor], target: Tensor) -> Tensor:
         if self.perceptual is None:
             return target.new_zeros(())
-        return self.perceptual(tuple(images), target)
+        loss: Tensor = self.perceptual(images, target)
+        return loss
 
     def _weigh(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
-        total = sum(getattr(self.weights, name) * value for name, value in terms.items())
+        """The losses by name, and their weighted sum as ``loss``."""
+        total = sum(self._weights[name] * value for name, value in terms.items())
         return {"loss": torch.as_tensor(total), **terms}
 
 
-def full_precision(like: Tensor) -> AbstractContextManager[None]:
-    """A context without autocast, on the device of ``like``."""
-    return torch.autocast(like.device.type, enabled=False)
-
-
-class ExpressionStage(Stage):
+class ExpressionStage(TrainingStage):
     """The facial-motion cycle: E_exp, D_flow and D_exp learn (paper, section 3.1)."""
 
-    trained = ("trunk", "expression_encoder", "flow_decoder", "expression_decoder")
+    name = "expression"
+    sample_prefix = ""
+    paper_rates = ((0, 0.2), (1, 1.0), (20, 0.2))  # of 5e-5: 1e-5, 5e-5, 1e-5
 
-    def forward(
-        self,
-        x: Tensor,
-        noise: Noise,
-        noise_back: Noise,
-        guide: Guide | None = None,
-        *,
-        persons: Tensor | None = None,
-        processes: int = 1,
-        start: int = 0,
-        undrawn: bool = False,
-    ) -> dict[str, Tensor]:
-        """Losses by name, ``loss`` being their weighted sum.
+    def __init__(
+        self, model: FaceCycle, settings: StageConfig, resources: StageResources = _NO_RESOURCES
+    ) -> None:
+        super().__init__(model, settings, resources)
+        self.guides = resources.guides
+        # Without landmarks, flows have nothing to learn from but pictures.
+        self.warm_up_steps = settings.flow_steps if self.guides is not None else 0
 
-        Args:
-            x: (2P, 3, S, S), the first views of the pairs and then the second.
-            noise: for de-expression.
-            noise_back: for re-expression.
-            guide: where landmarks are and where they should go.
-            persons: (P,) whom each pair shows, as numbers; contrast alone asks.
-            processes: that share the batch; the losses are averages, so nothing depends on it.
-            start: number of the first pair here among those of all processes.
-            undrawn: leave out all that is drawn, and learn flows alone.
-        """
-        model = self.model
+    @classmethod
+    def is_guided(cls, settings: StageConfig) -> bool:
+        """Whether landmarks are to guide a stage with these settings."""
+        return settings.weights.guide > 0
+
+    def forward(self, inputs: StepInputs) -> dict[str, Tensor]:
+        """The losses by name; ``loss`` is their weighted sum. A warm-up has those of flows only."""
+        model, x = self.model, inputs.x
         flow, backflow = model.decode_flow(model.encode_expression(x))
         with full_precision(x):
             geometry = {
                 "smoothness": smoothness_loss(flow),
                 "folding": folding_loss(flow) + folding_loss(backflow),
-                "gauge": gauge_loss(_mean(flow, processes)[0]),
-                "guide": x.new_zeros(()) if guide is None else guide_loss(flow, guide),
+                "gauge": gauge_loss(mean_of_all(flow, inputs.processes)[0]),
+                "guide": x.new_zeros(())
+                if inputs.guide is None
+                else guide_loss(flow, inputs.guide),
             }
-        if undrawn:
+        if inputs.warm_up:
             return self._weigh(geometry)
         features = model.features(x)  # the trunk sees x once, for D_exp with and without a flow
 
-        neutral = model.move(features, flow, noise).float()
+        neutral = model.move(features, flow, inputs.noise).float()
         same = model.expression_decoder(features, None, None).float()
-        swapped = self._exchange(neutral, start)
-        rebuilt = model.re_express(swapped, backflow, noise_back).float()
+        swapped = self._exchange(neutral, inputs.first_pair)
+        rebuilt = model.re_express(swapped, backflow, inputs.noise_back).float()
         warped = self._warp(x, flow)
         neutral_warped = self._warp(swapped, backflow)
-        double_warped = self._warp(self._exchange(warped, start), backflow)
+        double_warped = self._warp(self._exchange(warped, inputs.first_pair), backflow)
         perceptual = self._perceptual((neutral, neutral_warped, double_warped, rebuilt), x)
 
         with full_precision(x):
@@ -268,50 +269,59 @@ class ExpressionStage(Stage):
                 }
             )
 
+    def _exchange(self, own: Tensor, first_pair: int) -> Tensor:
+        """What each face is rebuilt from: its own picture, or that of the other view."""
+        other = swap_views(own, self.options.exchange, first_pair)
+        if not self.options.relight:
+            return other
+        region = face_region(own.shape[-1], own.device)
+        return torch.lerp(other, relit(other, own.detach(), region), self.options.relight)
 
-class IdentityStage(Stage):
-    """The identity cycle: E_id and D_id learn, the expression networks are frozen (section 3.2)."""
 
-    trained = ("identity_encoder", "identity_decoder")
+class IdentityStage(TrainingStage):
+    """The identity cycle: E_id and D_id learn, the expression networks do not (section 3.2)."""
 
-    def forward(
-        self,
-        x: Tensor,
-        noise: Noise,
-        noise_back: Noise,
-        guide: Guide | None = None,
-        *,
-        persons: Tensor | None = None,
-        processes: int = 1,
-        start: int = 0,
-        undrawn: bool = False,
-    ) -> dict[str, Tensor]:
-        """As :meth:`ExpressionStage.forward`, but nothing is guided.
+    name = "identity"
+    sample_prefix = "identity-"
+    paper_rates = ((0, 0.5), (1, 1.0), (10, 0.1))  # of 1e-4: 5e-5, 1e-4, 1e-5
 
-        The mean face is the average over all processes. ``undrawn`` leaves the contrast alone.
-        """
-        model = self.model
-        if undrawn:
-            code = model.encode_identity(self._performing(x, processes, start))
-            return self._weigh({"contrast": self._contrast(code.float(), persons, processes)})
+    def __init__(
+        self, model: FaceCycle, settings: StageConfig, resources: StageResources = _NO_RESOURCES
+    ) -> None:
+        super().__init__(model, settings, resources)
+        self.whitener = resources.whitener
+        self.warm_up_steps = settings.contrast_steps
+
+    def prepare_checkpoint(self) -> None:
+        """Whiten what verification compares."""
+        if self.whitener is not None:
+            self.whitener.fit(self.model)
+
+    def forward(self, inputs: StepInputs) -> dict[str, Tensor]:
+        """The losses by name; ``loss`` is their weighted sum. A warm-up has the contrast only."""
+        model, x = self.model, inputs.x
+        if inputs.warm_up:
+            code = model.encode_identity(self.reenacted(inputs))
+            return self._weigh({"contrast": self._contrast(code.float(), inputs)})
         with torch.no_grad():
             flow, backflow = model.decode_flow(model.encode_expression(x))
-            neutral = model.de_express(x, flow, noise).float()
+            neutral = model.de_express(x, flow, inputs.noise).float()
 
         code = model.encode_identity(x)
         without = model.de_identify(neutral, code).float()
-        mean = _mean(without, processes)
+        mean = mean_of_all(without, inputs.processes)
         # The mean face is one picture: its features are computed once, not for every face.
         features = model.features(mean)
         expanded = features._replace(quarter=features.quarter.expand(len(x), -1, -1, -1))
         restored = model.identity_decoder(expanded, code, restore=True).float()
 
         warped = self._warp(restored, backflow)
-        rebuilt = model.re_express(restored, backflow, noise_back).float()
+        rebuilt = model.re_express(restored, backflow, inputs.noise_back).float()
         perceptual = self._perceptual((warped, rebuilt), x)
 
         with full_precision(x):
             target, importance = SsimTarget.of(x), self._importance(x)
+            mean_neutral = mean_of_all(neutral, inputs.processes)
             return self._weigh(
                 {
                     "pixel": pixel_loss(rebuilt, x, importance)
@@ -322,57 +332,44 @@ class IdentityStage(Stage):
                     + 0.8 * ssim_loss(warped, target, importance),
                     "symmetry": symmetry_loss(restored),
                     "margin": margin_loss(mean, neutral),
-                    "average": pixel_loss(without, _mean(neutral, processes).expand_as(without)),
-                    "contrast": self._contrast(code.float(), persons, processes),
+                    "average": pixel_loss(without, mean_neutral.expand_as(without)),
+                    "contrast": self._contrast(code.float(), inputs),
                 }
             )
 
     @torch.no_grad()
-    def _performing(self, x: Tensor, processes: int, start: int) -> Tensor:
-        """Some of the faces with the motion of the next pair's, warped and not drawn."""
-        share = self.weights.perform
+    def reenacted(self, inputs: StepInputs) -> Tensor:
+        """The faces ``inputs.x``, some of them warped to the motion of the next pair's face."""
+        x, share, start = inputs.x, self.options.reenact, inputs.first_pair
         if not share:
             return x
-        model = self.model
+        model, pairs = self.model, len(x) // 2
         flow, backflow = (f.float() for f in model.decode_flow(model.encode_expression(x)))
-        first, second = (_all(part, processes).roll(-1, 0) for part in backflow.chunk(2))
-        own = slice(start, start + len(x) // 2)
+        first, second = (rows_of_all(v, inputs.processes).roll(-1, 0) for v in backflow.chunk(2))
+        own = slice(start, start + pairs)
         moved = self._warp(x, compose(flow, torch.cat((first[own], second[own]))))
         # Not both views of the same pairs, so that one of them mostly is a photograph as it is.
-        chosen = [spread(share, start + view, len(x) // 2) for view in (0, 1)]
-        return torch.where(torch.cat(chosen).to(x.device).view(-1, 1, 1, 1), moved, x)
+        chosen = torch.cat([spread_evenly(share, start + view, pairs) for view in (0, 1)])
+        return torch.where(chosen.to(x.device).view(-1, 1, 1, 1), moved, x)
 
-    def _contrast(self, code: Tensor, persons: Tensor | None, processes: int) -> Tensor:
-        if not self.weights.contrast:
+    def _contrast(self, code: Tensor, inputs: StepInputs) -> Tensor:
+        """The contrast between the codes of all processes."""
+        if not self._weights["contrast"]:
             return code.new_zeros(())
+        processes, persons = inputs.processes, inputs.persons
         if processes > 1:
-            from torch.distributed.nn.functional import all_gather
-
-            first, second = (torch.cat(all_gather(view)) for view in code.chunk(2))
-            code = torch.cat((first, second))
-            persons = None if persons is None else _all(persons, processes)
+            views = (rows_of_all(view, processes, gradient=True) for view in code.chunk(2))
+            code = torch.cat(tuple(views))
+            persons = None if persons is None else rows_of_all(persons, processes)
         return contrast_loss(code, persons)
 
 
-def _mean(x: Tensor, processes: int) -> Tensor:
-    """The average (1, ...) over the batches of all processes; gradients flow back to each."""
-    mean = x.mean(dim=0, keepdim=True)
-    if processes == 1:
-        return mean
-    from torch.distributed.nn.functional import all_reduce
-
-    return all_reduce(mean) / processes
+STAGES: dict[StageName, type[TrainingStage]] = {
+    "expression": ExpressionStage,
+    "identity": IdentityStage,
+}
 
 
-def _all(x: Tensor, processes: int) -> Tensor:
-    """The rows of all processes, in their order; no gradient flows back."""
-    if processes == 1:
-        return x
-    from torch.distributed import all_gather
-
-    parts = [torch.empty_like(x) for _ in range(processes)]
-    all_gather(parts, x.contiguous())
-    return torch.cat(parts)
-
-
-STAGES: dict[StageName, type[Stage]] = {"expression": ExpressionStage, "identity": IdentityStage}
+def full_precision(like: Tensor) -> AbstractContextManager[None]:
+    """A context without autocast, on the device of ``like``."""
+    return torch.autocast(like.device.type, enabled=False)

@@ -1,49 +1,63 @@
-"""A whole run: data and networks, then one stage after the other."""
+"""A whole training run, from top to bottom: data, networks, and one stage after the other.
+
+:func:`train` builds what a run needs and trains its stages; :func:`_train_stage` is the loop over
+the steps of one stage. The functions below them build the parts.
+"""
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import nn
 
 from facecycle_cli import __version__
-from facecycle_cli.errors import DataError, TrainingError
+from facecycle_cli.errors import DataError, SettingsError
 from facecycle_cli.model import load
 from facecycle_cli.system import usable_cores
 from facecycle_cli.training.config import TrainConfig
+from facecycle_cli.training.data.batches import Batches
 from facecycle_cli.training.data.discover import Quality, find_crops
 from facecycle_cli.training.data.frames import FrameStore, fits_in_memory
 from facecycle_cli.training.data.index import CropIndex
 from facecycle_cli.training.data.pairs import MIN_FRAMES, PairSampler
 from facecycle_cli.training.distributed import Processes
 from facecycle_cli.training.guidance import Guides, NeutralShape, fit_neutral_shape
-from facecycle_cli.training.loop import StageTrainer
-from facecycle_cli.training.precision import half_type
-from facecycle_cli.training.report import Reporter, Silence
-from facecycle_cli.training.run import RunFolder
-from facecycle_cli.training.start import Start, check_init, prepare
-
-M = TypeVar("M", bound=nn.Module)
+from facecycle_cli.training.held_out import HeldOutFaces
+from facecycle_cli.training.initial import build_networks, check_init
+from facecycle_cli.training.loop import Learner, Speedometer, half_type
+from facecycle_cli.training.perceptual import PerceptualLoss
+from facecycle_cli.training.run import Reporter, RunFolder, SilentReporter, TrainingProgress
+from facecycle_cli.training.stages import STAGES, StageResources
+from facecycle_cli.training.whitening import Whitener
 
 MARGIN = 1.25
-"""Crops are kept larger than they are needed, so that geometric augmentation finds detail."""
+"""Crops are kept larger than the networks take them, so that augmentation has detail to show."""
+
+AGREE_EVERY = 10
+"""Steps after which several processes ask each other whether to stop or to save."""
+
+_MOST_WORKERS = 8
+"""Threads that read in advance, at most, if the settings leave their number open."""
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingOutcome:
     """How a run ended.
 
     Attributes:
-        finished: whether it got to its last step; otherwise it was asked to stop.
-        checkpoint: the best weights.
+        finished: whether it took its last step; if not, it was asked to stop.
+        checkpoint: the file with the best weights.
         stage: the last stage.
-        step: its steps that are done.
-        skipped: pictures that could not be read (by the first process).
+        step: number of its steps that are done.
+        skipped: number of pictures that could not be read (by the first process).
     """
 
     finished: bool
@@ -53,36 +67,6 @@ class Outcome:
     skipped: int
 
 
-def open_run(
-    path: Path, layers: list[dict[str, Any]], *, resume: bool, preset: str = "small"
-) -> TrainConfig:
-    """The configuration of a new run, or of the one in ``path`` that is to be resumed.
-
-    Args:
-        path: the run's folder.
-        layers: what the user set, see :meth:`.TrainConfig.from_layers`.
-        resume: whether a run in ``path`` is to go on; if there is none, it begins.
-        preset: if nothing names one.
-
-    Raises:
-        TrainingError: the folder holds a run and ``resume`` is not set, or another run than the
-            layers ask for; a setting is wrong; there is no data.
-    """
-    run = RunFolder(path)
-    if resume and run.config_file.exists():
-        stored = run.stored_config()
-        config = TrainConfig.from_layers(stored, *layers)
-        run.check_same(TrainConfig.from_layers(stored), config)
-        return config
-    run.check_unused()
-    config = TrainConfig.from_layers(*layers, preset=preset)
-    if not config.data:
-        raise TrainingError(
-            f"nothing to resume in {path}, and no DATA to begin with" if resume else "no DATA"
-        )
-    return config
-
-
 def train(
     config: TrainConfig,
     path: str | os.PathLike[str],
@@ -90,210 +74,298 @@ def train(
     device: torch.device,
     reporter: Reporter | None = None,
     stop: Callable[[], bool] = lambda: False,
-) -> Outcome:
+) -> TrainingOutcome:
     """Run ``config`` in the folder ``path``, from where the run there stopped, if there is one.
 
     Args:
-        config: as :func:`open_run` gives it.
-        path: the run's folder.
-        device: that trains; with torchrun, ``cuda`` means every process's own GPU.
+        config: as :func:`.open_run` gives it.
+        path: folder of the run.
+        device: that trains; with torchrun, ``cuda`` means each process's own GPU.
         reporter: is told what happens.
-        stop: asked after every step whether to save and return.
+        stop: is asked after every step whether to save and return.
 
     Raises:
-        TrainingError, CheckpointError, OSError: in one line, what is wrong.
+        FacecycleError: the settings, the data or the checkpoint to start from cannot be used, or
+            the run cannot continue.
+        OSError: a file cannot be read.
     """
     processes = Processes.from_environment()
     device = processes.device(device)
-    reporter = reporter if reporter is not None and processes.is_first else Silence()
+    if reporter is None or not processes.is_first:
+        reporter = SilentReporter()
     run = RunFolder(Path(path), reporter, active=processes.is_first)
-    with processes.connected(device):
-        try:
-            return _Session(config, run, processes, device, reporter).run_stages(stop)
-        finally:
-            run.close()
-
-
-class _Session:
-    def __init__(
-        self,
-        config: TrainConfig,
-        run: RunFolder,
-        processes: Processes,
-        device: torch.device,
-        reporter: Reporter,
-    ) -> None:
-        self.run = run
-        self.processes = processes
-        self.reporter = reporter
+    with processes.connected(device), closing(run):
+        # What is wrong with the settings, the data or the weights is found before anything is
+        # written. The first process goes ahead: it lists the crops and downloads weights for all.
         check_init(config)
-        self.position = run.position()
+        position = run.position()
         half = half_type(config.amp, device, reporter.note)
-        if processes.is_first:
-            # The first process finds what is wrong before anything is written.
-            index = self._index(config)
-            self._sampler(config, index)
-        start = self._start(config) if processes.is_first else None
-        if processes.is_first:
-            run.begin(config)
-            if not run.index.exists():
-                index.save(run.index)
-        processes.wait()
+        with processes.first_goes_ahead():
+            index = _open_index(config, run)
+            _check_pairs(config, _sampler(config, index), processes)
+            model, vgg = build_networks(config, reporter, resumed=position is not None)
+            run.begin(config, index)
+
+        # Data: crops in groups of one person, pairs of views, pixels, landmarks.
         index = CropIndex.load(run.index)
-        start = start or self._start(config)
-        self.config = config
-        self.sampler = self._sampler(config, index)
-        self.store = self._store(config, index)
-        # On CPUs always: a seventh faster for `small`, a twentieth for `paper`, in float32 too.
-        last = half is not None or device.type == "cpu"
-        layout = torch.channels_last if last else torch.contiguous_format
-        self.guides = self._guides(config)
-        self.model = _placed(start.model, device, layout)
-        self.perceptual = start.perceptual and _placed(start.perceptual, device, layout)
+        sampler = _sampler(config, index)
+        store = _open_store(config, index, sampler, processes, reporter)
+        resources = StageResources(
+            perceptual=PerceptualLoss(vgg) if vgg is not None else None,
+            guides=_open_guides(config, run, store, processes),
+            whitener=Whitener(store, sampler.held_out, config.seed),
+        )
+
+        # Networks. On CPUs always in channels-last: a seventh faster for preset small, a twentieth
+        # for preset paper, in float32 as well.
+        channels_last = half is not None or device.type == "cpu"
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        _move(model, device, layout)
+        if resources.perceptual is not None:
+            _move(resources.perceptual, device, layout)
         if device.type == "cuda":
             torch.backends.cudnn.benchmark = True
             torch.set_float32_matmul_precision("high")
 
-    def _start(self, config: TrainConfig) -> Start:
-        return prepare(config, self.reporter.note, resumed=self.position is not None)
-
-    def _index(self, config: TrainConfig) -> CropIndex:
-        if self.run.index.exists():
-            return CropIndex.load(self.run.index)
-        quality = Quality(config.min_sharpness, config.max_yaw)
-        index = find_crops(
-            config.data, singles=config.singles, quality=quality, note=self.reporter.note
-        )
-        if quality.left_out:
-            self.reporter.note(f"{quality.left_out} crops left out: not sharp or frontal enough")
-        return index
-
-    def _sampler(self, config: TrainConfig, index: CropIndex) -> PairSampler:
-        sampler = PairSampler(
-            index,
-            config.transform,
-            config.seed,
-            flip_share=config.flip_share,
-            group_share=config.group_share,
-            holdout=config.holdout,
-        )
-        size = self.processes.size
-        if len(sampler) < size:
-            raise DataError(
-                f"{size} processes, but only {len(sampler)} clips or persons to draw from"
-            )
-        for stage in config.stages:
-            pairs = config.of(stage).pairs
-            if pairs % size:
-                raise DataError(
-                    f"the {pairs} pairs of a batch cannot be shared by {size} processes: the batch "
-                    f"size must be a multiple of {2 * size}"
-                )
-        return sampler
-
-    def _store(self, config: TrainConfig, index: CropIndex) -> FrameStore:
-        side = round(config.image_size * MARGIN)
-        fits = fits_in_memory(len(index), side, self.processes.local_size)
-        if config.cache == "ram" and not fits:
-            self.reporter.note(
-                f"{len(index)} crops may not fit into memory: cache is ram all the same"
-            )
-        keep = config.cache == "ram" or (config.cache == "auto" and fits)
-        large = int((index.sizes >= MIN_FRAMES).sum())
-        self.reporter.note(
-            f"{len(index)} pictures: {large} clips or persons with {MIN_FRAMES} or more, "
-            f"{index.groups - large} with fewer, {len(self.sampler.held_out)} of all held out; "
-            f"{'decoded once' if keep else 'decoded when needed'}"
-        )
-        return FrameStore(index, side, keep=keep, note=self.reporter.note)
-
-    def _guides(self, config: TrainConfig) -> Guides | None:
-        """Landmarks for the expression stage, if they guide it."""
-        if "expression" not in config.stages or not config.expression.weights.guide:
-            return None
-        if self.processes.is_first and not self.run.neutral_shape.exists():
-            self.reporter.note("measuring faces: where landmarks of a neutral face lie")
-            try:
-                fit_neutral_shape(self.store, config.seed).save(self.run.neutral_shape)
-            except DataError as error:
-                self.reporter.note(f"no landmarks will guide the flows: {error}")
-        self.processes.wait()
-        if not self.run.neutral_shape.exists():
-            return None
-        return Guides(NeutralShape.load(self.run.neutral_shape), keep=self.store.keeps)
-
-    def run_stages(self, stop: Callable[[], bool]) -> Outcome:
-        """Train what is left of the run."""
-        stages = self.config.stages
-        position = self.position
-        self.run.open_logs(position, stages)
-        first = stages.index(position.stage) if position else 0
-        for number in range(first, len(stages)):
-            if number > first:
-                self._continue_with_best()
+        # Stages.
+        run.open_logs(position, config.stages)
+        first = config.stages.index(position.stage) if position is not None else 0
+        for name in config.stages[first:]:
+            if name != config.stages[first]:  # builds on the best weights of the stage before
+                model.load_state_dict(load(run.checkpoint).state_dict())
                 position = None
-            trainer = self._trainer(stages[number])
+            stage = STAGES[name](model, config.of(name), resources)
+            learner = Learner(stage, config, len(sampler), processes, half)
             if position is not None:
-                trainer.resume(position)
-                self._say_where(trainer)
-            finished = trainer.fit(stop=stop)
-            self.position = trainer.position
+                learner.resume(run.path, position)
+                _note_resumed(learner, reporter)
+            finished = _train_stage(learner, config, store, sampler, run, stop)
             if not finished:
                 break
-            self.processes.wait()
-        return self._outcome(trainer, finished)
+            processes.wait()
 
-    def _trainer(self, stage: str) -> StageTrainer:
-        metadata = {
-            "data": {
-                "sources": [os.path.basename(root) for root in self.store.index.roots],
-                "pictures": len(self.store.index),
-                "groups": self.store.index.groups,
-            },
-            "license": self.config.license,
-            "created_by": f"facecycle {__version__}",
-        }
-        return StageTrainer(
-            self.model,
-            stage,
-            self.config,
-            self.store,
-            self.sampler,
-            self.run,
-            processes=self.processes,
-            perceptual=self.perceptual,
-            workers=self._workers(),
-            guides=self.guides if stage == "expression" else None,
-            metadata=metadata,
-        )
+        skipped = len(store.broken)
+        if skipped:
+            reporter.note(f"{skipped} pictures could not be read and were skipped")
+        return TrainingOutcome(finished, run.checkpoint, name, learner.step, skipped)
 
-    def _workers(self) -> int:
-        if self.config.workers >= 0:
-            return self.config.workers
-        return max(1, min(8, usable_cores() // self.processes.local_size))
 
-    def _continue_with_best(self) -> None:
-        """The next stage builds on the best weights of the one before."""
-        self.model.load_state_dict(_weights(self.run.checkpoint))
+def _train_stage(
+    learner: Learner,
+    config: TrainConfig,
+    store: FrameStore,
+    sampler: PairSampler,
+    run: RunFolder,
+    stop: Callable[[], bool],
+) -> bool:
+    """Train a stage to its last step.
 
-    def _say_where(self, trainer: StageTrainer) -> None:
-        if trainer.step >= trainer.steps:
-            self.reporter.note(f"the {trainer.name} stage is done already")
+    Returns:
+        Whether it got there; if not, ``stop`` asked to stop before.
+
+    Raises:
+        NonFiniteLoss: the saved state is that of an earlier step.
+        TrainingError: something cannot be written.
+    """
+    stage, processes, device = learner.stage, learner.processes, learner.device
+    held_out = None
+    if processes.is_first:
+        held_out = HeldOutFaces(stage.model, store, sampler, stage.guides)
+    if learner.step == 0:
+        learner.save(run.path)  # the weights that the stage starts from
+    batches = Batches(
+        store,
+        sampler,
+        learner.share,
+        first=learner.step,
+        last=learner.steps,
+        workers=_workers(config, processes),
+        guides=stage.guides,
+        pin=device.type == "cuda",
+    )
+    speedometer = Speedometer(learner.step)
+    saved = time.monotonic()
+    for batch in batches:
+        learner.learn(batch)
+
+        done = learner.step == learner.steps
+        logging = done or learner.step % config.log_every == 0
+        measuring = done or learner.step % config.sample_every == 0
+        stopping = stop() and not done
+        saving = processes.is_first and time.monotonic() - saved >= config.save_every
+        if processes.size == 1 or done or learner.step % AGREE_EVERY == 0:
+            stopping, saving = processes.any((stopping, saving), device)
         else:
-            self.reporter.note(
-                f"resuming the {trainer.name} stage at step {trainer.step} of {trainer.steps}"
+            stopping = saving = False
+
+        # To ask for the losses would make a GPU wait.
+        if logging or measuring or stopping or saving or device.type == "cpu":
+            losses = learner.losses()
+            speed = speedometer.measure(learner.step) * learner.settings.batch_size
+            if logging:
+                rate = learner.optimizer.param_groups[0]["lr"]
+                row = {**losses, "lr": rate, "faces_per_second": speed}
+                run.log(stage.name, learner.step, row)
+                learner.meter.clear()
+            run.reporter.progress(
+                TrainingProgress(
+                    stage.name, learner.step, learner.steps, speed, losses, logged=logging
+                )
+            )
+        if measuring and held_out is not None:
+            _measure(learner, held_out, config, store.index, run)
+        if stopping or saving or done:
+            learner.save(run.path)
+            saved = time.monotonic()
+        if stopping:
+            if held_out is not None and learner.position.best is None:
+                _write_checkpoint(learner, config, store.index, run)
+            return False
+    return True
+
+
+def _measure(
+    learner: Learner, held_out: HeldOutFaces, config: TrainConfig, index: CropIndex, run: RunFolder
+) -> None:
+    """Measure the averaged weights on the held-out faces, and write a checkpoint if they are best.
+
+    The losses of a warm-up cannot be compared with those of the steps after it.
+    """
+    stage, position = learner.stage, learner.position
+    with learner.average.in_place():
+        loss = held_out.loss(stage, warm_up=learner.step <= stage.warm_up_steps)
+        name = f"{stage.sample_prefix}{learner.step:06d}.png"
+        run.sample(stage.name, learner.step, held_out.grid(), name)
+    if loss is not None:
+        run.log(stage.name, learner.step, {"held_out_loss": loss})
+    if loss is None or position.best is None or loss < position.best:
+        position.best = math.inf if loss is None else loss
+        _write_checkpoint(learner, config, index, run)
+    if learner.step == stage.warm_up_steps:
+        position.best = None
+
+
+def _write_checkpoint(
+    learner: Learner, config: TrainConfig, index: CropIndex, run: RunFolder
+) -> None:
+    """Write the averaged weights."""
+    metadata: dict[str, Any] = {
+        "data": {
+            "sources": [os.path.basename(root) for root in index.roots],
+            "pictures": len(index),
+            "groups": index.groups,
+        },
+        "license": config.license,
+        "created_by": f"facecycle {__version__}",
+        "stage": learner.stage.name,
+        "steps": learner.step,
+    }
+    best = learner.position.best
+    if best is not None and math.isfinite(best):
+        metadata["metrics"] = {"held_out_loss": round(best, 6)}
+    with learner.average.in_place():
+        learner.stage.prepare_checkpoint()
+        run.write_checkpoint(learner.stage.model, metadata)
+
+
+def _open_index(config: TrainConfig, run: RunFolder) -> CropIndex:
+    """The list of all crops: the run's own, or a new one."""
+    if run.index.exists():
+        return CropIndex.load(run.index)
+    quality = Quality(config.min_sharpness, config.max_yaw)
+    note = run.reporter.note
+    index = find_crops(config.data, singles=config.singles, quality=quality, note=note)
+    if quality.left_out:
+        note(f"{quality.left_out} crops left out: not sharp or frontal enough")
+    return index
+
+
+def _sampler(config: TrainConfig, index: CropIndex) -> PairSampler:
+    return PairSampler(
+        index,
+        config.transform,
+        config.seed,
+        flip_share=config.flip_share,
+        group_share=config.group_share,
+        holdout=config.holdout,
+    )
+
+
+def _check_pairs(config: TrainConfig, sampler: PairSampler, processes: Processes) -> None:
+    """Check that the processes can share the pairs of a step.
+
+    Raises:
+        DataError: there are too few pairs.
+        SettingsError: a batch cannot be divided.
+    """
+    size = processes.size
+    if len(sampler) < size:
+        raise DataError(f"{size} processes, but only {len(sampler)} clips or persons to draw from")
+    for stage in config.stages:
+        pairs = config.of(stage).pairs
+        if pairs % size:
+            raise SettingsError(
+                f"the {pairs} pairs of a batch cannot be shared by {size} processes: the batch "
+                f"size must be a multiple of {2 * size}"
             )
 
-    def _outcome(self, trainer: StageTrainer, finished: bool) -> Outcome:
-        broken = len(self.store.broken)
-        if broken:
-            self.reporter.note(f"{broken} pictures could not be read and were skipped")
-        return Outcome(finished, self.run.checkpoint, trainer.name, trainer.step, broken)
+
+def _open_store(
+    config: TrainConfig,
+    index: CropIndex,
+    sampler: PairSampler,
+    processes: Processes,
+    reporter: Reporter,
+) -> FrameStore:
+    """The pixels of the crops, in memory if there is room."""
+    side = round(config.image_size * MARGIN)
+    fits = fits_in_memory(len(index), side, processes.local_size)
+    if config.cache == "ram" and not fits:
+        reporter.note(f"{len(index)} crops may not fit into memory, where cache=ram keeps them")
+    keep = config.cache == "ram" or (config.cache == "auto" and fits)
+    large = int((index.sizes >= MIN_FRAMES).sum())
+    reporter.note(
+        f"{len(index)} pictures: {large} clips or persons with {MIN_FRAMES} or more, "
+        f"{index.groups - large} with fewer, {len(sampler.held_out)} of all held out; "
+        f"{'decoded once' if keep else 'decoded when needed'}"
+    )
+    return FrameStore(index, side, keep=keep, note=reporter.note)
 
 
-def _placed(module: M, device: torch.device, layout: torch.memory_format) -> M:
-    return module.to(device).to(memory_format=layout)  # type: ignore[call-overload]
+def _open_guides(
+    config: TrainConfig, run: RunFolder, store: FrameStore, processes: Processes
+) -> Guides | None:
+    """Landmarks, if they guide a stage and if the data has enough faces to measure them."""
+    if not any(STAGES[name].is_guided(config.of(name)) for name in config.stages):
+        return None
+    if processes.is_first and not run.neutral_shape.exists():
+        run.reporter.note("measuring the landmarks of neutral faces")
+        try:
+            fit_neutral_shape(store, config.seed).save(run.neutral_shape)
+        except DataError as error:
+            run.reporter.note(f"no landmarks will guide the flows: {error}")
+    processes.wait()
+    if not run.neutral_shape.exists():
+        return None
+    return Guides(NeutralShape.load(run.neutral_shape), keep=store.keeps)
 
 
-def _weights(checkpoint: Path) -> dict[str, torch.Tensor]:
-    return load(checkpoint).state_dict()
+def _move(module: nn.Module, device: torch.device, layout: torch.memory_format) -> None:
+    """Put a module on the device, and its filters into the memory layout."""
+    module.to(device)
+    module.to(memory_format=layout)  # type: ignore[call-overload]  # torch's stubs lack it
+
+
+def _workers(config: TrainConfig, processes: Processes) -> int:
+    """Number of threads that read in advance, in this process."""
+    if config.workers >= 0:
+        return config.workers
+    return max(1, min(_MOST_WORKERS, usable_cores() // processes.local_size))
+
+
+def _note_resumed(learner: Learner, reporter: Reporter) -> None:
+    name, step, steps = learner.stage.name, learner.step, learner.steps
+    if step >= steps:
+        reporter.note(f"the {name} stage is done already")
+    else:
+        reporter.note(f"resuming the {name} stage at step {step} of {steps}")

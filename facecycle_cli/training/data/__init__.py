@@ -1,1 +1,1 @@
-"""From folders and shards of crops to batches of pairs."""
+"""From folders and shards of crops to batches of pairs of views."""

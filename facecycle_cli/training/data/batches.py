@@ -1,4 +1,4 @@
-"""Batches of pairs, read and decoded by threads while the step before is still learning."""
+"""Batches of pairs, read and decoded by threads during the steps before."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from facecycle_cli.training.data.frames import FrameStore, Views
-from facecycle_cli.training.data.pairs import Pair, PairSampler
-from facecycle_cli.training.guidance import Guides, Marks
+from facecycle_cli.training.data.pairs import PairSampler, ViewPair
+from facecycle_cli.training.guidance import CropLandmarks, Guides
 
-_Read = tuple[Views, tuple[Marks, Marks] | None]
+_Read: TypeAlias = tuple[Views, tuple[CropLandmarks, ...]]
+"""A pair's views, and their landmarks if these are wanted."""
 
 AHEAD = 3
 """Steps that are prepared in advance."""
@@ -22,12 +24,12 @@ AHEAD = 3
 
 @dataclass(frozen=True)
 class Share:
-    """Which of a step's pairs belong to this process.
+    """Which pairs of a step belong to this process.
 
     Attributes:
-        pairs: of a step, over all processes.
-        start: first one of this process.
-        stop: after its last one.
+        pairs: number of pairs of a step, over all processes.
+        start: number of the first pair of this process.
+        stop: number after its last pair.
     """
 
     pairs: int
@@ -40,6 +42,21 @@ class Share:
         part = pairs // processes
         return cls(pairs, rank * part, (rank + 1) * part)
 
+    @property
+    def processes(self) -> int:
+        """Number of processes that share a step."""
+        return self.pairs // (self.stop - self.start)
+
+    def rows(self, x: Tensor) -> Tensor:
+        """The rows of this process among those of all.
+
+        Args:
+            x: (2 * pairs, ...), first views and then second views.
+        """
+        if self.processes == 1:
+            return x
+        return torch.unflatten(x, 0, (2, self.pairs))[:, self.start : self.stop].flatten(0, 1)
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -49,15 +66,15 @@ class Batch:
         step: 0-based.
         views: (2, P, side, side, 3) uint8 RGB, first and second view of its pairs.
         mirrored: (P,) bool, pairs whose second view is still to be mirrored.
-        persons: (P,) whom each pair shows, as numbers.
-        marks: landmarks of the 2P views, first and then second, if they are wanted.
+        persons: (P,) int64, the person that each pair shows.
+        landmarks: of the 2P views, first and then second; empty if they are not wanted.
     """
 
     step: int
     views: Tensor
     mirrored: Tensor
     persons: Tensor
-    marks: tuple[Marks, ...] = ()
+    landmarks: tuple[CropLandmarks, ...] = ()
 
 
 class Batches:
@@ -65,13 +82,13 @@ class Batches:
 
     Args:
         store: reads single crops.
-        sampler: says which.
+        sampler: draws the pairs.
         share: of this process.
         first: step to begin with.
         last: step to end before.
-        workers: threads; 0 reads when asked.
+        workers: threads that read in advance; at 0 a batch is read when it is asked for.
         guides: measures landmarks, if they are wanted.
-        pin: whether pixels go to page-locked memory, from where a GPU fetches them by itself.
+        pin: whether pixels go to page-locked memory, which a GPU reads without the CPU.
     """
 
     def __init__(
@@ -99,7 +116,7 @@ class Batches:
             for step in self.steps:
                 yield self._join(step, [self._read(pair) for pair in self._pairs(step)])
             return
-        waiting: deque[tuple[int, list[Future]]] = deque()
+        waiting: deque[tuple[int, list[Future[_Read]]]] = deque()
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="crops")
         try:
             for step in self.steps:
@@ -111,19 +128,14 @@ class Batches:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _pairs(self, step: int) -> list[Pair]:
+    def _pairs(self, step: int) -> list[ViewPair]:
         return self.sampler.pairs(step, self.share.pairs, self.share.start, self.share.stop)
 
-    def _read(self, pair: Pair) -> _Read:
-        views = self.store.pair(pair, self.sampler)
-        if self.guides is None:
-            return views, None
-        return views, (
-            self.guides.marks(views.crops[0], views.first),
-            self.guides.marks(views.crops[1], views.second),
-        )
+    def _read(self, pair: ViewPair) -> _Read:
+        views = self.store.views(pair, self.sampler)
+        return views, self.guides.of_views(views) if self.guides is not None else ()
 
-    def _gather(self, waiting: tuple[int, list[Future]]) -> Batch:
+    def _gather(self, waiting: tuple[int, list[Future[_Read]]]) -> Batch:
         step, futures = waiting
         return self._join(step, [future.result() for future in futures])
 
@@ -135,5 +147,5 @@ class Batches:
             array[0, i], array[1, i] = pair.first, pair.second
         mirrored = torch.tensor([pair.mirrored for pair, _ in pairs])
         persons = torch.tensor([pair.person for pair, _ in pairs])
-        marks = tuple(both[k] for k in (0, 1) for _, both in pairs if both is not None)
-        return Batch(step, views, mirrored, persons, marks)
+        landmarks = tuple(both[k] for k in (0, 1) for _, both in pairs if both)
+        return Batch(step, views, mirrored, persons, landmarks)

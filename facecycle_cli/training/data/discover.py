@@ -1,4 +1,4 @@
-"""From what the user names to the index of all crops: which pictures show one person?
+"""From the folders that the user names to the index of all crops: which pictures show one person?
 
 ==========================================  ====================================================
 ``DATA``                                    one person (a *group*) is
@@ -27,11 +27,13 @@ from facecycle_cli.errors import DataError
 from facecycle_cli.media.files import IMAGE_SUFFIXES
 from facecycle_cli.training.data.index import CropIndex, IndexBuilder
 
-INDEX = "index.jsonl"
-"""What preprocess writes beside its crops: a JSON object a line; those with ``path`` are crops."""
+LISTING = "index.jsonl"
+"""The file that preprocess writes beside its crops: one JSON object a line, a crop if it has a
+``path``.
+"""
 
 _MANY = 1000
-"""Pictures in one folder that are hardly of one person."""
+"""More pictures in one folder than this are unlikely to show one person."""
 
 
 @dataclass
@@ -41,7 +43,7 @@ class Quality:
     Attributes:
         min_sharpness: least ``sharpness`` of the index.
         max_yaw: largest ``yaw`` to either side, degrees.
-        left_out: how many were not, so far.
+        left_out: number of crops so far that were not.
     """
 
     min_sharpness: float = 0.0
@@ -54,7 +56,7 @@ class Quality:
         return self.min_sharpness > 0 or self.max_yaw < 180
 
     def accepts(self, record: dict[str, Any]) -> bool:
-        """Whether a crop with this line in the index is wanted; one without the numbers is not."""
+        """Whether the crop of this line in the index is good enough; one without numbers is not."""
         sharpness, yaw = record.get("sharpness"), record.get("yaw")
         good = (
             (self.min_sharpness <= 0 or (sharpness is not None and sharpness >= self.min_sharpness))
@@ -89,7 +91,11 @@ class Singles:
         return bool(found)
 
     def check(self) -> None:
-        """Raise `DataError` if one of them was never asked about."""
+        """Check that each of them was found.
+
+        Raises:
+            DataError: one of them was not.
+        """
         for name in self._wanted:
             if name not in self._seen:
                 raise DataError(f"singles: no folder {name!r} with pictures in the data")
@@ -108,10 +114,10 @@ def find_crops(
         data: folders and shards.
         singles: folders among or below them, see :class:`Singles`.
         quality: which crops to leave out.
-        note: is told what is odd.
+        note: is told what looks like a mistake.
 
     Raises:
-        DataError: something that is not there, or nothing in it.
+        DataError: a folder that does not exist, or that holds no pictures.
     """
     quality = quality or Quality()
     paths = [Path(d) for d in data]
@@ -134,7 +140,7 @@ def find_crops(
 
 @dataclass(frozen=True)
 class _Finder:
-    """Adds what is in one place after the other to ``builder``."""
+    """Adds the crops of one folder after the other to ``builder``."""
 
     builder: IndexBuilder
     singles: Singles
@@ -142,25 +148,25 @@ class _Finder:
     note: Callable[[str], None]
 
     def add(self, root: int, path: Path) -> None:
-        """What ``path`` holds, the data's place number ``root``."""
+        """Add the crops in ``path``, which has the number ``root`` among the data."""
         if path.is_file():
             if path.suffix != ".tar":
                 raise DataError(f"{path}: neither a folder nor a .tar shard")
             self._shards(root, [path])
         elif shards := sorted(path.glob("*.tar")):
             self._shards(root, shards)
-        elif (path / INDEX).is_file():
+        elif (path / LISTING).is_file():
             self._listed(root, path)
         elif self.quality.matters:
             raise DataError(
-                f"{path}: has no {INDEX}, which min_sharpness and max_yaw need; "
+                f"{path}: has no {LISTING}, which min_sharpness and max_yaw need; "
                 "facecycle preprocess writes it"
             )
         else:
             self._walked(root, path)
 
     def _listed(self, root: int, path: Path) -> None:
-        groups: dict[str, str] = {}  # names joined by what is in no name: lists take too much room
+        groups: dict[str, str] = {}  # names joined by "/", because lists take too much memory
         current, names = "", list[str]()
         broken = 0
 
@@ -169,7 +175,7 @@ class _Finder:
                 groups[current] = "/".join((*filter(None, [groups.get(current)]), *names))
                 names.clear()
 
-        with open(path / INDEX, "rb") as file:
+        with open(path / LISTING, "rb") as file:
             for line in file:
                 if b'"path"' not in line:
                     continue
@@ -187,26 +193,26 @@ class _Finder:
                 names.append(name)
         put_away()
         if broken:
-            self.note(f"{path / INDEX}: {broken} lines cannot be read")
+            self.note(f"{path / LISTING}: {broken} lines cannot be read")
         for folder in sorted(groups):
             self._folder(root, path, folder, sorted(set(groups[folder].split("/"))))
 
     def _walked(self, root: int, path: Path) -> None:
-        for place, folders, names in os.walk(path, followlinks=True):
+        for where, folders, names in os.walk(path, followlinks=True):
             folders[:] = sorted(
-                f for f in folders if f[0] != "." and not _leads_back(path, place, f)
+                f for f in folders if f[0] != "." and not _leads_back(path, where, f)
             )
             pictures = sorted(
                 n for n in names if Path(n).suffix.lower() in IMAGE_SUFFIXES and n[0] != "."
             )
             if pictures:
-                folder = "" if place == str(path) else os.path.relpath(place, path)
+                folder = "" if where == str(path) else os.path.relpath(where, path)
                 self._folder(root, path, folder, pictures, alone=not folder)
 
     def _folder(
         self, root: int, path: Path, folder: str, names: Sequence[str], *, alone: bool = False
     ) -> None:
-        """The pictures of ``folder`` below ``path``: of one person, or each of another."""
+        """Add the pictures of ``folder`` below ``path``: of one person, or each of its own."""
         if self.singles.include(path, folder) or alone:
             for name in names:
                 self.builder.add(root, folder, [name])
@@ -245,7 +251,7 @@ def _samples(shard: Path, quality: Quality) -> Iterator[tuple[str, int, int]]:
         spans: dict[str, tuple[int, int]] = {}
         accepted: dict[str, bool] = {}
         for member in tar:
-            tar.members.clear()  # type: ignore[attr-defined]  # or it would remember them all
+            tar.members.clear()  # type: ignore[attr-defined]  # it would keep all of them
             key, dot, suffix = _split_key(member.name)
             if not member.isfile() or not dot:
                 continue
@@ -257,7 +263,7 @@ def _samples(shard: Path, quality: Quality) -> Iterator[tuple[str, int, int]]:
                 span = spans.pop(key)
                 if accepted.pop(key, True):
                     yield key, *span
-        quality.left_out += len(spans)  # pictures without a word about them
+        quality.left_out += len(spans)  # pictures without a JSON file
 
 
 def _split_key(name: str) -> tuple[str, str, str]:
@@ -268,11 +274,11 @@ def _split_key(name: str) -> tuple[str, str, str]:
     return (stem if folder == "." else f"{folder}/{stem}"), dot, suffix
 
 
-def _leads_back(path: Path, place: str, folder: str) -> bool:
-    """Whether ``folder`` is a link to something that ``place``, below ``path``, lies in."""
-    target = os.path.join(place, folder)
+def _leads_back(path: Path, where: str, folder: str) -> bool:
+    """Whether ``folder`` in ``where`` is a link to a folder that contains it, up to ``path``."""
+    target = os.path.join(where, folder)
     if not os.path.islink(target):
         return False
-    parts = Path(os.path.relpath(place, path)).parts
+    parts = Path(os.path.relpath(where, path)).parts
     around = (path.joinpath(*parts[:i]) for i in range(len(parts) + 1))
     return os.path.realpath(target) in map(os.path.realpath, around)

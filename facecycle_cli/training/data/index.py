@@ -1,7 +1,7 @@
-"""The index of all crops: where every picture is, and which of them show one person.
+"""The index of all crops: where every picture is, and which pictures show one person.
 
-VoxCeleb2 has a million clips and thirty times as many crops. Their names are listed once, into a
-few flat arrays; every process of a run maps these into memory and reads only what it draws.
+VoxCeleb2 has a million clips and thirty times as many crops. Their names are listed once, in a few
+flat arrays. Every process of a run maps these into memory and reads only what it draws.
 """
 
 from __future__ import annotations
@@ -13,46 +13,52 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facecycle_cli.errors import DataError
+
+IntArray: TypeAlias = NDArray[np.int64]
+"""Numbers of crops or groups, positions, counts."""
 
 _ARRAYS = (
     "names", "name_ends", "folders", "folder_ends", "starts", "roots_of", "offsets", "lengths",
 )  # fmt: skip
 _VERSION = 1
+"""Of the folder that :meth:`CropIndex.save` writes."""
 
 
 @dataclass(frozen=True)
 class CropIndex:
     """Crops in groups: the frames of a clip, the photographs of a person.
 
-    The files of group ``g`` are ``starts[g]`` to ``starts[g + 1]``. Text is kept as UTF-8 in one
-    array, with the ends of its pieces in another.
+    The crops of group ``g`` have the numbers ``starts[g]`` to ``starts[g + 1] - 1``. Names are
+    kept as bytes in one array, and the end of each name in another.
 
     Attributes:
         roots: the folders of the data, absolute.
-        names: file names; of a shard's crops, the shard's name.
+        names: bytes of the file names; a crop in a shard has the shard's name.
         name_ends: (N,) where each name ends.
         folders: the groups' folders below their root; empty for a shard's groups.
         folder_ends: (G,) where each folder ends.
         starts: (G + 1,) first crop of each group.
-        roots_of: (G,) which root.
+        roots_of: (G,) number of each group's root.
         offsets: (N,) where a crop begins in its shard, or empty if there are no shards; -1 for a
             crop that is a file of its own.
         lengths: (N,) bytes of a crop in its shard, or empty.
     """
 
     roots: tuple[str, ...]
-    names: np.ndarray
-    name_ends: np.ndarray
-    folders: np.ndarray
-    folder_ends: np.ndarray
-    starts: np.ndarray
-    roots_of: np.ndarray
-    offsets: np.ndarray
-    lengths: np.ndarray
+    names: NDArray[np.uint8]
+    name_ends: IntArray
+    folders: NDArray[np.uint8]
+    folder_ends: IntArray
+    starts: IntArray
+    roots_of: IntArray
+    offsets: IntArray
+    lengths: IntArray
 
     def __len__(self) -> int:
         """Number of crops."""
@@ -64,9 +70,10 @@ class CropIndex:
         return len(self.starts) - 1
 
     @property
-    def sizes(self) -> np.ndarray:
-        """Crops per group."""
-        return np.diff(self.starts)
+    def sizes(self) -> IntArray:
+        """(G,) number of crops in each group."""
+        sizes: IntArray = np.diff(self.starts)
+        return sizes
 
     def group_of(self, crop: int) -> int:
         """The group that a crop is in."""
@@ -83,7 +90,11 @@ class CropIndex:
         return os.path.join(root, self.folder(group), _piece(self.names, self.name_ends, crop))
 
     def read(self, crop: int) -> bytes:
-        """The encoded picture. Raises OSError."""
+        """The bytes of a crop's image file.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
         path = self.path(crop)
         offset = int(self.offsets[crop]) if len(self.offsets) else -1
         with open(path, "rb") as file:
@@ -98,7 +109,7 @@ class CropIndex:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         for name in _ARRAYS:
-            np.save(temporary / f"{name}.npy", getattr(self, name))
+            np.save(temporary / f"{name}.npy", vars(self)[name])
         header = {"version": _VERSION, "roots": self.roots}
         (temporary / "index.json").write_text(json.dumps(header), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
@@ -109,29 +120,33 @@ class CropIndex:
         """Map what :meth:`save` wrote into memory.
 
         Raises:
-            DataError: it is damaged. OSError: it is not there.
+            DataError: it was written by another version.
+            OSError: it is missing.
         """
-        header = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        header: dict[str, Any] = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         if header.get("version") != _VERSION:
-            raise DataError(f"{folder}: an index of another version; remove it")
+            raise DataError(f"{folder}: an index of another version: remove it")
         arrays = {name: _open(folder / f"{name}.npy") for name in _ARRAYS}
         return cls(roots=tuple(header["roots"]), **arrays)
 
 
-def _open(path: Path) -> np.ndarray:
+def _open(path: Path) -> NDArray[Any]:
+    array: NDArray[Any]
     try:
-        return np.load(path, mmap_mode="r")
+        array = np.load(path, mmap_mode="r")
     except ValueError:  # an empty file cannot be mapped
-        return np.load(path)
+        array = np.load(path)
+    return array
 
 
-def _piece(text: np.ndarray, ends: np.ndarray, number: int) -> str:
+def _piece(text: NDArray[np.uint8], ends: IntArray, number: int) -> str:
+    """The name with this number."""
     start = int(ends[number - 1]) if number else 0
     return os.fsdecode(text[start : int(ends[number])].tobytes())
 
 
 class IndexBuilder:
-    """Collects groups, one after the other, in little memory.
+    """Makes an index of groups that come one after the other, in little memory.
 
     Args:
         roots: the folders of the data.
@@ -150,32 +165,35 @@ class IndexBuilder:
         self._has_shards = False
 
     def add(self, root: int, folder: str, names: Iterable[str]) -> None:
-        """A group of files: ``names`` in ``folder`` below a root."""
+        """Add a group of files: ``names`` in ``folder`` below the root of this number."""
         for name in names:
             self._add_crop(name, -1, 0)
         self._end_group(root, folder)
 
     def add_samples(self, root: int, samples: Iterable[tuple[str, int, int]]) -> None:
-        """A group of samples: name of the shard, offset and length."""
+        """Add a group of samples, each the name of its shard, its offset and its length."""
         self._has_shards = True
         for name, offset, length in samples:
             self._add_crop(name, offset, length)
         self._end_group(root, "")
 
     def has(self, root: int) -> bool:
-        """Whether there is a group of this root."""
+        """Whether the last group that was added is of this root."""
         return bool(self._roots_of) and self._roots_of[-1] == root
 
     def build(self) -> CropIndex:
         """The index of all groups so far."""
-        spans = (self._offsets, self._lengths) if self._has_shards else (array("q"), array("q"))
-        parts = (
-            self._names, self._name_ends, self._folders, self._folder_ends,
-            self._starts, self._roots_of, *spans,
-        )  # fmt: skip
+        nothing = array("q")
         return CropIndex(
             self.roots,
-            *(np.frombuffer(p, np.uint8 if isinstance(p, bytearray) else np.int64) for p in parts),
+            names=np.frombuffer(self._names, np.uint8),
+            name_ends=np.frombuffer(self._name_ends, np.int64),
+            folders=np.frombuffer(self._folders, np.uint8),
+            folder_ends=np.frombuffer(self._folder_ends, np.int64),
+            starts=np.frombuffer(self._starts, np.int64),
+            roots_of=np.frombuffer(self._roots_of, np.int64),
+            offsets=np.frombuffer(self._offsets if self._has_shards else nothing, np.int64),
+            lengths=np.frombuffer(self._lengths if self._has_shards else nothing, np.int64),
         )
 
     def _add_crop(self, name: str, offset: int, length: int) -> None:

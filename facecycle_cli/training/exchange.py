@@ -1,0 +1,55 @@
+"""The exchange between the two views of a pair: each is rebuilt from what the other one gave.
+
+All functions take batches of 2P pictures, the first views of P pairs and then the second views.
+Which pairs are exchanged depends on their numbers among the pairs of all processes, so that the
+number of processes changes nothing.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_LEAST_SPREAD = 0.05
+"""Of the values of a channel in :func:`relit`: a plain picture has none to divide by."""
+
+
+def swap_views(x: Tensor, share: float = 1.0, start: int = 0) -> Tensor:
+    """Exchange the two views of pairs.
+
+    Args:
+        x: (2P, ...), first views and then second.
+        share: of the pairs that are exchanged, spread evenly over the pairs of all processes.
+        start: number of the first pair here among those.
+    """
+    first, second = x.chunk(2)
+    if share < 1:
+        mask = spread_evenly(share, start, len(first)).to(x.device)
+        mask = mask.view(-1, *[1] * (x.dim() - 1))
+        return torch.cat((torch.where(mask, second, first), torch.where(mask, first, second)))
+    return torch.cat((second, first))
+
+
+def spread_evenly(share: float, start: int, count: int) -> Tensor:
+    """Choose an even share of ``count`` things, numbered from ``start`` on: (count,) bool."""
+    numbers = range(start, start + count)
+    return torch.tensor([int((i + 1) * share) > int(i * share) for i in numbers], dtype=torch.bool)
+
+
+def relit(face: Tensor, like: Tensor, importance: Tensor) -> Tensor:
+    """``face`` with the colors of ``like``: mean and spread of each channel, inside the face.
+
+    Args:
+        face: (N, 3, H, W).
+        like: (N, 3, H, W).
+        importance: (H, W) of mean 1.
+    """
+
+    def moments(x: Tensor) -> tuple[Tensor, Tensor]:
+        mean = (x * importance).mean(dim=(2, 3), keepdim=True)
+        spread = ((x - mean).square() * importance).mean(dim=(2, 3), keepdim=True).sqrt()
+        return mean, spread.clamp_min(_LEAST_SPREAD)
+
+    mean, spread = moments(face)
+    wanted_mean, wanted_spread = moments(like)
+    return (face - mean) / spread * wanted_spread + wanted_mean

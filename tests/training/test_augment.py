@@ -37,8 +37,8 @@ def views(pairs=3, size=64):
 
 
 def augmented(pictures, settings, *, mirrored=(), seed=0, size=64, **share):
-    marks = torch.tensor([i in mirrored for i in range(pictures.shape[1])])
-    drawn = draw(marks, settings, torch.Generator().manual_seed(seed), **share)
+    which = torch.tensor([i in mirrored for i in range(pictures.shape[1])])
+    drawn = draw(which, settings, torch.Generator().manual_seed(seed), **share)
     return apply(pictures, drawn, size)
 
 
@@ -98,11 +98,11 @@ def test_light_makes_one_side_brighter():
 def test_cover_hides_a_rectangle_of_some_pictures():
     black = torch.zeros(2, 200, 32, 32, 3, dtype=torch.uint8)
     result = augmented(black, replace(NOTHING, cover=0.5), size=32)[:, 0]
-    hidden = result > 0
-    share = hidden.float().mean((1, 2))
+    covered = result > 0
+    share = covered.float().mean((1, 2))
     assert 0.3 < (share > 0).float().mean() < 0.7
     assert share.max() <= 0.4**2 + 0.03
-    for one in hidden[share > 0][:20]:
+    for one in covered[share > 0][:20]:
         rows, columns = one.any(1), one.any(0)
         assert one.sum() == rows.sum() * columns.sum(), "one rectangle"
 
@@ -138,13 +138,13 @@ def test_surroundings_give_way_and_the_face_stays():
     assert (rows.amax(2) - rows.amin(2)).max() < 0.02, "a row has one color beside the face"
 
 
-def test_views_that_are_apart_share_nothing():
+def test_independent_views_share_nothing():
     pictures = views()
     pictures[1] = pictures[0]
-    settings = replace(STRONG, apart=True, cover=0, coarse=0)
+    settings = replace(STRONG, independent=True, cover=0, coarse=0)
     first, second = augmented(pictures, settings, mirrored=(0, 1, 2)).chunk(2)
     assert (first - second.flip(-1)).abs().mean((1, 2, 3)).min() > 0.02
-    with pytest.raises(SettingsError, match="coupled and apart"):
+    with pytest.raises(SettingsError, match="both coupled and independent"):
         replace(settings, coupled=True)
 
 

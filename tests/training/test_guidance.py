@@ -12,11 +12,11 @@ from facecycle_cli.faces.topology import MESH_468, MESH_468_MIRRORED
 from facecycle_cli.media import read_image
 from facecycle_cli.training.augment import Augmentation, apply, draw, unchanged
 from facecycle_cli.training.guidance import (
+    CropLandmarks,
     Guides,
     LandmarkReader,
-    Marks,
     NeutralShape,
-    place,
+    augmented_guide,
 )
 from facecycle_cli.training.losses import contrast_loss, guide_loss
 
@@ -87,25 +87,25 @@ def test_neutral_shape_takes_the_expression_out(landmarks, tmp_path):
 
 
 def test_neutral_shape_needs_people(landmarks):
-    with pytest.raises(DataError, match="it takes 96 neutral faces and 96 pairs"):
+    with pytest.raises(DataError, match="needs 96 neutral faces and 96 pairs"):
         NeutralShape.fit(people(landmarks, persons=3))
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_marks_move_with_the_picture(crops, landmarks, seed):
+def test_landmarks_move_with_the_picture(crops, landmarks, seed):
     """A dot painted where a landmark is, is where the landmark's guide says after augmentation."""
     fitted = NeutralShape.fit(people(landmarks))
-    marks = Marks.of(landmarks[1], fitted)
+    known = CropLandmarks.of(landmarks[1], fitted)
     picture = np.zeros((80, 80, 3), np.uint8)
     number = 291  # a corner of the mouth
-    x, y = np.round(marks.source[number] * 80 - 0.5).astype(int)
+    x, y = np.round(known.source[number] * 80 - 0.5).astype(int)
     picture[y - 1 : y + 2, x - 1 : x + 2] = 255
     settings = Augmentation(scale=0.1, rotation=15, shift=0.05, color=0)
     mirrored = torch.tensor([bool(seed % 2)])
     drawn = draw(mirrored, settings, torch.Generator().manual_seed(seed))
     views = torch.from_numpy(np.stack([picture, picture])[:, None])
     out = apply(views, drawn, 64).mean(1)
-    guide = place([marks, marks], drawn, 64)
+    guide = augmented_guide([known, known], drawn, 64)
     for k in (0, 1):
         ys, xs = torch.nonzero(out[k] > 0.5 * out[k].max(), as_tuple=True)
         dot = torch.stack((xs.float().mean(), ys.float().mean())) / 63 * 2 - 1
@@ -115,18 +115,17 @@ def test_marks_move_with_the_picture(crops, landmarks, seed):
     assert torch.equal(guide.target[0], guide.target[1])
 
 
-def test_what_is_unknown_does_not_guide(landmarks):
-    fitted = NeutralShape.fit(people(landmarks))
-    nothing = Marks.of(None, fitted)
-    guide = place([nothing, nothing], unchanged(torch.tensor([True])), 64)
+def test_what_is_unknown_does_not_guide():
+    nothing = CropLandmarks.unknown()
+    guide = augmented_guide([nothing, nothing], unchanged(torch.tensor([True])), 64)
     flow = torch.randn(2, 2, 16, 16, generator=torch.Generator().manual_seed(0))
     assert guide_loss(flow, guide).item() == 0
 
 
 def test_guide_loss_is_zero_for_the_flow_that_is_asked_for(landmarks):
     fitted = NeutralShape.fit(people(landmarks))
-    marks = Marks.of(landmarks[0], fitted)
-    guide = place([marks, marks], unchanged(torch.tensor([False])), 64)
+    known = CropLandmarks.of(landmarks[0], fitted)
+    guide = augmented_guide([known, known], unchanged(torch.tensor([False])), 64)
     shift = torch.tensor([0.1, -0.05])
     guide = guide._replace(source=guide.target + shift)
     flow = shift.view(1, 2, 1, 1).expand(2, 2, 16, 16)
@@ -138,9 +137,9 @@ def test_guide_loss_is_zero_for_the_flow_that_is_asked_for(landmarks):
 
 def test_guides_measure_a_crop_once(crops, landmarks):
     guides = Guides(NeutralShape.fit(people(landmarks)), keep=True)
-    first = guides.marks(7, crops[0])
-    assert guides.marks(7, crops[1]) is first
-    assert guides.marks(8, crops[1]) is not first
+    first = guides.of_crop(7, crops[0])
+    assert guides.of_crop(7, crops[1]) is first
+    assert guides.of_crop(8, crops[1]) is not first
     assert first.weight.max() == 1
 
 

@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 
 from facecycle_cli.errors import TrainingError
 from facecycle_cli.training.config import TrainConfig
-from facecycle_cli.training.perceptual import PerceptualLoss
-from facecycle_cli.training.start import prepare
-from facecycle_cli.training.vgg19 import cached_file, find_vgg19
+from facecycle_cli.training.initial import build_networks
+from facecycle_cli.training.perceptual import PerceptualLoss, cached_file, find_vgg19
+from facecycle_cli.training.run import SilentReporter
 
 
 def features(state, x):
@@ -77,7 +77,8 @@ def test_nothing_is_fetched_for_a_run_that_draws_nothing(tmp_path, monkeypatch):
     fetched = []
     monkeypatch.setattr("torch.hub.download_url_to_file", lambda *_, **__: fetched.append(1))
     codes = {"stage": "identity", "identity": {"steps": 5, "code_steps": 5}}
-    assert prepare(TrainConfig.from_layers(codes), pytest.fail).perceptual is None
+    _, vgg = build_networks(TrainConfig.from_layers(codes), SilentReporter(), resumed=False)
+    assert vgg is None
     assert not fetched
     for drawn in (
         {**codes, "stage": "both"},
@@ -96,14 +97,14 @@ def test_without_weights_and_network_auto_goes_on_and_vgg_stops(tmp_path, monkey
     monkeypatch.setattr("torch.hub.download_url_to_file", offline)
     notes = []
     assert find_vgg19("auto", notes.append) is None
-    assert "goes on without the perceptual loss" in notes[-1]
-    with pytest.raises(TrainingError, match="--perceptual PATH names the file"):
+    assert "training without the perceptual loss" in notes[-1]
+    with pytest.raises(TrainingError, match="pass --perceptual PATH"):
         find_vgg19("vgg", notes.append)
 
 
 def test_a_file_of_something_else(tmp_path, vgg_state):
     (tmp_path / "text.pth").write_text("no weights")
-    with pytest.raises(TrainingError, match="not a file of weights"):
+    with pytest.raises(TrainingError, match="not a file with weights"):
         find_vgg19(str(tmp_path / "text.pth"), pytest.fail)
     part = {name: tensor for name, tensor in vgg_state.items() if name != "features.10.bias"}
     torch.save(part, tmp_path / "part.pth")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from facecycle_cli.errors import TrainingError
+from facecycle_cli.errors import DataError, SettingsError, TrainingError
 from facecycle_cli.training.distributed import Processes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,7 +43,7 @@ def test_two_processes_have_the_losses_of_one(tmp_path, clips, tiny_checkpoint):
         clips, "--init", tiny_checkpoint, "--perceptual", "off", "--steps", 4, "--batch-size", 8,
         "--workers", 0, "--set", "log_every=1", "--set", "sample_every=4", "--set", "ema=0.9",
         "--set", "lr=1e-3", "--device", "cpu", "--set", "identity.code_steps=2",
-        "--set", "identity.weights.contrast=1", "--set", "identity.weights.perform=0.5",
+        "--set", "identity.weights.contrast=1", "--set", "identity.options.reenact=0.5",
     ]  # fmt: skip
     one = run([*common, "-o", tmp_path / "one"], 1)
     two = run([*common, "-o", tmp_path / "two"], 2)
@@ -58,7 +58,8 @@ def test_two_processes_have_the_losses_of_one(tmp_path, clips, tiny_checkpoint):
 
 
 def test_more_processes_than_data(tmp_path, clips, tiny_checkpoint, monkeypatch):
-    from facecycle_cli.training.train import open_run, train
+    from facecycle_cli.training.run import open_run
+    from facecycle_cli.training.train import train
 
     def alone(size, **settings):
         """What the first of ``size`` processes finds, before it waits for the others."""
@@ -71,11 +72,9 @@ def test_more_processes_than_data(tmp_path, clips, tiny_checkpoint, monkeypatch)
         config = open_run(tmp_path / "run", [{**layer, **settings}], resume=False)
         train(config, tmp_path / "run", device=torch.device("cpu"))
 
-    with pytest.raises(
-        TrainingError, match="9 processes, but only 8 clips or persons to draw from"
-    ):
+    with pytest.raises(DataError, match="9 processes, but only 8 clips or persons to draw from"):
         alone(9, batch_size=36)
-    with pytest.raises(TrainingError, match="the batch size must be a multiple of 6"):
+    with pytest.raises(SettingsError, match="the batch size must be a multiple of 6"):
         alone(3, batch_size=8)
     assert not (tmp_path / "run").exists()
 

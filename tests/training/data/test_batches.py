@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ from facecycle_cli.errors import DataError
 from facecycle_cli.training.data import frames
 from facecycle_cli.training.data.batches import Batches, Share
 from facecycle_cli.training.data.discover import find_crops
-from facecycle_cli.training.data.frames import FrameStore, square
-from facecycle_cli.training.data.pairs import Pair, PairSampler
+from facecycle_cli.training.data.frames import FrameStore, middle_square
+from facecycle_cli.training.data.pairs import PairSampler, ViewPair
 from tests.training.conftest import face, write_clip
 
 
@@ -87,18 +88,18 @@ def test_in_place_of_a_broken_picture_comes_the_next_but_never_the_same(tmp_path
     index = find_crops([tmp_path])
     store = FrameStore(index, 32, keep=False)
     sampler = PairSampler(index, "other-frames", seed=0)
-    first, second, mirrored, *_ = store.pair(Pair(0, 1, 3, False), sampler)
+    first, second, mirrored, *_ = store.views(ViewPair(0, 1, 3, False), sampler)
     assert np.array_equal(first, store.frame(3))  # 1 and 2 are broken
     assert np.array_equal(second, store.frame(0))  # 3 is taken
     assert not mirrored
     (tmp_path / "a/000003.jpg").write_bytes(b"broken")
     fresh = FrameStore(index, 32, keep=False)
-    first, second, mirrored, *_ = fresh.pair(Pair(0, 1, 3, False), sampler)
+    first, second, mirrored, *_ = fresh.views(ViewPair(0, 1, 3, False), sampler)
     assert mirrored  # one picture is left
     assert np.array_equal(first, second)
     (tmp_path / "a/000000.jpg").write_bytes(b"broken")
     fresh = FrameStore(index, 32, keep=False)
-    first, *_, person = fresh.pair(Pair(0, 1, 3, False), sampler)
+    first, *_, person = fresh.views(ViewPair(0, 1, 3, False), sampler)
     assert np.array_equal(first, fresh.frame(4))  # the next group
     assert person == 1
 
@@ -114,18 +115,19 @@ def test_nothing_readable_ends_the_run(tmp_path):
 @pytest.mark.parametrize("shape", [(80, 80), (100, 80), (60, 90), (20, 20)])
 def test_the_middle_square_at_any_size(shape):
     picture = face(1, 120)[: shape[0], : shape[1]]
-    assert square(picture, 64).shape == (64, 64, 3)
-    assert square(picture, 64).flags.c_contiguous
+    assert middle_square(picture, 64).shape == (64, 64, 3)
+    assert middle_square(picture, 64).flags.c_contiguous
 
 
 def test_shrinking_averages_and_a_fitting_picture_is_left_alone():
     board = np.indices((80, 80)).sum(0) % 2 * 255
     board = np.repeat(board[..., None], 3, axis=2).astype(np.uint8)
-    assert abs(square(board, 40).astype(int) - 127).max() <= 1
-    assert np.array_equal(square(board, 80), board)
+    assert abs(middle_square(board, 40).astype(int) - 127).max() <= 1
+    assert np.array_equal(middle_square(board, 80), board)
 
 
 def test_room_in_memory(monkeypatch):
-    monkeypatch.setattr(frames, "_free_memory", lambda: 2 * 1000 * 80 * 80 * 3)
+    free = SimpleNamespace(available=2 * 1000 * 80 * 80 * 3)
+    monkeypatch.setattr(frames.psutil, "virtual_memory", lambda: free)
     assert frames.fits_in_memory(1000, 80, 1)
     assert not frames.fits_in_memory(1000, 80, 2)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pytest
+import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
 from facecycle_cli.errors import SettingsError
 from facecycle_cli.training.config import StageConfig, TrainConfig
-from facecycle_cli.training.layers import parse_assignments, read_toml, to_toml
-from facecycle_cli.training.schedule import learning_rate
+from facecycle_cli.training.layers import parse_assignments, read_toml
+from facecycle_cli.training.loop import LearningRate
+from facecycle_cli.training.stages import STAGES
 
 
 def test_presets_have_their_own_defaults_per_stage():
@@ -22,8 +24,13 @@ def test_presets_have_their_own_defaults_per_stage():
     assert vars(paper.expression.weights) == {
         "pixel": 1.0, "perceptual": 0.01, "ssim": 5.0, "symmetry": 1.5, "margin": 1.0,
         "smoothness": 0.0, "folding": 0.0, "gauge": 0.0, "guide": 0.0, "contrast": 0.0,
-        "average": 0.0, "focus": 0.0, "exchange": 1.0, "relight": 0.0, "perform": 0.0,
+        "average": 0.0,
     }  # fmt: skip
+    assert paper.identity.weights == paper.expression.weights
+    for stage in (paper.expression, paper.identity):
+        assert vars(stage.options) == {
+            "focus": 0.0, "exchange": 1.0, "relight": 0.0, "reenact": 0.0,
+        }  # fmt: skip
     small = TrainConfig.from_layers({})
     assert small.preset == "small"
     assert small.expression.schedule == "cosine"
@@ -63,14 +70,14 @@ def test_frozen_networks_are_checked_before_any_stage_begins():
 def test_toml_there_and_back(tmp_path):
     layer = {"data": ['a "b"\\c', "ä\n"], "singles": ["x"], "amp": "bf16", "identity": {"lr": 1e-7}}
     config = TrainConfig.from_layers({"preset": "paper"}, layer)
-    (tmp_path / "config.toml").write_text(to_toml(config.to_dict()), encoding="utf-8")
+    (tmp_path / "config.toml").write_text(tomli_w.dumps(config.to_dict()), encoding="utf-8")
     assert TrainConfig.from_layers(read_toml(tmp_path / "config.toml")) == config
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_text_survives_toml(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "text.toml"
-    path.write_text(to_toml({"license": text}), encoding="utf-8", newline="")
+    path.write_text(tomli_w.dumps({"license": text}), encoding="utf-8", newline="")
     assert read_toml(path) == {"license": text}
 
 
@@ -110,13 +117,32 @@ def test_assignments():
         ("data=a", "data must be a list, not 'a'"),
         ("ema=1.0", "ema must be from 0 to below 1"),
         ("augmentation.color=3", r"augmentation\.color must be from 0 to 1, not 3"),
-        ("weights.focus=1.5", "focus must be from 0 to 1"),
+        ("options.focus=1.5", r"expression\.options\.focus must be from 0 to 1, not 1.5"),
+        ("weights.pixel=-1", r"expression\.weights\.pixel must be at least 0, not -1"),
+        ("schedule=linear", r"expression\.schedule must be cosine, constant or paper"),
+        ("amp=fp8", "amp must be off, auto, bf16 or fp16, not 'fp8'"),
+        ("cache=3", "cache must be auto, ram or disk, not 3"),
+        ("trunk=big", "trunk must be vgg19 or random, not 'big'"),
     ],
 )
 def test_wrong_settings_are_one_clear_line(assignment, message):
     with pytest.raises(SettingsError, match=message) as caught:
         TrainConfig.from_layers(parse_assignments([assignment]))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("expression.weights.exchange", "expression.options.exchange"),
+        ("identity.weights.perform", "identity.options.reenact"),
+        ("identity.augmentation.apart", "identity.augmentation.independent"),
+    ],
+)
+def test_names_of_older_versions_are_errors_that_say_the_new_ones(old, new):
+    with pytest.raises(SettingsError, match=f"unknown setting {old}: it is {new} now"):
+        TrainConfig.from_layers(parse_assignments([f"{old}=0.5"]))
+    TrainConfig.from_layers(parse_assignments([f"{new}={'true' if 'aug' in new else 0.5}"]))
 
 
 def test_a_file_that_is_no_toml(tmp_path):
@@ -134,15 +160,15 @@ def test_a_file_that_is_no_toml(tmp_path):
 )
 def test_the_papers_rates_by_epoch(stage, expected):
     settings = TrainConfig.from_layers({"preset": "paper"}).of(stage)
+    found = LearningRate(settings, 10_000, epoch_steps=7, paper_rates=STAGES[stage].paper_rates)
     for epoch, rate in expected.items():
         for step in (7 * epoch, 7 * epoch + 6):
-            found = learning_rate(settings, stage, step, steps=10_000, epoch_steps=7)
-            assert found == pytest.approx(rate)
+            assert found(step) == pytest.approx(rate)
 
 
 def test_cosine_rises_and_falls():
     settings = StageConfig(lr=1.0, warmup=10, schedule="cosine")
-    rates = [learning_rate(settings, "identity", s, steps=100, epoch_steps=1) for s in range(100)]
+    rates = [*map(LearningRate(settings, 100, epoch_steps=1, paper_rates=()), range(100))]
     assert rates[0] == pytest.approx(0.1, rel=0.01)
     assert max(rates) == rates[9] == pytest.approx(0.98, abs=0.01)
     assert rates[50] == pytest.approx(0.5, abs=0.01)

@@ -9,8 +9,11 @@ import torch
 
 from facecycle_cli.errors import SettingsError, TrainingError
 from facecycle_cli.model.flow import compose, warp
-from facecycle_cli.training import precision
-from facecycle_cli.training.guidance import Guide
+from facecycle_cli.training import loop
+from facecycle_cli.training.config import LossWeights, StageConfig, StageOptions
+from facecycle_cli.training.exchange import relit, swap_views
+from facecycle_cli.training.guidance import Guide, Guides
+from facecycle_cli.training.loop import autocast, gradient_scaler, half_type
 from facecycle_cli.training.losses import (
     SsimTarget,
     contrast_loss,
@@ -19,24 +22,26 @@ from facecycle_cli.training.losses import (
     symmetry_loss,
 )
 from facecycle_cli.training.perceptual import PerceptualLoss
-from facecycle_cli.training.precision import autocast, gradient_scaler, half_type
 from facecycle_cli.training.stages import (
     ExpressionStage,
     IdentityStage,
-    LossWeights,
-    relit,
-    swap_views,
+    StageResources,
+    StepInputs,
 )
 
-WEIGHTS = LossWeights()
+PAPER = StageConfig()
 
 
 @pytest.fixture
 def batch(tiny):
+    """Two pairs: (0, 2) and (1, 3)."""
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(4, 3, 64, 64, generator=generator)
-    noises = [tiny.random_noise(4, generator) for _ in range(2)]
-    return x, *noises
+    return StepInputs(x, *(tiny.random_noise(4, generator) for _ in range(2)))
+
+
+def weighted(**weights):
+    return StageConfig(weights=LossWeights(**weights))
 
 
 def l1(a, b):
@@ -80,33 +85,64 @@ def test_relit_takes_over_the_colors():
 
 
 def test_a_guided_stage_can_learn_flows_alone(tiny, batch):
-    x, noise, noise_back = batch
     target = torch.rand(4, 5, 2, generator=torch.Generator().manual_seed(1)) - 0.5
-    guide = Guide(target, target + 0.1, torch.ones(4, 5))
-    stage = ExpressionStage(tiny, LossWeights(guide=2.0))
-    whole = stage(x, noise, noise_back, guide)
-    alone = stage(x, noise, noise_back, guide, undrawn=True)
+    inputs = batch._replace(guide=Guide(target, target + 0.1, torch.ones(4, 5)))
+    warm_up = inputs._replace(warm_up=True)
+    stage = ExpressionStage(tiny, weighted(guide=2.0))
+    whole = stage(inputs)
+    alone = stage(warm_up)
     assert set(alone) == {"loss", "smoothness", "folding", "gauge", "guide"}
     assert alone["guide"].item() == pytest.approx(whole["guide"].item())
     assert alone["loss"].item() == pytest.approx(2 * alone["guide"].item())
     optimizer = torch.optim.Adam(stage.parameters_to_train().values(), lr=3e-3)
     for _ in range(30):
         optimizer.zero_grad()
-        loss = stage(x, noise, noise_back, guide, undrawn=True)["loss"]
+        loss = stage(warm_up)["loss"]
         loss.backward()
         optimizer.step()
-    assert stage(x, noise, noise_back, guide)["guide"].item() < 0.3 * alone["guide"].item()
+    assert stage(inputs)["guide"].item() < 0.3 * alone["guide"].item()
 
 
-def test_expression_stage(tiny, batch, vgg_state):
-    x, noise, noise_back = batch
-    perceptual = PerceptualLoss(vgg_state)
-    found = ExpressionStage(tiny, WEIGHTS, perceptual)(x, noise, noise_back)
+def test_a_stage_knows_its_warm_up(tiny):
+    """Flows need landmarks to learn from, codes need a contrast."""
+    settings = StageConfig(flow_steps=5, code_steps=7)
+    assert ExpressionStage(tiny, settings).warm_up_steps == 0
+    guided = StageResources(guides=Guides(None, keep=False))
+    assert ExpressionStage(tiny, settings, guided).warm_up_steps == 5
+    assert IdentityStage(tiny, settings, guided).warm_up_steps == 0
+    assert IdentityStage(tiny, settings, guided).guides is None
+    contrast = StageConfig(code_steps=7, weights=LossWeights(contrast=1.0))
+    assert IdentityStage(tiny, contrast).warm_up_steps == 7
+    assert ExpressionStage.is_guided(weighted(guide=1.0))
+    assert not ExpressionStage.is_guided(PAPER)
+    assert not IdentityStage.is_guided(weighted(guide=1.0))
+
+
+def test_only_the_identity_stage_whitens_before_a_checkpoint(tiny):
+    class Recorder:
+        def __init__(self):
+            self.fitted = []
+
+        def fit(self, model):
+            self.fitted.append(model)
+
+    recorder = Recorder()
+    resources = StageResources(whitener=recorder)
+    ExpressionStage(tiny, PAPER, resources).prepare_checkpoint()
+    assert recorder.fitted == []
+    IdentityStage(tiny, PAPER, resources).prepare_checkpoint()
+    assert recorder.fitted == [tiny]
+
+
+def test_expression_stage(tiny, batch, narrow_vgg_state):
+    x = batch.x
+    perceptual = PerceptualLoss(narrow_vgg_state)
+    found = ExpressionStage(tiny, PAPER, StageResources(perceptual))(batch)
 
     flow, backflow = tiny.decode_flow(tiny.encode_expression(x))
-    neutral = tiny.de_express(x, flow, noise)
+    neutral = tiny.de_express(x, flow, batch.noise)
     other = torch.cat((neutral[2:], neutral[:2]))
-    rec = tiny.re_express(other, backflow, noise_back)
+    rec = tiny.re_express(other, backflow, batch.noise_back)
     plain = tiny.rebuild(x)
     warped = warp(x, flow, padding="border")
     warped_neutral = warp(other, backflow, padding="border")
@@ -123,17 +159,17 @@ def test_expression_stage(tiny, batch, vgg_state):
     torch.testing.assert_close(found["loss"], total(pixel, gram, ssim, symmetry))
 
 
-def test_identity_stage(tiny, batch, vgg_state):
-    x, noise, noise_back = batch
-    perceptual = PerceptualLoss(vgg_state)
-    found = IdentityStage(tiny, WEIGHTS, perceptual)(x, noise, noise_back)
+def test_identity_stage(tiny, batch, narrow_vgg_state):
+    x = batch.x
+    perceptual = PerceptualLoss(narrow_vgg_state)
+    found = IdentityStage(tiny, PAPER, StageResources(perceptual))(batch)
 
     flow, backflow = tiny.decode_flow(tiny.encode_expression(x))
-    neutral = tiny.de_express(x, flow, noise)
+    neutral = tiny.de_express(x, flow, batch.noise)
     code = tiny.encode_identity(x)
     mean = tiny.de_identify(neutral, code).mean(0).expand(4, -1, -1, -1)
     restored = tiny.re_identify(mean, code)
-    rec = tiny.re_express(restored, backflow, noise_back)
+    rec = tiny.re_express(restored, backflow, batch.noise_back)
     warped = warp(restored, backflow, padding="border")
     pixel = l1(rec, x) + 0.8 * l1(warped, x) + l1(restored, neutral)
     ssim = dissimilarity(rec, x) + 0.8 * dissimilarity(warped, x)
@@ -146,43 +182,45 @@ def test_identity_stage(tiny, batch, vgg_state):
 
 
 def test_codes_can_learn_by_contrast_alone(tiny, batch):
-    x, noise, noise_back = batch
-    stage = IdentityStage(tiny, LossWeights(contrast=2.0))
-    alone = stage(x, noise, noise_back, undrawn=True)
+    stage = IdentityStage(tiny, weighted(contrast=2.0))
+    alone = stage(batch._replace(warm_up=True))
     assert set(alone) == {"loss", "contrast"}
-    whole = stage(x, noise, noise_back)
+    whole = stage(batch)
     assert alone["contrast"].item() == pytest.approx(whole["contrast"].item())
     assert alone["loss"].item() == pytest.approx(2 * alone["contrast"].item())
 
 
 @pytest.mark.parametrize("share", [0.5, 1.0])
-def test_faces_perform_the_motion_of_the_next_pair(tiny, batch, share):
-    x, noise, noise_back = batch  # pairs (0, 2) and (1, 3)
-    stage = IdentityStage(tiny, LossWeights(contrast=1.0, perform=share))
+def test_faces_are_reenacted_with_the_motion_of_the_next_pair(tiny, batch, share):
+    x = batch.x
+    settings = StageConfig(weights=LossWeights(contrast=1.0), options=StageOptions(reenact=share))
+    stage = IdentityStage(tiny, settings)
     flow, backflow = tiny.decode_flow(tiny.encode_expression(x))
     moved = warp(x, compose(flow, backflow[[1, 0, 3, 2]]), padding="border")
     expected = torch.where(
         torch.tensor([share == 1, True, True, share == 1]).view(4, 1, 1, 1), moved, x
     )
-    torch.testing.assert_close(stage._performing(x, 1, 0), expected)
+    torch.testing.assert_close(stage.reenacted(batch), expected)
     code = tiny.encode_identity(expected)
-    found = stage(x, noise, noise_back, undrawn=True)["contrast"]
+    found = stage(batch._replace(warm_up=True))["contrast"]
     torch.testing.assert_close(found, contrast_loss(code))
 
 
 def test_networks_can_be_frozen(tiny):
-    stage = IdentityStage(tiny, LossWeights(), frozen=("identity_encoder",))
+    stage = IdentityStage(tiny, StageConfig(frozen=("identity_encoder",)))
     names = {name.split(".")[0] for name in stage.parameters_to_train()}
     assert names == {"identity_decoder"}
     for wrong in (("trunk",), ("identity_encoder", "identity_decoder")):
         with pytest.raises(SettingsError, match="identity_encoder, identity_decoder"):
-            IdentityStage(tiny, LossWeights(), frozen=wrong)
+            IdentityStage(tiny, StageConfig(frozen=wrong))
 
 
 def test_focus_and_flow_losses_are_off_in_the_paper_and_count_when_asked(tiny, batch):
-    stage = ExpressionStage(copy.deepcopy(tiny), LossWeights(focus=0.5, smoothness=2.0, gauge=60.0))
-    plain = ExpressionStage(copy.deepcopy(tiny), WEIGHTS)(*batch)
-    found = stage(*batch)
+    settings = StageConfig(
+        weights=LossWeights(smoothness=2.0, gauge=60.0), options=StageOptions(focus=0.5)
+    )
+    plain = ExpressionStage(copy.deepcopy(tiny), PAPER)(batch)
+    found = ExpressionStage(copy.deepcopy(tiny), settings)(batch)
     assert not torch.allclose(found["pixel"], plain["pixel"])
     extra = 2.0 * found["smoothness"] + 60.0 * found["gauge"]
     expected = found["pixel"] + 5 * found["ssim"] + 1.5 * found["symmetry"] + extra
@@ -194,18 +232,18 @@ def test_a_frozen_trunk_stays_frozen():
 
     with torch.device("meta"):
         model = FaceCycle(preset("paper"))
-    stage = ExpressionStage(model, WEIGHTS)
+    stage = ExpressionStage(model, PAPER)
     assert not any(name.startswith("trunk.") for name in stage.parameters_to_train())
     assert len(stage.parameters_to_train()) > 50
 
 
 @pytest.mark.parametrize("kind", [ExpressionStage, IdentityStage])
-def test_half_precision_keeps_flows_and_losses_in_full(tiny, batch, vgg_state, kind):
-    stage = kind(tiny, WEIGHTS, PerceptualLoss(vgg_state))
-    full = stage(*batch)
+def test_half_precision_keeps_flows_and_losses_in_full(tiny, batch, narrow_vgg_state, kind):
+    stage = kind(tiny, PAPER, StageResources(PerceptualLoss(narrow_vgg_state)))
+    full = stage(batch)
     with autocast(torch.device("cpu"), torch.bfloat16):
-        half = stage(*batch)
-        assert tiny.decode_flow(tiny.encode_expression(batch[0])).flow.dtype == torch.float32
+        half = stage(batch)
+        assert tiny.decode_flow(tiny.encode_expression(batch.x)).flow.dtype == torch.float32
     assert all(value.dtype == torch.float32 for value in half.values())
     assert half["pixel"].item() == pytest.approx(full["pixel"].item(), rel=0.02)
     assert half["perceptual"].item() == pytest.approx(full["perceptual"].item(), rel=0.1)
@@ -217,14 +255,14 @@ def test_what_half_precision_means_where(monkeypatch):
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
     notes = []
     assert half_type("off", cuda) is None
-    monkeypatch.setattr(precision, "_computes_bf16", lambda: False)
+    monkeypatch.setattr(loop, "computes_bf16", lambda: False)
     assert half_type("auto", cpu, notes.append) is None
     assert "no fast half precision here" in notes[0]
-    monkeypatch.setattr(precision, "_computes_bf16", lambda: True)
+    monkeypatch.setattr(loop, "computes_bf16", lambda: True)
     assert half_type("auto", cpu) == torch.bfloat16
     assert half_type("bf16", cpu) == torch.bfloat16
     assert half_type("fp16", cuda) == torch.float16
-    with pytest.raises(TrainingError, match="fp16 is for CUDA"):
+    with pytest.raises(TrainingError, match="fp16 needs CUDA"):
         half_type("fp16", cpu)
     assert not gradient_scaler(cpu, torch.bfloat16).is_enabled()
 
@@ -232,7 +270,8 @@ def test_what_half_precision_means_where(monkeypatch):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize(("amp", "compiled"), [("bf16", False), ("fp16", False), ("bf16", True)])
 def test_on_a_gpu(tmp_path, clips, tiny_checkpoint, amp, compiled):
-    from facecycle_cli.training.train import open_run, train
+    from facecycle_cli.training.run import open_run
+    from facecycle_cli.training.train import train
 
     layer = {
         "data": [str(clips)],

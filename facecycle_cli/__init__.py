@@ -1,8 +1,12 @@
 """facecycle: facial representations from the cycle-consistency of faces.
 
-``import facecycle_cli as fc; neutral = fc.neutralize(photo)``. Each subcommand is a function of
-arrays. The names below are imported when first used: importing the package costs nothing. All that
-only computes (not :func:`train` and :func:`preprocess`) may be called from many threads at once.
+``import facecycle_cli as fc; neutral = fc.neutralize(fc.read_image("photo.jpg"))``. Each command is
+also a function of arrays. Pictures are (H, W, 3) uint8, RGB; whatever goes wrong on purpose is a
+:class:`FacecycleError`.
+
+A name is imported when it is first used: ``import facecycle_cli`` itself imports neither torch nor
+OpenCV. All functions but :func:`train` and :func:`preprocess` may be called from many threads at
+once.
 """
 
 import sys
@@ -48,62 +52,54 @@ if TYPE_CHECKING:
     from facecycle_cli.preprocess.settings import PreprocessSettings
     from facecycle_cli.training.config import TrainConfig
     from facecycle_cli.training.train import train
-    from facecycle_cli.translate.video import TranslateSettings, translate
+    from facecycle_cli.translate.settings import TranslateSettings
+    from facecycle_cli.translate.video import translate, translate_picture
     from facecycle_cli.verify.metrics import verification_metrics
     from facecycle_cli.verify.verify import Verdict, identity_embedding, verify, verify_many
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "FRONTAL": "portrait.motions",
-    "MEAN": "portrait.motions",
-    "NEUTRAL": "portrait.motions",
-    "NEUTRAL_BY_FLOW": "portrait.motions",
-    "REBUILT": "portrait.motions",
-    "CropSettings": "portrait.crops",
-    "FaceBackend": "faces",
-    "FaceCycle": "model",
-    "FacecycleError": "errors",
-    "NoFaceError": "errors",
-    "Picture": "portrait.crops",
-    "Portrait": "portrait.portraits",
-    "PortraitMotion": "portrait.motions",
-    "PreprocessSettings": "preprocess.settings",
-    "Provenance": "media",
-    "TrainConfig": "training.config",
-    "TranslateSettings": "translate.video",
-    "Verdict": "verify.verify",
-    "crop_faces": "portrait.crops",
-    "evaluate_expression": "evaluation.expression",
-    "evaluate_pose": "evaluation.pose",
-    "evaluate_reconstruction": "evaluation.reconstruction",
-    "expression_extractor": "evaluation.probes",
-    "face_crop": "portrait.crops",
-    "frontalize": "portrait.verbs",
-    "frontalize_crops": "portrait.verbs",
-    "frontalize_many": "portrait.verbs",
-    "identity_embedding": "verify.verify",
-    "load": "model",
-    "load_backend": "faces",
-    "load_expressions": "evaluation.expression_data",
-    "load_poses": "evaluation.pose_data",
-    "neutralize": "portrait.verbs",
-    "neutralize_crops": "portrait.verbs",
-    "neutralize_many": "portrait.verbs",
-    "paste_portraits": "portrait.portraits",
-    "portraits": "portrait.portraits",
-    "portraits_of_many": "portrait.portraits",
-    "preprocess": "preprocess.run",
-    "read_frames": "media",
-    "read_image": "media",
-    "train": "training.train",
-    "translate": "translate.video",
-    "verification_metrics": "verify.metrics",
-    "verify": "verify.verify",
-    "verify_many": "verify.verify",
-    "write_image": "media",
+_MODULES = {
+    "errors": ["FacecycleError", "NoFaceError"],
+    "evaluation.expression": ["evaluate_expression"],
+    "evaluation.expression_data": ["load_expressions"],
+    "evaluation.pose": ["evaluate_pose"],
+    "evaluation.pose_data": ["load_poses"],
+    "evaluation.probes": ["expression_extractor"],
+    "evaluation.reconstruction": ["evaluate_reconstruction"],
+    "faces": ["FaceBackend", "load_backend"],
+    "media": ["Provenance", "read_frames", "read_image", "write_image"],
+    "model": ["FaceCycle", "load"],
+    "portrait.crops": ["CropSettings", "Picture", "crop_faces", "face_crop"],
+    "portrait.motions": [
+        "FRONTAL",
+        "MEAN",
+        "NEUTRAL",
+        "NEUTRAL_BY_FLOW",
+        "PortraitMotion",
+        "REBUILT",
+    ],
+    "portrait.portraits": ["Portrait", "paste_portraits", "portraits", "portraits_of_many"],
+    "portrait.verbs": [
+        "frontalize",
+        "frontalize_crops",
+        "frontalize_many",
+        "neutralize",
+        "neutralize_crops",
+        "neutralize_many",
+    ],
+    "preprocess.run": ["preprocess"],
+    "preprocess.settings": ["PreprocessSettings"],
+    "training.config": ["TrainConfig"],
+    "training.train": ["train"],
+    "translate.settings": ["TranslateSettings"],
+    "translate.video": ["translate", "translate_picture"],
+    "verify.metrics": ["verification_metrics"],
+    "verify.verify": ["Verdict", "identity_embedding", "verify", "verify_many"],
 }
-"""Public name -> the module that defines it."""
+"""The module of each public name."""
+
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "FRONTAL",
@@ -149,6 +145,7 @@ __all__ = [
     "read_image",
     "train",
     "translate",
+    "translate_picture",
     "verification_metrics",
     "verify",
     "verify_many",
@@ -157,11 +154,11 @@ __all__ = [
 
 
 class _Library(ModuleType):
-    """This package: public names are imported at their first use.
+    """This package: public names are imported when they are first used.
 
-    ``preprocess``, ``translate`` and ``verify`` are functions here and subpackages as well. Python
-    binds a subpackage to its name in the parent when it is first imported; the function keeps the
-    name all the same, and ``from facecycle_cli.verify.pairs import ...`` works as ever.
+    ``preprocess``, ``translate`` and ``verify`` are functions here, and subpackages, too. When
+    Python first imports a subpackage, it binds the name in this package to it; here the function
+    keeps the name. ``from facecycle_cli.verify.pairs import ...`` works all the same.
     """
 
     def __getattr__(self, name: str) -> Any:

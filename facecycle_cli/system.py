@@ -1,4 +1,4 @@
-"""What every floor needs of the machine: whole files, hashes, cores, and optional libraries."""
+"""What every floor needs of the machine: atomic writing, hashes, CPU cores, optional libraries."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import os
 import secrets
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,17 +26,23 @@ _EXTRA_OF = {
     "skimage": ("scikit-image", "evaluate"),
     "sklearn": ("scikit-learn", "evaluate"),
 }
-"""Importable name -> the distribution that has it, and the extra of ours that installs it."""
+"""Name of a module -> its distribution, and our extra that installs it."""
 
 _CHUNK_BYTES = 1 << 20
 
 
 class PendingFile:
-    """A file in the making: written at ``path``, seen at its own name only after `commit`.
+    """A file that is written at ``path`` and appears under its own name only when committed.
 
-    ``path`` is in the same folder (which is created) and has the same suffix. What is no regular
-    file (``/dev/null``, a named pipe) is its own ``path``, and a link is followed rather than
-    replaced.
+    A link is followed and not replaced. What is no regular file (``/dev/null``, a named pipe) is
+    written directly.
+
+    Args:
+        name: The file. Its folder is made if it is missing.
+
+    Attributes:
+        target: The file, with links followed.
+        path: Where to write: a name in the same folder, with the same suffix.
     """
 
     def __init__(self, name: str | os.PathLike[str]) -> None:
@@ -48,11 +55,11 @@ class PendingFile:
 
     @property
     def is_temporary(self) -> bool:
-        """Whether ``path`` is not the target itself."""
+        """Whether ``path`` is another file than the target."""
         return self.path != self.target
 
     def commit(self) -> None:
-        """Give the complete file its name."""
+        """Give the complete file its own name."""
         if self.is_temporary:
             os.replace(self.path, self.target)
 
@@ -64,7 +71,15 @@ class PendingFile:
 
 @contextmanager
 def atomic_path(name: str | os.PathLike[str]) -> Iterator[Path]:
-    """`PendingFile.path`, committed when the block ends well and discarded when it raises."""
+    """Write a file so that it appears complete or not at all.
+
+    Args:
+        name: The file. Its folder is made if it is missing.
+
+    Yields:
+        Where to write. The file gets its own name at the end of the block, or is removed if the
+        block raises.
+    """
     pending = PendingFile(name)
     try:
         yield pending.path
@@ -78,7 +93,7 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: It cannot be read.
     """
     digest = hashlib.sha256()
     with open(path, "rb") as file:
@@ -88,32 +103,41 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
 
 
 def usable_cores() -> int:
-    """How many CPU cores this process may use, at least 1."""
-    if hasattr(os, "sched_getaffinity"):
+    """How many CPU cores this process may use, at least 1.
+
+    A job of Slurm or a container often may use fewer cores than the machine has.
+    """
+    if sys.version_info >= (3, 13):
+        return os.process_cpu_count() or 1
+    elif sys.platform == "linux":
         return len(os.sched_getaffinity(0)) or 1
-    return os.cpu_count() or 1
+    else:
+        return os.cpu_count() or 1
 
 
 def import_extra(module: str) -> ModuleType:
-    """Import ``module`` of an optional extra when it is first needed.
+    """Import a module of an optional extra when it is first needed.
+
+    Args:
+        module: Its full name.
 
     Raises:
-        MissingExtraError: it is not installed; the message says how to install it.
+        MissingExtraError: It is not installed; the message says how to install it.
     """
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         top = module.partition(".")[0]
         if error.name is None or error.name.partition(".")[0] != top:
-            raise  # it is there, and something inside of it is broken
+            raise  # it is installed, and something that it imports is missing
         raise _missing(top) from None
 
 
 def require_extra(module: str) -> None:
-    """Check, without importing it, that ``module`` is installed.
+    """Check that a module of an optional extra is installed, without importing it.
 
     Raises:
-        MissingExtraError: it is not; the message says how to install it.
+        MissingExtraError: It is not installed; the message says how to install it.
     """
     top = module.partition(".")[0]
     if importlib.util.find_spec(top) is None:
@@ -121,12 +145,12 @@ def require_extra(module: str) -> None:
 
 
 def import_in_thread(module: str) -> None:
-    """Start to import ``module`` in a thread of its own, while something else takes its time."""
+    """Import ``module`` in a thread of its own, while this one does something else."""
     threading.Thread(target=_try_import, args=(module,), daemon=True).start()
 
 
 def _try_import(module: str) -> None:
-    with suppress(Exception):  # whoever needs it meets the error again
+    with suppress(Exception):  # who needs the module imports it again, and gets the error
         importlib.import_module(module)
 
 

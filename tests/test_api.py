@@ -38,9 +38,41 @@ def close(a, b):
 # -- names -----------------------------------------------------------------------------------------
 
 
-def test_every_name_is_there():
+def test_every_name_is_there_once():
+    assert sorted(fc.__all__) == sorted(fc._HOMES)
+    assert len(set(fc.__all__)) == len(fc.__all__) == sum(map(len, fc._MODULES.values()))
     for name in fc.__all__:
-        assert getattr(fc, name).__name__ in (name, "Settings", "TrainConfig")
+        value = getattr(fc, name)
+        assert value.__name__ == name if hasattr(value, "__name__") else name.isupper()
+
+
+def test_dir_lists_public_names_and_unknown_names_are_errors():
+    assert set(fc.__all__) <= set(dir(fc))
+    assert fc.read_image.__module__ == "facecycle_cli.media.images"
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = fc.nonsense
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "import facecycle_cli.verify.metrics, facecycle_cli.translate, facecycle_cli.preprocess",
+        "import facecycle_cli.verify, facecycle_cli.translate.video as v, facecycle_cli.preprocess",
+        "from facecycle_cli.verify.pairs import Pair; from facecycle_cli import translate as t",
+        "fc.verify, fc.translate, fc.preprocess; import facecycle_cli.verify.metrics as m",
+    ],
+)
+def test_verbs_stay_functions_whatever_is_imported_first(first):
+    code = (
+        f"import facecycle_cli as fc\n{first}\n"
+        "for name in ('verify', 'translate', 'preprocess'):\n"
+        "    assert type(getattr(fc, name)).__name__ == 'function', name\n"
+        "    assert getattr(fc, name).__name__ == name\n"
+        "from facecycle_cli.verify.metrics import verification_metrics\n"
+        "assert fc.verification_metrics is verification_metrics\n"
+    )
+    done = run_process([sys.executable, "-c", code])
+    assert done.returncode == 0, done.stderr.decode()
 
 
 def test_type_checkers_see_the_same_names():
@@ -71,46 +103,43 @@ def test_names_load_what_they_need_and_nothing_before():
     assert done.returncode == 0, done.stderr.decode()
 
 
-# -- pictures, stacks and lists --------------------------------------------------------------------
+# -- one picture and many -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("call", [fc.neutralize, fc.frontalize])
-def test_a_list_gives_what_each_picture_gives(call, photos, blank):
-    found = call([photos[0], blank, photos[1]], size=128)
-    assert [None if r is None else r.shape for r in found] == [
-        (128,) * 2 + (3,),
-        None,
-        (128,) * 2 + (3,),
-    ]
-    assert close(found[0], call(photos[0], size=128))
-    assert close(found[2], call(photos[1], size=128))
-    assert call([]) == []
+@pytest.mark.parametrize(
+    ("one", "many"), [(fc.neutralize, fc.neutralize_many), (fc.frontalize, fc.frontalize_many)]
+)
+def test_many_give_what_each_picture_gives(one, many, photos, blank):
+    found = many([photos[0], blank, photos[1]], size=128)
+    assert [None if r is None else r.shape for r in found] == [(128, 128, 3), None, (128, 128, 3)]
+    assert close(found[0], one(photos[0], size=128))
+    assert close(found[2], one(photos[1], size=128))
+    assert many([]) == []
+    pasted = many(iter(photos[:2]), faces="all", paste_back=True)
+    assert [picture.shape for picture in pasted] == [photo.shape for photo in photos[:2]]
+    assert close(pasted[1], one(photos[1], faces="all", paste_back=True))
 
 
 def test_more_pictures_than_are_looked_at_once(photos, monkeypatch):
     from facecycle_cli.portrait import portraits
 
     monkeypatch.setattr(portraits, "_BATCH", 2)
-    found = fc.neutralize(photos, size=64)
+    found = fc.neutralize_many(photos, size=64)
     assert len(found) == 3
     assert close(found[2], fc.neutralize(photos[2], size=64))
 
 
-def test_a_stack_gives_a_stack(photos):
-    height, width = (min(p.shape[i] for p in photos) for i in (0, 1))
-    stack = np.stack([photo[:height, :width] for photo in photos[:2]])
-    found = fc.neutralize(stack, size=64)
-    assert found.shape == (2, 64, 64, 3)
-    assert close(found[1], fc.neutralize(stack[1], size=64))
-    assert fc.frontalize(stack, paste_back=True).shape == stack.shape
-    with pytest.raises(ValueError, match="give a list"):
-        fc.neutralize(stack, faces="all")
-    assert [len(faces) for faces in fc.neutralize(list(stack), size=64, faces="all")] == [1, 1]
+@pytest.mark.parametrize("call", [fc.neutralize, fc.frontalize])
+def test_a_picture_without_a_face_is_an_error(call, blank):
+    with pytest.raises(fc.NoFaceError, match="no face found"):
+        call(blank)
 
 
-def test_a_stack_has_no_place_for_a_picture_without_a_face(photos):
-    with pytest.raises(fc.NoFaceError, match="picture 1: no face found"):
-        fc.neutralize(np.stack([photos[0], np.full_like(photos[0], 200)]))
+def test_all_faces_give_one_picture_only_if_they_are_put_back(photos):
+    for call in (fc.neutralize, fc.frontalize, fc.neutralize_many, fc.frontalize_many):
+        with pytest.raises(fc.FacecycleError, match="only with paste_back=True") as caught:
+            call(photos[0] if "many" not in call.__name__ else photos, faces="all")
+        assert caught.value.exit_code == 2
 
 
 @pytest.mark.parametrize(
@@ -126,17 +155,17 @@ def test_what_is_no_picture_is_said(wrong, what):
     with pytest.raises(ValueError, match=f"picture must be uint8 RGB .*{what}"):
         fc.neutralize(wrong)
     with pytest.raises(ValueError, match="picture 1 must be"):
-        fc.frontalize([np.zeros((8, 8, 3), np.uint8), wrong])
+        fc.frontalize_many([np.zeros((8, 8, 3), np.uint8), wrong])
 
 
-def test_verify_takes_pairs_and_many_of_them(photos, examples):
+def test_verify_compares_two_and_many(photos, examples):
     other = fc.read_image(examples / "faces" / "person1_neutral.jpg")
     alone = fc.verify(photos[0], other)
-    both = fc.verify([photos[0], photos[1]], [other, other])
+    both = fc.verify_many([photos[0], photos[1]], [other, other])
     assert both[0].similarity == pytest.approx(alone.similarity, abs=1e-5)
     assert both[0].similarity > both[1].similarity
     with pytest.raises(ValueError, match="2 pictures cannot be compared with 1"):
-        fc.verify(photos[:2], [other])
+        fc.verify_many(photos[:2], [other])
 
 
 # -- threads ---------------------------------------------------------------------------------------

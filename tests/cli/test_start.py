@@ -151,10 +151,3 @@ def test_shell_completion_knows_commands_and_their_options(run_cli):
     assert complete("facecycle fr").split() == ["frontalize"]
     assert "--paste-back" in complete("facecycle frontalize --paste").split()
     assert complete("facecycle checkpoint ex").split() == ["export"]
-
-
-def test_public_names_are_importable_and_unknown_ones_are_not():
-    assert set(facecycle_cli.__all__) <= set(dir(facecycle_cli))
-    assert facecycle_cli.read_image.__module__ == "facecycle_cli.media.images"
-    with pytest.raises(AttributeError, match="nonsense"):
-        _ = facecycle_cli.nonsense

@@ -1,9 +1,8 @@
-"""Inputs found, outputs complete or absent."""
+"""Inputs found by name, in folders, and by globs."""
 
 from __future__ import annotations
 
 import os
-import stat
 import sys
 
 import pytest
@@ -11,7 +10,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from facecycle_cli.media import expand_inputs
-from facecycle_cli.system import PendingFile, atomic_path
 
 
 @pytest.fixture
@@ -93,47 +91,3 @@ def test_any_patterns_give_each_at_least_one_input(patterns):
     items = list(expand_inputs(patterns, {"image"}))
     assert len(items) >= len(patterns)
     assert all(item.problem for item in items)
-
-
-def test_atomic_path_appears_at_the_end(tmp_path):
-    target = tmp_path / "new" / "x.png"
-    with atomic_path(target) as path:
-        assert path.parent == target.parent
-        assert path.suffix == ".png"
-        path.write_bytes(b"half")
-        assert not target.exists()
-    assert target.read_bytes() == b"half"
-    assert [p.name for p in target.parent.iterdir()] == ["x.png"]
-
-
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_atomic_path_leaves_nothing_of_a_failure(tmp_path, error):
-    target = tmp_path / "x.png"
-    target.write_bytes(b"old")
-
-    with pytest.raises(error), atomic_path(target) as path:  # noqa: PT012 (it is about the middle)
-        path.write_bytes(b"half")
-        raise error
-    assert target.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [target]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="POSIX files")
-def test_devices_are_written_and_links_followed(tmp_path):
-    assert str(PendingFile("/dev/null").path) == "/dev/null"
-    with atomic_path("/dev/null") as path:
-        path.write_bytes(b"gone")
-    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
-    link = tmp_path / "link.png"
-    link.symlink_to(tmp_path / "real.png")
-    with atomic_path(link) as path:
-        path.write_bytes(b"data")
-    assert link.is_symlink()
-    assert (tmp_path / "real.png").read_bytes() == b"data"
-
-
-def test_longest_names_work(tmp_path):
-    target = tmp_path / ("x" * 251 + ".png")
-    with atomic_path(target) as path:
-        path.touch()
-    assert target.exists()

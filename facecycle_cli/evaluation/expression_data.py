@@ -89,7 +89,7 @@ def _checked(data: Expressions) -> Expressions:
     if not data.labels:
         raise DataError("no labeled pictures")
     if len(set(data.labels)) < 2:
-        raise DataError(f"all {len(data)} pictures are of one class, {data.labels[0]}")
+        raise DataError(f"the pictures are all of one class, {data.labels[0]}")
     if "train" not in data.splits:
         raise DataError("there is no training split")
     return data

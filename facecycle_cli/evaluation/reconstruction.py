@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facecycle_cli.errors import DataError, FaceError, MediaError
+from facecycle_cli.errors import DataError, FaceError, MediaError, NoFaceError
 from facecycle_cli.faces import FaceBackend
 from facecycle_cli.media import read_image
 from facecycle_cli.model import FaceCycle
@@ -50,7 +50,7 @@ METRICS = {
     "neutral_asymmetry": "the same of the neutral face",
     "input_motion": "mean length of the flow of x, in percent of the picture's side",
     "neutral_motion": "the same of the neutral face's flow: what was not removed",
-    "identity_similarity": "cosine, as `verify` compares, of a photograph and its neutral face",
+    "identity_similarity": "cosine, as verify compares, of a photograph and its neutral face",
     "stranger_similarity": "the same with somebody else's neutral face",
 }
 """Every number per face, and what it measures. L1 and SSIM are of RGB values in 0..1."""
@@ -67,13 +67,21 @@ _ALIGNED_SIDE = 256
 
 
 class _Face(NamedTuple):
-    """One face: its crop for the networks, and what the commands make of its photograph."""
+    """One face as one model sees it: crops of its photograph, and what the commands make of that.
+
+    Attributes:
+        crop: at the networks' size.
+        compared: at the size that ``verify`` compares.
+        neutral: the command's neutral face.
+        neutral_compared: the face found in ``neutral``, at the size that ``verify`` compares.
+        mean: the command's mean face.
+    """
 
     crop: RGBImage
     compared: RGBImage
-    neutral: dict[str, RGBImage]
-    neutral_compared: dict[str, RGBImage]
-    mean: dict[str, RGBImage]
+    neutral: RGBImage
+    neutral_compared: RGBImage
+    mean: RGBImage
 
 
 def shipped_faces(
@@ -177,7 +185,8 @@ def evaluate_reconstruction(
     Args:
         models: by name.
         pictures: the photographs, one face of each; or aligned crops.
-        settings: whether the pictures are aligned crops, and which faces to find.
+        settings: whether the pictures are aligned crops, and which faces to find; the size of the
+            crops is that of each model's networks.
         backend: finds the faces.
         on_done: called for every picture.
 
@@ -185,10 +194,15 @@ def evaluate_reconstruction(
         DataError: fewer than two faces.
         MissingExtraError: scikit-image is not installed.
     """
-    measured = {name: _Measurements(name, model) for name, model in models.items()}
+    measured = {name: _Measurements(model) for name, model in models.items()}
     problems: list[tuple[str, Exception]] = []
-    waiting: list[_Face] = []
+    waiting: list[dict[str, _Face]] = []
     count = 0
+
+    def measure(faces: list[dict[str, _Face]]) -> None:
+        for name, each in measured.items():
+            each.add([face[name] for face in faces])
+
     for picture in pictures:
         try:
             waiting.append(_look_at(picture, models, settings, backend))
@@ -197,71 +211,66 @@ def evaluate_reconstruction(
             problems.append((picture.name, error))
         if len(waiting) == _BATCH + 2:
             # The last batch must not be a single face, which would have no stranger.
-            for each in measured.values():
-                each.add(waiting[:_BATCH])
+            measure(waiting[:_BATCH])
             del waiting[:_BATCH]
         if on_done is not None:
             on_done(picture)
     if count < 2:
         raise DataError(f"reconstruction needs at least two faces, and {count} was found")
-    for each in measured.values():
-        each.add(waiting)
+    measure(waiting)
     results = {name: each.result() for name, each in measured.items()}
     return ReconstructionResult(count, problems, results)
 
 
 def _look_at(
     picture: Picture, models: Mapping[str, FaceCycle], settings: CropSettings, backend: FaceBackend
-) -> _Face:
-    """Everything that is measured of one photograph.
+) -> dict[str, _Face]:
+    """Everything that is measured of one photograph, for each model.
 
     Raises:
         NoFaceError: there is no face in it, or in what a command makes of it.
     """
     source = picture.source
     photo = source if isinstance(source, np.ndarray) else read_image(source)
-    side = max(model.verifier.side for model in models.values())
-    compared = CropSettings(side, settings.aligned, min_face=settings.min_face)
-    made = {
-        name: shipped_faces(photo, model, backend, aligned=settings.aligned)
-        for name, model in models.items()
-    }
-    return _Face(
-        crop=face_crop(photo, settings, backend),
-        compared=face_crop(photo, compared, backend),
-        neutral={name: neutral for name, (neutral, _) in made.items()},
-        neutral_compared={
-            name: face_crop(neutral, compared, backend) for name, (neutral, _) in made.items()
-        },
-        mean={name: mean for name, (_, mean) in made.items()},
-    )
+    faces = {}
+    for name, model in models.items():
+        compared = replace(settings, size=model.verifier.side)
+        crop = face_crop(photo, replace(settings, size=model.config.image_size), backend)
+        neutral, mean = shipped_faces(photo, model, backend, aligned=settings.aligned)
+        try:
+            neutral_compared = face_crop(neutral, compared, backend)
+        except FaceError as error:
+            raise NoFaceError(f"its neutral face: {error}") from error
+        compared_crop = face_crop(photo, compared, backend)
+        faces[name] = _Face(crop, compared_crop, neutral, neutral_compared, mean)
+    return faces
 
 
 class _Measurements:
     """The numbers of one model, batch by batch."""
 
-    def __init__(self, name: str, model: FaceCycle) -> None:
-        self._name, self._model = name, model
+    def __init__(self, model: FaceCycle) -> None:
+        self._model = model
         self._values: list[dict[str, NDArray[np.float64]]] = []
         self._spread = {kind: _Spread() for kind in ("input", "neutral", "mean_face")}
         self._shown: list[NDArray[np.uint8]] = []
 
     def add(self, faces: list[_Face]) -> None:
         """Measure a batch of at least two faces (the stranger of a face is the next one)."""
-        model, name = self._model, self._name
+        model = self._model
         size = model.config.image_size
         x, neutral, mean = (
             resize_crops(np.stack(pictures), size)
             for pictures in (
                 [face.crop for face in faces],
-                [face.neutral[name] for face in faces],
-                [face.mean[name] for face in faces],
+                [face.neutral for face in faces],
+                [face.mean for face in faces],
             )
         )
         cycles = _cycles(model, x)
         embedded = identity_embedding(model, np.stack([face.compared for face in faces]))
         embedded_neutral = identity_embedding(
-            model, np.stack([face.neutral_compared[name] for face in faces])
+            model, np.stack([face.neutral_compared for face in faces])
         )
         values = {
             **_difference("copy", cycles.copy, x),

@@ -116,8 +116,8 @@ def _lfw_pairs(rows: Sequence[tuple[int, list[str]]], root: Path) -> list[Pair]:
     folds, each = (int(header[0]), int(header[1])) if len(header) == 2 else (1, int(header[0]))
     if len(pairs) != 2 * folds * each:
         raise DataError(
-            f"{len(pairs)} pairs where the first line announces {2 * folds * each}: "
-            f"{folds} folds of {each} and {each}"
+            f"the first line announces {2 * folds * each} pairs ({each} and {each} in each of "
+            f"{folds} folds), and the list has {len(pairs)}"
         )
     if folds == 1:
         return pairs

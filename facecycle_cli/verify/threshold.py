@@ -46,12 +46,13 @@ def stored_threshold(model: FaceCycle) -> Threshold | None:
     """
     stored = _stored(model)
     try:
+        rate, measured_on = stored.get("far"), stored.get("measured_on")
         if "threshold" not in stored:
             return None
-        value, rate = float(stored["threshold"]), stored.get("far")
+        value = float(stored["threshold"])
         if not -1 <= value <= 1:
             raise ValueError("not a cosine")
-        return Threshold(value, None if rate is None else float(rate), stored.get("measured_on"))
+        return Threshold(value, None if rate is None else float(rate), measured_on)
     except (AttributeError, TypeError, ValueError):
         raise _damaged() from None
 
@@ -139,8 +140,9 @@ def calibrate(
         set_for = "best balanced accuracy"
     else:
         if far * different < 1:
+            pairs = "1 pair" if different == 1 else f"{different} pairs"
             raise EvaluationError(
-                f"{different} pairs of different persons cannot show a false-accept rate of {far:g}"
+                f"{pairs} of different persons cannot show a false-accept rate of {far:g}"
             )
         threshold = threshold_at_far(curve, far)
         set_for = f"a false-accept rate of {far:g}"

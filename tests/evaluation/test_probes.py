@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("sklearn")
 
@@ -13,10 +14,11 @@ from sklearn.metrics import confusion_matrix, recall_score
 from facecycle_cli.errors import DataError
 from facecycle_cli.evaluation.expression import classification_metrics
 from facecycle_cli.evaluation.probes import (
-    Standardizer,
     cross_validated_regression,
+    expression_extractor,
     fit_classifier,
     regress,
+    standardizer,
 )
 
 CLASSES = ("angry", "happy", "sad")
@@ -36,7 +38,7 @@ def test_agrees_with_scikit_learn():
     train, labels = blobs(300, 1.5)
     test, truth = blobs(200, 1.5, seed=1)
     ours = fit_classifier(train, labels, test, truth, strengths=[0.03])
-    standardize = Standardizer.of(train)
+    standardize = standardizer(train).transform
     theirs = LogisticRegression(C=1 / (0.03 * 300), max_iter=2000, tol=1e-8)
     theirs.fit(standardize(train), labels)
     np.testing.assert_allclose(ours.weights.T, theirs.coef_, atol=2e-3)
@@ -87,17 +89,17 @@ def test_classification_metrics_against_scikit_learn():
     truth = [CLASSES[i] for i in rng.integers(3, size=200)]
     predicted = [CLASSES[i] for i in rng.integers(3, size=200)]
     numbers = classification_metrics(truth, predicted)
-    assert numbers["confusion"] == confusion_matrix(truth, predicted, labels=CLASSES).tolist()
-    assert numbers["macro_recall"] == pytest.approx(recall_score(truth, predicted, average="macro"))
-    assert numbers["accuracy"] == np.mean([a == b for a, b in zip(truth, predicted, strict=True)])
+    assert numbers.confusion == confusion_matrix(truth, predicted, labels=CLASSES).tolist()
+    assert numbers.macro_recall == pytest.approx(recall_score(truth, predicted, average="macro"))
+    assert numbers.accuracy == np.mean([a == b for a, b in zip(truth, predicted, strict=True)])
 
 
 def test_classification_metrics_by_hand():
     numbers = classification_metrics(["a", "a", "a", "b"], ["a", "a", "b", "c"])
-    assert numbers["accuracy"] == 0.5
-    assert numbers["recall"] == {"a": pytest.approx(2 / 3), "b": 0}
-    assert numbers["macro_recall"] == pytest.approx(1 / 3)  # c never occurs: it has no recall
-    assert numbers["class_counts"] == {"a": 3, "b": 1, "c": 0}
+    assert numbers.accuracy == 0.5
+    assert numbers.recall == {"a": pytest.approx(2 / 3), "b": 0}
+    assert numbers.macro_recall == pytest.approx(1 / 3)  # c never occurs: it has no recall
+    assert numbers.class_counts == {"a": 3, "b": 1, "c": 0}
     with pytest.raises(DataError, match="no pictures"):
         classification_metrics([], [])
 
@@ -127,7 +129,7 @@ class TestRegression:
         rng = np.random.default_rng(0)
         features = rng.normal(size=(50, 5)).astype(np.float32)
         targets = rng.normal(size=(50, 3))
-        standardize = Standardizer.of(features)
+        standardize = standardizer(features).transform
         candidates = [
             Ridge(alpha).fit(standardize(features), targets).predict(standardize(features))
             for alpha in np.logspace(-1, 5, 13)
@@ -138,3 +140,17 @@ class TestRegression:
     def test_one_person(self):
         with pytest.raises(DataError, match="two persons or videos"):
             cross_validated_regression(np.zeros((3, 2)), np.zeros((3, 1)), ["a"] * 3)
+
+
+@pytest.mark.parametrize(("kind", "length"), [("code", 256), ("conv", 1536)])
+def test_features_of_a_face_and_of_its_mirror_image(model, kind, length):
+    crops = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+    flipped = np.ascontiguousarray(crops[:, :, ::-1])
+    plain, both = (expression_extractor(model, kind, mirrored=m) for m in (False, True))
+    assert plain(crops).shape == both(crops).shape == (3, length)
+    assert np.allclose(both(crops), (plain(crops) + plain(flipped)) / 2, atol=1e-5)
+    assert np.allclose(both(crops), both(flipped), atol=1e-5)
+    if kind == "code":
+        with torch.inference_mode():
+            expected = model.encode_expression(model.to_input(crops)).numpy()
+        assert np.allclose(plain(crops), expected, atol=1e-5)

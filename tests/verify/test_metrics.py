@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,6 +16,13 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 from facecycle_cli.errors import EvaluationError
 from facecycle_cli.verify import metrics as v
+from facecycle_cli.verify.roc import (
+    best_threshold,
+    equal_error_rate,
+    roc,
+    tar_at_far,
+    threshold_at_far,
+)
 
 
 def noisy(count: int = 400, seed: int = 0, gap: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -27,53 +36,53 @@ class TestKnownAnswers:
         scores = np.r_[np.linspace(0.6, 0.9, 50), np.linspace(-0.2, 0.4, 50)]
         same = np.arange(100) < 50
         numbers = v.verification_metrics(scores, same)
-        assert numbers["accuracy"] == numbers["auc"] == numbers["best_accuracy"] == 1
-        assert numbers["eer"] == 0
-        assert numbers["accuracy_standard_error"] == 0
-        assert numbers["best_threshold"] == pytest.approx(0.5)
-        assert numbers["tar_at_far"]["0.1"] == 1
+        assert numbers.accuracy == numbers.auc == numbers.best_accuracy == 1
+        assert numbers.eer == 0
+        assert numbers.accuracy_standard_error == 0
+        assert numbers.best_threshold == pytest.approx(0.5)
+        assert numbers.tar_at_far["0.1"] == 1
 
     def test_inverted(self):
         scores = np.r_[np.linspace(-0.2, 0.4, 50), np.linspace(0.6, 0.9, 50)]
         same = np.arange(100) < 50
         numbers = v.verification_metrics(scores, same)
-        assert numbers["auc"] == 0
-        assert numbers["eer"] == pytest.approx(1)
-        assert numbers["best_accuracy"] == 0.5  # nobody is the same person: half of it is right
-        assert numbers["tar_at_far"]["0.1"] == 0
+        assert numbers.auc == 0
+        assert numbers.eer == pytest.approx(1)
+        assert numbers.best_accuracy == 0.5  # nobody is the same person: half of it is right
+        assert numbers.tar_at_far["0.1"] == 0
 
     def test_random(self):
         scores, same = noisy(20_000, gap=0)
         numbers = v.verification_metrics(scores, same)
-        assert numbers["auc"] == pytest.approx(0.5, abs=0.02)
-        assert numbers["eer"] == pytest.approx(0.5, abs=0.02)
-        assert numbers["accuracy"] == pytest.approx(0.5, abs=0.02)
-        assert numbers["tar_at_far"]["0.01"] == pytest.approx(0.01, abs=0.005)
+        assert numbers.auc == pytest.approx(0.5, abs=0.02)
+        assert numbers.eer == pytest.approx(0.5, abs=0.02)
+        assert numbers.accuracy == pytest.approx(0.5, abs=0.02)
+        assert numbers.tar_at_far["0.01"] == pytest.approx(0.01, abs=0.005)
 
     def test_all_tied(self):
         numbers = v.verification_metrics(np.ones(40), np.arange(40) < 20)
-        assert numbers["auc"] == numbers["eer"] == 0.5
-        assert numbers["tar_at_far"]["0.1"] == 0  # one step: accept all or none
-        assert numbers["accuracy"] == 0.5
+        assert numbers.auc == numbers.eer == 0.5
+        assert numbers.tar_at_far["0.1"] == 0  # one step: accept all or none
+        assert numbers.accuracy == 0.5
 
     def test_by_hand(self):
         # Falling: S D S S D D; at each place one more is accepted.
         scores = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4]
         same = [True, False, True, True, False, False]
-        curve = v.roc(scores, same)
+        curve = roc(scores, same)
         np.testing.assert_allclose(curve.far, [0, 0, 1 / 3, 1 / 3, 1 / 3, 2 / 3, 1])
         np.testing.assert_allclose(curve.tar, [0, 1 / 3, 1 / 3, 2 / 3, 1, 1, 1])
         assert curve.auc == pytest.approx(7 / 9)  # 7 of 9 same/different couples in order
-        assert v.equal_error_rate(curve) == pytest.approx(1 / 3)
-        assert v.tar_at_far(curve, 0.1) == pytest.approx(1 / 3)
-        assert v.tar_at_far(curve, 0.34) == 1
-        assert v.best_threshold(scores, same) == (pytest.approx(0.55), pytest.approx(5 / 6))
+        assert equal_error_rate(curve) == pytest.approx(1 / 3)
+        assert tar_at_far(curve, 0.1) == pytest.approx(1 / 3)
+        assert tar_at_far(curve, 0.34) == 1
+        assert best_threshold(scores, same) == (pytest.approx(0.55), pytest.approx(5 / 6))
 
     def test_middle_of_equally_good_thresholds(self):
         # Both 0.85 and 0.25 make one error; so does 0.55, between them.
         scores = [0.9, 0.8, 0.7, 0.4, 0.3, 0.2]
         same = [True, False, True, False, True, False]
-        threshold, accuracy = v.best_threshold(scores, same)
+        threshold, accuracy = best_threshold(scores, same)
         assert accuracy == pytest.approx(4 / 6)
         assert threshold == pytest.approx(0.55)
 
@@ -94,7 +103,7 @@ def test_one_kind_of_pair_is_said_plainly(kind):
 )
 def test_unusable_input(scores, same, words):
     with pytest.raises(EvaluationError, match=words):
-        v.roc(scores, same)
+        roc(scores, same)
 
 
 @settings(max_examples=60, deadline=None)
@@ -105,23 +114,23 @@ def test_against_scikit_learn(data):
     scores = data.draw(arrays(np.float64, count, elements=st.integers(-5, 5).map(float)))
     same = data.draw(arrays(np.bool_, count))
     same[0], same[1] = True, False
-    curve = v.roc(scores, same)
+    curve = roc(scores, same)
     assert curve.auc == pytest.approx(roc_auc_score(same, scores))
-    threshold, accuracy = v.best_threshold(scores, same)
+    threshold, accuracy = best_threshold(scores, same)
     assert accuracy == pytest.approx(accuracy_score(same, scores >= threshold))
     candidates = np.r_[scores - 0.5, scores + 0.5]
     assert accuracy == pytest.approx(max(((scores >= t) == same).mean() for t in candidates))
     rate = data.draw(st.floats(0, 1))
-    limit = v.threshold_at_far(curve, rate)
+    limit = threshold_at_far(curve, rate)
     assert (scores[~same] >= limit).mean() <= rate
-    assert (scores[same] >= limit).mean() == pytest.approx(v.tar_at_far(curve, rate))
-    assert 0 <= v.equal_error_rate(curve) <= 1
+    assert (scores[same] >= limit).mean() == pytest.approx(tar_at_far(curve, rate))
+    assert 0 <= equal_error_rate(curve) <= 1
 
 
 def test_equal_error_rate_is_where_the_errors_meet():
     scores, same = noisy(50_000, gap=2.0)
-    curve = v.roc(scores, same)
-    rate = v.equal_error_rate(curve)
+    curve = roc(scores, same)
+    rate = equal_error_rate(curve)
     at = np.argmin(np.abs(curve.far - rate))
     assert curve.far[at] == pytest.approx(1 - curve.tar[at], abs=1e-3)
     assert rate == pytest.approx(0.1587, abs=0.005)  # Phi(-1): two normals two deviations apart
@@ -144,7 +153,7 @@ class TestCrossValidation:
         by_hand = [
             accuracy_score(
                 same[folds == k],
-                scores[folds == k] >= v.best_threshold(scores[folds != k], same[folds != k])[0],
+                scores[folds == k] >= best_threshold(scores[folds != k], same[folds != k])[0],
             )
             for k in range(10)
         ]
@@ -165,9 +174,9 @@ class TestCrossValidation:
 
     def test_two_pairs(self):
         numbers = v.verification_metrics([0.9, 0.1], [True, False])
-        assert numbers["accuracy"] == 1
-        assert numbers["folds"] is None
-        assert numbers["accuracy_standard_error"] is None
+        assert numbers.accuracy == 1
+        assert numbers.folds is None
+        assert numbers.accuracy_standard_error is None
 
 
 class TestGroups:
@@ -177,12 +186,12 @@ class TestGroups:
         numbers = v.verification_metrics(
             np.r_[easy, hard], np.r_[same, same_hard], groups=["easy"] * 300 + ["hard"] * 200
         )
-        groups = numbers["groups"]
-        assert [groups[g]["pairs"] for g in ("easy", "hard")] == [300, 200]
-        assert groups["easy"]["accuracy"] > 0.95
-        assert groups["hard"]["auc"] == pytest.approx(roc_auc_score(same_hard, hard))
-        mixed = (300 * groups["easy"]["accuracy"] + 200 * groups["hard"]["accuracy"]) / 500
-        assert mixed == pytest.approx(numbers["accuracy"], abs=0.01)
+        groups = numbers.groups
+        assert [groups[g].pairs for g in ("easy", "hard")] == [300, 200]
+        assert groups["easy"].rates.accuracy > 0.95
+        assert groups["hard"].curve.auc == pytest.approx(roc_auc_score(same_hard, hard))
+        mixed = (300 * groups["easy"].rates.accuracy + 200 * groups["hard"].rates.accuracy) / 500
+        assert mixed == pytest.approx(numbers.accuracy, abs=0.01)
 
     def test_a_group_of_one_kind_has_the_rates_that_it_can_have(self):
         numbers = v.verification_metrics(
@@ -191,32 +200,41 @@ class TestGroups:
             groups=["a", "a", "a", "a", "b", None],
             threshold=0.5,
         )
-        assert numbers["groups"]["b"]["auc"] is None
-        assert numbers["groups"]["b"]["far"] is None
-        assert numbers["groups"]["b"]["at_threshold"]["tar"] == 1
-        assert numbers["groups"]["(none)"]["pairs"] == 1
+        assert numbers.groups["b"].curve is None
+        assert numbers.groups["b"].rates.far is None
+        assert numbers.groups["b"].at_threshold.tar == 1
+        assert numbers.groups["(none)"].pairs == 1
 
 
-class TestCalibration:
-    def test_threshold_for_a_rate(self):
-        scores, same = noisy(4000, gap=1.5)
-        entry = v.calibrate(scores, same, measured_on="noise", far=0.05)
-        assert (scores[~same] >= entry["threshold"]).mean() == entry["far"] <= 0.05
-        assert entry["far"] == pytest.approx(0.05, abs=0.002)
-        assert entry["measured_on"] == "noise"
-        assert entry["thresholds"]["0.05"] == entry["threshold"]
-        thresholds = list(entry["thresholds"].values())
-        assert thresholds == sorted(thresholds)  # fewer false accepts, higher threshold
+def test_rates_that_the_pairs_cannot_show():
+    numbers = v.verification_metrics(*noisy(50))
+    assert numbers.tar_at_far["0.001"] is None
+    assert numbers.tar_at_far["0.1"] is not None
 
-    def test_of_the_highest_accuracy(self):
-        scores, same = noisy(4000, gap=1.5)
-        entry = v.calibrate(scores, same, measured_on="noise")
-        assert entry["threshold"] == pytest.approx(v.best_threshold(scores, same)[0], abs=1e-6)
 
-    def test_rates_that_the_pairs_cannot_show(self):
-        scores, same = noisy(50)
-        with pytest.raises(EvaluationError, match=r"cannot show a false-accept rate of 0\.001"):
-            v.calibrate(scores, same, measured_on="noise", far=0.001)
-        numbers = v.verification_metrics(scores, same)
-        assert numbers["tar_at_far"]["0.001"] is None
-        assert numbers["tar_at_far"]["0.1"] is not None
+class TestJson:
+    COUNTS = ("pairs", "same", "different")
+    CURVE = ("auc", "eer", "tar_at_far")
+
+    def test_keys_and_their_order(self):
+        numbers = v.verification_metrics(*noisy()).to_json()
+        assert tuple(numbers) == (
+            *self.COUNTS, *self.CURVE, "best_threshold", "best_accuracy", "accuracy",
+            "accuracy_standard_error", "folds",
+        )  # fmt: skip
+        assert tuple(numbers["folds"]) == ("given", "accuracies", "thresholds")
+
+    def test_threshold_and_groups_only_where_there_are_any(self):
+        scores, same = noisy()
+        groups = ["one"] * 399 + [None]
+        numbers = v.verification_metrics(scores, same, groups=groups, threshold=0.5).to_json()
+        assert list(numbers)[-2:] == ["at_threshold", "groups"]
+        rates = ("accuracy", "tar", "far")
+        assert tuple(numbers["at_threshold"]) == (*rates, "threshold")
+        for group in numbers["groups"].values():
+            assert tuple(group) == (*self.COUNTS, *self.CURVE, *rates, "at_threshold")
+        assert numbers["groups"]["(none)"]["tar_at_far"] is None
+
+    def test_is_what_json_can_hold(self):
+        numbers = v.verification_metrics(*noisy(), threshold=0.5).to_json()
+        assert json.loads(json.dumps(numbers)) == numbers

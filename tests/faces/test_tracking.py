@@ -194,3 +194,10 @@ def test_following_is_as_good_as_detecting_a_real_face(examples: Path, backend):
         points = other[0].five_points
         distance = np.linalg.norm(one.five_points - points, axis=1).mean()
         assert distance < 0.03 * np.linalg.norm(points[1] - points[0])
+
+
+def test_frames_that_were_cut_out_one_by_one_are_all_searched():
+    backend, frames = track(lambda i: [(100, 90, 30)], 20, stride=1)
+    assert numbers(frames) == [[0]] * 20
+    assert sorted(backend.searched) == list(range(20))
+    assert backend.followed == []

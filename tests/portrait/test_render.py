@@ -7,8 +7,15 @@ import pytest
 import torch
 
 from facecycle_cli.media import read_image
-from facecycle_cli.portrait.neutralize import neutralize
-from facecycle_cli.portrait.render import blur, complete, distortion, hidden, render, resize
+from facecycle_cli.portrait.render import (
+    blur,
+    distortion,
+    fill_occlusion,
+    occlusion,
+    render,
+    resize,
+)
+from facecycle_cli.portrait.verbs import neutralize
 
 
 @pytest.fixture
@@ -85,18 +92,18 @@ def turned(amount: float, side: int = 64) -> torch.Tensor:
     return torch.cat((bend, torch.zeros_like(bend)), dim=1)
 
 
-def test_nothing_is_hidden_of_a_face_that_was_frontal():
-    mirrored, colored = hidden(still(), 64)
+def test_nothing_is_occluded_of_a_face_that_was_frontal():
+    mirrored, colored = occlusion(still(), 64)
     assert mirrored.max() == 0
     assert colored.max() == 0
     face = torch.rand(1, 3, 128, 128)
-    torch.testing.assert_close(complete(face, still(1), 64), face)
+    torch.testing.assert_close(fill_occlusion(face, still(1), 64), face)
 
 
 @pytest.mark.parametrize("far_is_right", [True, False])
 def test_the_far_half_becomes_the_mirror_image_of_the_near_one(far_is_right):
     face = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(2))
-    done = complete(face, turned(0.7 if far_is_right else -0.7), 64)
+    done = fill_occlusion(face, turned(0.7 if far_is_right else -0.7), 64)
     left, right = slice(0, 50), slice(78, 128)
     near, far = (left, right) if far_is_right else (right, left)
     torch.testing.assert_close(done[..., near], face[..., near], rtol=0, atol=1e-3)
@@ -108,7 +115,7 @@ def test_the_far_eye_is_kept_while_it_is_seen_and_takes_the_colors_of_the_other_
     face[..., :64] = 0.2
     eye = slice(50, 58), slice(42, 50)
     face[..., eye[0], eye[1]] = 0.5
-    done = complete(face, turned(-0.46), 64)[0, 0]
+    done = fill_occlusion(face, turned(-0.46), 64)[0, 0]
     assert done[90:100, 42:50].mean() > 0.3, "the cheek takes on the near one's light"
     surroundings = torch.cat((done[50:58, 38:41].flatten(), done[50:58, 51:54].flatten())).mean()
     assert done[eye].mean() > surroundings + 0.2, "the eye is still to be seen"
@@ -119,7 +126,7 @@ def test_the_far_eye_is_kept_while_it_is_seen_and_takes_the_colors_of_the_other_
 
 
 def test_a_neutral_mouth_is_closed(backend, examples):
-    """Teeth are hidden behind lips, which no smooth flow can do."""
+    """Lips move over teeth, which no smooth flow can do."""
     photos = [read_image(examples / "faces" / f"person{i}_smiling.jpg") for i in (2, 4, 6)]
     before = [backend.detect([photo])[0][0].mouth_opening for photo in photos]
     openings = {}

@@ -20,11 +20,10 @@ OWN_TIME = """
 import os; os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import json, sys, time
 import cv2, numpy, onnxruntime, torch
-from facecycle_cli.cli.app import portraits
-from facecycle_cli.faces import mesh_backend
-from facecycle_cli.portrait import frontalize
-from facecycle_cli.portrait import portraits as pictures
 import facecycle_cli as fc
+from facecycle_cli.cli import app, frontalize
+from facecycle_cli.faces import mesh_backend
+fc.frontalize, fc.read_image, fc.write_image, fc.Provenance  # each imports its module
 begun = time.perf_counter()
 face = fc.frontalize(fc.read_image(sys.argv[1]))
 fc.write_image(face, sys.argv[2], provenance=fc.Provenance("frontalize", None))

@@ -1,7 +1,7 @@
-"""The types that every floor and the command line share: pictures, and the choices by name.
+"""The types that the library and the command line share: pictures, and choices by name.
 
-A choice is declared once, here; the command line and the library both take it from this module,
-which imports nothing heavy.
+Each choice is declared once, here. This module imports nothing heavy, so that every floor may use
+it.
 """
 
 from __future__ import annotations
@@ -13,46 +13,46 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RGBImage: TypeAlias = "NDArray[np.uint8]"
-"""A picture: (H, W, 3) uint8, red, green, blue."""
+"""A picture: (H, W, 3) uint8; red, green, blue."""
 
 FaceChoice: TypeAlias = Literal["largest", "all"]
-"""Which of a picture's faces."""
+"""Which faces of a picture to use."""
 
 Expression: TypeAlias = Literal["keep", "remove"]
 """What frontalize does with the facial expression."""
 
 MouthSource: TypeAlias = Literal["landmarks", "flow"]
-"""What says how a mouth moves: landmarks, or the networks' flow alone."""
+"""What moves lips and eyelids: their landmarks, or the networks' flow alone."""
 
 MotionMode: TypeAlias = Literal["absolute", "relative"]
-"""What translate's target takes of the source's motion."""
+"""How translate uses the motion of the source: as it is, or added to the pose of the target."""
 
 AlignerName: TypeAlias = Literal["mesh", "face-alignment"]
-"""What finds faces and their landmarks."""
+"""The face backend, which finds faces and their landmarks."""
 
 Against: TypeAlias = Literal["frontalize", "neutralize", "translate"]
-"""Which command makes the faces that are verified against their originals."""
+"""Which command makes the faces that verify compares with their originals."""
 
 OnMissing: TypeAlias = Literal["skip", "fail"]
-"""What becomes of pairs with a missing picture, or one without a face."""
+"""What verify does with a pair that lacks a picture or a face."""
 
 Features: TypeAlias = Literal["code", "conv"]
-"""Which frozen features of the expression encoder a probe reads."""
+"""Which frozen features of the expression encoder a linear probe uses."""
 
 Layout: TypeAlias = Literal["auto", "voxceleb", "videos", "images"]
-"""How preprocess reads a tree."""
+"""How preprocess reads a folder of videos or pictures."""
 
 CropFormat: TypeAlias = Literal["folder", "webdataset"]
 """How preprocess writes its crops."""
 
 StageChoice: TypeAlias = Literal["both", "expression", "identity"]
-"""What train trains."""
+"""Which stages train runs."""
 
 PresetName: TypeAlias = Literal["paper", "small"]
-"""Networks, and the settings that they are trained with."""
+"""The sizes of the networks, and the settings for their training."""
 
 Transform: TypeAlias = Literal["other-frames", "flip", "mixed"]
-"""Where the second view of a face comes from in training."""
+"""Where training takes the second view of a face from."""
 
 Cache: TypeAlias = Literal["auto", "ram", "disk"]
-"""Where decoded crops stay during training."""
+"""Where training keeps decoded crops."""

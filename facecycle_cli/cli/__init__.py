@@ -1,4 +1,5 @@
-"""One module per subcommand: flags -> one call below -> what is printed.
+"""The command line: flags, one call of the library, and what is printed.
 
-Importing them costs no heavy library: torch, OpenCV and onnxruntime come in inside the functions.
+Each command has a module of its name. Importing one costs no heavy library: torch, OpenCV and
+onnxruntime are imported inside the functions that need them.
 """

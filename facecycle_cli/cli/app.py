@@ -19,7 +19,7 @@ from facecycle_cli.cli.help import HelpfulCommand, HelpfulGroup
 SUMMARIES = {
     "frontalize": "Turn the head to the front and keep the facial expression.",
     "neutralize": "Remove head turn and expression: the frontal, neutral face.",
-    "translate": "Let the face in TGT perform the motion of SRC: head pose and expression.",
+    "translate": "Let the face in TGT take on the motion of SRC: head pose and expression.",
     "verify": "Say whether two pictures show the same person.",
     "preprocess": "Find and align the faces of videos and photographs, for training.",
     "train": "Train the networks on crops of faces.",

@@ -1,6 +1,7 @@
-"""The network files that ship with the package; `NOTICE.md` says where those of others come from.
+"""The network files that ship with the package.
 
-This module imports nothing heavy: it only knows where the files lie.
+``NOTICE.md`` in this folder names the source and the license of those that others made. This module
+imports nothing heavy: it only knows where the files are.
 """
 
 from importlib import resources
@@ -12,13 +13,16 @@ _SUFFIXES = {".onnx", ".safetensors"}
 
 
 def path(name: str) -> Path:
-    """Where the shipped file `name` (for example ``face_mesh_468.onnx``) lies on disk.
+    """The file of a shipped network.
+
+    Args:
+        name: Its name, for example ``face_mesh_468.onnx``.
 
     Raises:
-        FileNotFoundError: no such file ships; the message lists those that do.
+        FileNotFoundError: No such file ships; the message lists those that do.
     """
     folder = Path(str(resources.files(__name__)))
-    shipped = sorted(f.name for f in folder.iterdir() if f.suffix in _SUFFIXES)
+    shipped = sorted(file.name for file in folder.iterdir() if file.suffix in _SUFFIXES)
     if name not in shipped:
         raise FileNotFoundError(f"no file {name!r} ships with facecycle, only {', '.join(shipped)}")
     return folder / name

@@ -1,19 +1,22 @@
-"""facecycle translate: one face performs another one's motion."""
+"""facecycle translate: the face of a picture takes on the motion of a video or picture."""
 
 from __future__ import annotations
 
-import re
-from enum import Enum
-from typing import Annotated, Optional
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facecycle_cli.cli.console import Console
+from facecycle_cli.cli.compute import open_backend, open_model
+from facecycle_cli.cli.console import Console, prefix_errors, reason
 from facecycle_cli.cli.options import (
     Aligner,
     AsJson,
     Checkpoint,
     Device,
+    Mouth,
     Overwrite,
     PasteBack,
     Quiet,
@@ -21,21 +24,24 @@ from facecycle_cli.cli.options import (
     Size,
     Verbose,
 )
-from facecycle_cli.cli.translating import TranslationJob
-from facecycle_cli.types import MouthSource
+from facecycle_cli.errors import CommandError, SettingsError
+from facecycle_cli.types import MotionMode
 
+if TYPE_CHECKING:
+    from facecycle_cli.faces import FaceBackend
+    from facecycle_cli.model import FaceCycle
+    from facecycle_cli.translate.run import OpenNetworks, TranslateJob
 
-class MotionChoice(str, Enum):
-    """What the target takes of the source's motion."""
-
-    absolute = "absolute"
-    relative = "relative"
+_STREAM = "-"
 
 
 def _check_face(value: str) -> str:
-    if not re.fullmatch(r"largest|left|right|[1-9]\d*", value):
-        raise typer.BadParameter(f"{value!r} is none of largest, left, right, 1, 2, ...")
-    return value
+    from facecycle_cli.translate.settings import check_face_choice
+
+    try:
+        return check_face_choice(value)
+    except SettingsError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def translate(
@@ -43,7 +49,7 @@ def translate(
         str,
         typer.Argument(
             metavar="SRC",
-            help="Whose motion: a video, a GIF or a picture; - for standard input.",
+            help="Whose motion to take: a video, a GIF or a picture; - for standard input.",
             show_default=False,
         ),
     ],
@@ -51,12 +57,12 @@ def translate(
         str,
         typer.Argument(
             metavar="TGT",
-            help="Who performs it: a picture; - for standard input.",
+            help="Whose face takes it on: a picture; - for standard input.",
             show_default=False,
         ),
     ],
     output: Annotated[
-        Optional[str],  # noqa: UP045 (typer evaluates it, on every Python)
+        str | None,
         typer.Option(
             "--output",
             "-o",
@@ -67,46 +73,46 @@ def translate(
         ),
     ] = None,
     motion: Annotated[
-        Optional[MotionChoice],  # noqa: UP045
+        MotionMode | None,
         typer.Option(
             help="absolute: pose and expression as they are in SRC. relative: TGT keeps its own, "
-            "and what SRC does beyond its most neutral moments is added. Default: relative, but "
+            "and the change in SRC from its most neutral frames is added. Default: relative, but "
             "absolute if SRC is a picture.",
             show_default=False,
         ),
     ] = None,
-    mouth: Annotated[
-        MouthSource,
-        typer.Option(
-            help="How wide TGT opens its mouth, and when it blinks: as the landmarks of SRC say, "
-            "or as the networks' flow has it, which parts no lips and does not blink.",
-        ),
-    ] = "landmarks",
+    mouth: Mouth = "landmarks",
     size: Size = 256,
     paste_back: PasteBack = False,
     side_by_side: Annotated[
-        bool, typer.Option("--side-by-side", help="SRC to the left of the output.")
+        bool, typer.Option("--side-by-side", help="Show SRC to the left of the output.")
     ] = False,
     smooth: Annotated[
         float,
-        typer.Option(min=0.0, max=1.0, help="Against trembling: from 0, not at all, to 1."),
+        typer.Option(
+            metavar="F", min=0.0, max=1.0, help="Temporal smoothing, from 0 (off) to 1 (strongest)."
+        ),
     ] = 0.7,
     face: Annotated[
         str,
         typer.Option(
             metavar="largest|left|right|N",
-            help="Which face of SRC, if there are several; N counts from the largest.",
+            help="Which face of SRC, if there are several. N counts from the largest.",
             callback=_check_face,
         ),
     ] = "largest",
-    start: Annotated[float, typer.Option(min=0.0, help="Begin so many seconds into SRC.")] = 0.0,
+    start: Annotated[
+        float, typer.Option(metavar="F", min=0.0, help="Begin this many seconds into SRC.")
+    ] = 0.0,
     duration: Annotated[
-        Optional[float],  # noqa: UP045
-        typer.Option(min=0.001, help="Use so many seconds of SRC.", show_default=False),
+        float | None,
+        typer.Option(
+            metavar="F", min=0.001, help="Use this many seconds of SRC.", show_default=False
+        ),
     ] = None,
     max_frames: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(min=1, help="Stop after so many frames.", show_default=False),
+        int | None,
+        typer.Option(metavar="N", min=1, help="Stop after this many frames.", show_default=False),
     ] = None,
     overwrite: Overwrite = False,
     checkpoint: Checkpoint = "small",
@@ -117,7 +123,7 @@ def translate(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Let the face in TGT perform the motion of SRC: head pose and expression.
+    """Let the face in TGT take on the motion of SRC: head pose and expression.
 
     facecycle translate talk.mp4 portrait.jpg                   writes talk_portrait.mp4, with sound
 
@@ -127,23 +133,88 @@ def translate(
 
     facecycle translate talk.mp4 portrait.jpg --json            says how much of the motion arrived
     """
-    TranslationJob(
-        source=source,
-        target=target,
-        output=output,
-        motion=None if motion is None else motion.value,
+    console = Console(quiet=quiet, verbose=verbose, json=as_json)
+    _check_streams(source, target, output, console)
+
+    from facecycle_cli.translate.run import TranslateJob
+    from facecycle_cli.translate.settings import TranslateSettings
+
+    def open_networks(threads: int | None) -> tuple[FaceCycle, FaceBackend]:
+        model = open_model(checkpoint, device)
+        model.seed = seed
+        return model, open_backend(aligner, threads)
+
+    settings = TranslateSettings(
         mouth=mouth,
         size=size,
         paste_back=paste_back,
         side_by_side=side_by_side,
         smooth=smooth,
         face=face,
+    )
+    job = TranslateJob(
+        source=source,
+        target=target,
+        output=output,
+        motion=motion,
+        settings=settings,
         start=start,
         duration=duration,
         max_frames=max_frames,
         overwrite=overwrite,
-        checkpoint=checkpoint,
-        device=device,
-        aligner=aligner,
-        seed=seed,
-    ).run(Console(quiet=quiet, verbose=verbose, json=as_json))
+        measure=as_json,
+    )
+    _run(job, open_networks, console)
+
+
+def _check_streams(source: str, target: str, output: str | None, console: Console) -> None:
+    """Raises ``typer.BadParameter`` for uses of standard input and output that cannot work."""
+    if source == target == _STREAM:
+        raise typer.BadParameter("SRC and TGT cannot both be standard input")
+    if output == _STREAM or (output is None and source == _STREAM):
+        if console.json:
+            raise typer.BadParameter("standard output takes the result or --json, not both")
+        if sys.stdout.isatty():
+            raise typer.BadParameter("standard output is a terminal; use -o FILE or redirect it")
+
+
+def _run(job: TranslateJob, open_networks: OpenNetworks, console: Console) -> None:
+    """Translate, and print the name of the output or the report."""
+    from facecycle_cli.translate.run import TranslateEvents, run_translate
+
+    class Events(TranslateEvents):
+        def note(self, text: str) -> None:
+            console.note(text)
+
+        @contextmanager
+        def progress(self, frames: int | None) -> Iterator[Callable[[], None]]:
+            with console.progress("frames", frames) as line:
+                yield line.advance
+
+        def errors_of(self, name: str) -> AbstractContextManager[None]:
+            return prefix_errors(name)
+
+    fields = {"input": job.source, "target": job.target}
+    try:
+        result = run_translate(job, open_networks, Events())
+    except SettingsError as error:
+        raise typer.BadParameter(str(error)) from error
+    except CommandError as error:
+        console.result(None, {**fields, "status": "failed", "reason": str(error)})
+        raise
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        console.failure(job.source, error)
+        failed = {"status": "failed", "reason": reason(error, job.source)}
+        console.result(None, {**fields, **failed})
+        raise typer.Exit(1) from error
+    if result.written:
+        done = {"status": "done", "output": result.output, **result.report}
+        console.result(None if result.output == _STREAM else result.output, {**fields, **done})
+        if "seconds" in result.report:
+            console.detail(f"{result.report['frames']} frames in {result.report['seconds']:.2f} s")
+    else:
+        why = f"{result.output} exists (--overwrite to replace it)"
+        console.note(f"{job.source}: skipped, {why}")
+        console.result(None, {**fields, "status": "skipped", "reason": why})

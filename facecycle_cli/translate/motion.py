@@ -1,29 +1,34 @@
-"""The source's frames as motions, and what these are relative to."""
+"""The source's frames as motions: measured, smoothed, and relative to a reference."""
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
+from facecycle_cli.faces import Face
 from facecycle_cli.model import FaceCycle
-from facecycle_cli.translate.placement import HeadPlace, mean_place
-from facecycle_cli.translate.smoothing import smoothed
-from facecycle_cli.translate.source import Observation
+from facecycle_cli.translate.placement import HeadPlacement, mean_placement
+from facecycle_cli.translate.smoothing import Signal, smoothed
+from facecycle_cli.translate.source import SourceFace
+from facecycle_cli.types import RGBImage
 
-__all__ = ["Performance", "Reference", "batches", "performances", "still_performance"]
+__all__ = [
+    "Measurement",
+    "Motion",
+    "MotionTiming",
+    "Reference",
+    "eyelid_closure",
+    "measure",
+    "motion_of_still",
+    "motions",
+    "with_references",
+]
 
-T = TypeVar("T")
-
-BATCH = 8
-"""Frames that go through the networks together."""
-
-_TOLERANCE = 0.02
+_FLOW_TOLERANCE = 0.02
 """Grid units. Flows of a still face differ from frame to frame by about a quarter of it."""
 
 _MOUTH_TOLERANCE = 0.03
@@ -38,14 +43,82 @@ _OPEN_SHARE = 0.6
 _NEUTRAL_SHARE = 4
 """The reference is the mean of the most neutral quarter of a track's first frames."""
 
-_FACING, _TURNED = 4.0, 14.0
-"""Degrees of yaw. A head turned by less looks ahead, and its flow shows how the networks see that
-person at rest. If it is turned further even at its most neutral, it is not at rest, and turning
-back must not turn the target aside: in between, motion is ever more taken as it is. The same holds
-for a head that is tilted."""
+_REST_DEGREES, _TURNED_DEGREES = 4.0, 14.0
+"""Degrees of yaw, or of roll, up to which a head is at rest, and from which it is not.
 
-_CLOSED = 0.05
+At rest, its flow shows how the networks see that person's neutral face. A head that is turned
+further even in its most neutral frames is turned on purpose, and turning back must not turn the
+target to the other side: its motion is taken as it is, and in between in part.
+"""
+
+_CLOSED_MOUTH = 0.05
 """Distances between the eyes. A mouth that is never closed further is open, not at rest."""
+
+_LID_NOISE, _SHUT = 0.1, 0.3
+"""By which share an opening is smaller than usual because landmarks tremble, and when the eye is
+shut: landmarks of shut eyes keep a distance (medians of blinks in talking faces)."""
+
+_NARROWEST_EYE = 0.15
+"""The smallest opening of open eyes, over their width."""
+
+_LIDS_TRUSTED, _LIDS_UNKNOWN = 15.0, 28.0
+"""Degrees of yaw up to which openings of eyes are trusted, and from which they are not: on a turned
+head the landmarks of the lids come closer together than the lids do."""
+
+
+@dataclass(frozen=True)
+class MotionTiming:
+    """How motions are smoothed and referred to, in frames.
+
+    Attributes:
+        flow_width: standard deviation of the flows' smoothing; 0 for none.
+        lips_width: of the smoothing of mouth and eyelids.
+        reference_frames: how many of a track's first frames its reference is chosen from, at
+            least 1.
+    """
+
+    flow_width: float
+    lips_width: float
+    reference_frames: int
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was measured of the source's face in one frame.
+
+    Attributes:
+        face: the face as it was found, before any smoothing.
+        track: the same number as long as it is the same face in the same shot.
+        placement: of the head in the picture.
+        backflow: (2, s, s) float32, grid units: from the neutral face to this one.
+        mouth: opening of the mouth, in distances between the eyes.
+        eyes: opening of the eyes, over their width.
+    """
+
+    face: Face
+    track: int
+    placement: HeadPlacement
+    backflow: np.ndarray
+    mouth: float
+    eyes: float
+
+    @property
+    def yaw(self) -> float:
+        """Of the head, in degrees."""
+        return self.face.pose.yaw
+
+    def signals(self) -> Sequence[Signal]:
+        """Backflow, mouth and eyes."""
+        return (
+            Signal(self.backflow, _FLOW_TOLERANCE),
+            Signal(np.array(self.mouth), _MOUTH_TOLERANCE),
+            Signal(np.array(self.eyes), _EYE_TOLERANCE),
+        )
+
+    def with_signals(self, values: Sequence[np.ndarray]) -> Measurement:
+        """The same with another backflow, mouth and eyes."""
+        backflow, mouth, eyes = values
+        return replace(self, backflow=backflow, mouth=float(mouth), eyes=float(eyes))
 
 
 @dataclass(frozen=True)
@@ -53,192 +126,182 @@ class Reference:
     """The source at its most neutral.
 
     Attributes:
-        backflow: (2, s, s) float32.
-        place: of the head in the picture.
-        yaw: degrees.
-        mouth: opening of the mouth in distances between the eyes.
-        eyes: usual opening of the eyes over their width.
-        trust: 0..1, how much it is the person at rest.
+        placement: of the head in the picture.
+        yaw: of the head, in degrees.
+        backflow: (2, s, s) float32, grid units.
+        mouth: opening of the mouth, in distances between the eyes.
+        eyes: usual opening of the eyes, over their width.
+        trust: how much this is the person at rest, 0..1.
     """
 
-    backflow: np.ndarray
-    place: HeadPlace
+    placement: HeadPlacement
     yaw: float
+    backflow: np.ndarray
     mouth: float
-    eyes: float = 0.0
-    trust: float = 1.0
+    eyes: float
+    trust: float
 
 
 @dataclass(frozen=True)
-class Performance:
-    """A frame of the source as a motion; frames without a face have none.
+class Motion(Measurement):
+    """A frame of the source as a motion.
 
     Attributes:
-        seen: the frame.
-        backflow: (2, s, s) float32, from a neutral face to the source's.
-        mouth: opening of the source's mouth in distances between the eyes.
-        eyes: opening of the source's eyes over their width.
-        reference: of the source's track.
+        reference: of the face's track.
     """
 
-    seen: Observation
-    backflow: np.ndarray | None = None
-    mouth: float | None = None
-    eyes: float | None = None
-    reference: Reference | None = None
+    reference: Reference
+
+    @classmethod
+    def of(cls, measured: Measurement, reference: Reference) -> Motion:
+        """What was measured, relative to its reference."""
+        return cls(
+            measured.face,
+            measured.track,
+            measured.placement,
+            measured.backflow,
+            measured.mouth,
+            measured.eyes,
+            reference,
+        )
 
     @property
-    def track(self) -> int | None:
-        """Of the source's face; None without a face."""
-        return self.seen.track
-
-    @property
-    def place(self) -> HeadPlace:
-        """Of the head in the picture."""
-        assert self.seen.alignment is not None
-        return HeadPlace.of(self.seen.alignment)
-
-    @property
-    def yaw(self) -> float:
-        """Of the head, in degrees."""
-        assert self.seen.face is not None
-        return self.seen.face.pose.yaw
+    def eyes_closed(self) -> float:
+        """How far the eyelids are down, 0 (open) to 1 (shut)."""
+        return eyelid_closure(self.eyes, self.reference.eyes, self.yaw)
 
 
-def batches(items: Iterable[T], count: int = BATCH) -> Iterator[list[T]]:
-    """Lists of ``count`` items, the last one maybe shorter."""
-    source = iter(items)
-    while batch := list(itertools.islice(source, count)):
-        yield batch
+def eyelid_closure(opening: float, usual: float, yaw: float) -> float:
+    """How far eyes are closed, 0 (open) to 1 (shut).
+
+    Args:
+        opening: between the lids, over the width of the eye.
+        usual: the same when this person's eyes are open.
+        yaw: of the head, in degrees.
+    """
+    smaller = 1 - opening / max(usual, _NARROWEST_EYE)
+    closed = min(1.0, max(0.0, (smaller - _LID_NOISE) / (_SHUT - _LID_NOISE)))
+    trust = (_LIDS_UNKNOWN - abs(yaw)) / (_LIDS_UNKNOWN - _LIDS_TRUSTED)
+    return closed * min(1.0, max(0.0, trust))
 
 
 @torch.inference_mode()
-def encode_backflow(model: FaceCycle, crops: Sequence[np.ndarray]) -> np.ndarray:
+def _encode_backflow(model: FaceCycle, crops: Sequence[RGBImage]) -> np.ndarray:
     """Crops (S, S, 3) uint8, N of them -> (N, 2, s, s) float32: E_exp and D_flow."""
     code = model.encode_expression(model.to_input(np.stack(crops)))
     return model.decode_flow(code).backflow.cpu().numpy()
 
 
-def encode(model: FaceCycle, observed: Iterable[list[Observation]]) -> Iterator[Performance]:
-    """Batches of frames -> their motions, one after the other."""
-    for batch in observed:
-        crops = [seen.crop for seen in batch if seen.crop is not None]
-        backflows = iter(encode_backflow(model, crops) if crops else ())
-        for seen in batch:
-            if seen.crop is None or seen.face is None:
-                yield Performance(seen)
-            else:
-                face = seen.face
-                yield Performance(seen, next(backflows), face.mouth_opening, face.eye_opening)
-
-
-def still_performance(model: FaceCycle, seen: Observation) -> Performance:
-    """The motion of a single picture with a face; it is its own reference."""
-    (motion,) = encode(model, [[seen]])
-    return replace(motion, reference=_reference([motion]))
-
-
-def performances(
-    model: FaceCycle,
-    observed: Iterable[list[Observation]],
-    *,
-    width: float,
-    lips: float,
-    settle: int,
-) -> Iterator[Performance]:
-    """Batches of frames -> their motions, smoothed, each with its reference.
+def measure(
+    model: FaceCycle, batches: Iterable[Sequence[SourceFace | None]]
+) -> Iterator[Measurement | None]:
+    """Measure the face in every frame of the source.
 
     Args:
         model: the networks.
-        observed: the source's frames.
-        width: of the flows' smoothing, in frames; 0 for none.
-        lips: of the mouth's, and of the eyelids'.
-        settle: number of a track's first frames that its reference is chosen from.
+        batches: the frames; those of a batch go through the networks together.
+
+    Yields:
+        one measurement for each frame, None for None.
     """
-    motions = smoothed(
-        encode(model, observed),
-        width=width,
-        tolerance=lambda _: _TOLERANCE,
-        group=lambda motion: motion.track,
-        get=_backflow,
-        put=lambda motion, backflow: replace(motion, backflow=backflow),
-    )
-    motions = _smoothed_number(motions, "mouth", lips, _MOUTH_TOLERANCE)
-    motions = _smoothed_number(motions, "eyes", lips, _EYE_TOLERANCE)
-    return with_reference(motions, settle)
+    for batch in batches:
+        crops = [seen.crop for seen in batch if seen is not None]
+        backflows = iter(_encode_backflow(model, crops) if crops else ())
+        for seen in batch:
+            yield None if seen is None else _measurement(seen, next(backflows))
 
 
-def _smoothed_number(
-    motions: Iterable[Performance], name: str, width: float, tolerance: float
-) -> Iterator[Performance]:
-    """The motions with one of their numbers smoothed, ``mouth`` or ``eyes``."""
-
-    def put(motion: Performance, value: np.ndarray) -> Performance:
-        change: dict[str, Any] = {name: float(value)}
-        return replace(motion, **change)
-
-    return smoothed(
-        motions,
-        width=width,
-        tolerance=lambda _: tolerance,
-        group=lambda motion: motion.track,
-        get=lambda motion: np.array(getattr(motion, name)),
-        put=put,
+def _measurement(seen: SourceFace, backflow: np.ndarray) -> Measurement:
+    face = seen.face
+    return Measurement(
+        face,
+        seen.track,
+        HeadPlacement.of(seen.alignment),
+        backflow,
+        face.mouth_opening,
+        face.eye_opening,
     )
 
 
-def with_reference(motions: Iterable[Performance], settle: int) -> Iterator[Performance]:
-    """Give every motion its track's reference; at most ``settle`` of them are held back for it."""
-    reference: Reference | None = None
+def motion_of_still(model: FaceCycle, seen: SourceFace) -> Motion:
+    """The motion of a single picture, which is its own reference."""
+    measured = _measurement(seen, _encode_backflow(model, [seen.crop])[0])
+    return Motion.of(measured, _reference([measured]))
+
+
+def motions(
+    model: FaceCycle, batches: Iterable[Sequence[SourceFace | None]], timing: MotionTiming
+) -> Iterator[Motion | None]:
+    """The motion of every frame of the source, None where there is no face.
+
+    Args:
+        model: the networks.
+        batches: the frames; those of a batch go through the networks together.
+        timing: how motions are smoothed, and how far ahead their reference looks.
+    """
+    widths = timing.flow_width, timing.lips_width, timing.lips_width
+    return with_references(smoothed(measure(model, batches), widths), timing.reference_frames)
+
+
+def with_references(
+    frames: Iterable[Measurement | None], reference_frames: int
+) -> Iterator[Motion | None]:
+    """Give every measurement the reference of its track.
+
+    Args:
+        frames: measurements, None where there is no face.
+        reference_frames: how many frames are held back to choose a reference from them.
+
+    Yields:
+        one motion for each measurement, None for None.
+    """
     track: int | None = None
-    waiting: list[Performance] = []
-    for motion in motions:
-        if motion.track is not None and motion.track != track:
+    reference: Reference | None = None
+    waiting: list[Measurement | None] = []
+    for measured in frames:
+        if measured is not None and measured.track != track:
             if waiting:
                 yield from _refer(waiting, _reference(waiting))
-            reference, track, waiting = None, motion.track, []
-        if reference is not None or track is None:
-            yield replace(motion, reference=reference)
-            continue
-        waiting.append(motion)
-        if len(waiting) >= settle:
-            reference = _reference(waiting)
-            yield from _refer(waiting, reference)
-            waiting = []
+            track, reference, waiting = measured.track, None, []
+        if track is None:
+            yield None
+        elif reference is not None:
+            yield None if measured is None else Motion.of(measured, reference)
+        else:
+            waiting.append(measured)
+            if len(waiting) >= reference_frames:
+                reference = _reference(waiting)
+                yield from _refer(waiting, reference)
+                waiting = []
     if waiting:
         yield from _refer(waiting, _reference(waiting))
 
 
-def _refer(motions: Sequence[Performance], reference: Reference | None) -> Iterator[Performance]:
-    return (replace(motion, reference=reference) for motion in motions)
+def _refer(frames: Iterable[Measurement | None], reference: Reference) -> Iterator[Motion | None]:
+    return (None if m is None else Motion.of(m, reference) for m in frames)
 
 
-def _reference(motions: Sequence[Performance]) -> Reference:
-    """Of motions of one track, at least one of which has a face."""
-    known = [m for m in motions if m.backflow is not None]
-    count = max(1, len(known) // _NEUTRAL_SHARE)
-    # Who speaks closes the mouth at other moments than those at which the head is straight.
-    mouths = sorted(m.mouth for m in known if m.mouth is not None)[:count]
-    eyes = [m.eyes for m in known if m.eyes is not None]
-    known.sort(key=lambda m: float(np.square(_backflow(m)).sum()))
-    known = known[:count]
-    yaw = float(np.mean([m.yaw for m in known]))
-    at = mean_place([m.place for m in known])
+def _reference(frames: Iterable[Measurement | None]) -> Reference:
+    """The most neutral state of one track; at least one of the frames has a face."""
+    measured = [m for m in frames if m is not None]
+    count = max(1, len(measured) // _NEUTRAL_SHARE)
+    # The mouth of a speaker closes at other moments than those at which the head is frontal.
+    mouths = sorted(m.mouth for m in measured)[:count]
+    neutral = sorted(measured, key=lambda m: float(np.square(m.backflow).sum()))[:count]
+    yaw = float(np.mean([m.yaw for m in neutral]))
+    placement = mean_placement([m.placement for m in neutral])
+    roll = placement.roll * _rest_trust(math.degrees(placement.roll))
     return Reference(
-        np.mean([_backflow(m) for m in known], axis=0),
-        replace(at, roll=at.roll * _trust(math.degrees(at.roll))),
+        replace(placement, roll=roll),
         yaw,
-        min(_CLOSED, float(np.mean(mouths))) if mouths else 0.0,
-        float(np.quantile(eyes, _OPEN_SHARE)) if eyes else 0.0,
-        _trust(yaw),
+        np.mean([m.backflow for m in neutral], axis=0),
+        min(_CLOSED_MOUTH, float(np.mean(mouths))),
+        float(np.quantile([m.eyes for m in measured], _OPEN_SHARE)),
+        _rest_trust(yaw),
     )
 
 
-def _trust(degrees: float) -> float:
+def _rest_trust(degrees: float) -> float:
     """1 for a head at rest, 0 for one that is turned or tilted by that much on purpose."""
-    return min(1.0, max(0.0, (_TURNED - abs(degrees)) / (_TURNED - _FACING)))
-
-
-def _backflow(motion: Performance) -> np.ndarray:
-    assert motion.backflow is not None
-    return motion.backflow
+    trust = (_TURNED_DEGREES - abs(degrees)) / (_TURNED_DEGREES - _REST_DEGREES)
+    return min(1.0, max(0.0, trust))

@@ -1,8 +1,8 @@
 """Where in the picture the head is: its motion within the plane of the picture.
 
-Aligned crops show a face upright, of one size, in the middle; so roll, approach and drift of the
-head are in no expression code. They are not lost: the source's alignments hold them exactly.
-A similarity of the plane is a pair of complex numbers, z -> a z + b, and that makes this short.
+Aligned crops show a face upright, of one size, in the middle. So roll, distance to the camera and
+drift of the head are in no expression code. The source's alignments contain them exactly. A
+similarity of the plane is a pair of complex numbers, z -> a z + b, and that makes this short.
 """
 
 from __future__ import annotations
@@ -14,31 +14,35 @@ from dataclasses import dataclass
 
 from facecycle_cli.faces import Alignment
 
-__all__ = ["STILL", "HeadPlace", "Placement", "mean_place", "place"]
+__all__ = ["UNMOVED", "HeadPlacement", "PlaneMotion", "mean_placement", "plane_motion"]
 
-_MOST_SHIFT = 0.35
-_MOST_SCALE = 0.3
-_MOST_TURN = math.radians(40)
-"""Where a target's head stops following: what surrounds it would have to stretch too far."""
+_MAX_SHIFT = 0.35
+"""The farthest that a target's head moves, in grid units: what surrounds it is stretched."""
+
+_MAX_GROWTH = 0.3
+"""The most that it grows or shrinks, as a logarithm."""
+
+_MAX_ROLL = math.radians(40)
+"""The most that it rolls, in radians."""
 
 
 @dataclass(frozen=True)
-class HeadPlace:
-    """A face's place in a picture.
+class HeadPlacement:
+    """Position, size and roll of a head in a picture.
 
     Attributes:
-        center: of the crop, in picture pixels, as x + iy.
-        size: logarithm of the crop's side in picture pixels.
-        roll: of the face, radians, clockwise as seen.
+        center: of the face's crop, in picture pixels, as x + iy.
+        log_side: logarithm of the crop's side in picture pixels.
+        roll: of the face in radians, clockwise in the picture.
     """
 
     center: complex
-    size: float
+    log_side: float
     roll: float
 
     @classmethod
-    def of(cls, alignment: Alignment) -> HeadPlace:
-        """The place that an alignment cuts out."""
+    def of(cls, alignment: Alignment) -> HeadPlacement:
+        """The placement of the face that an alignment cuts out."""
         inverse = alignment.inverse
         linear = complex(inverse[0, 0], inverse[1, 0])
         middle = (alignment.size - 1) / 2
@@ -47,54 +51,56 @@ class HeadPlace:
 
 
 @dataclass(frozen=True)
-class Placement:
-    """A similarity of the crop's plane about its center, in grid units: v -> turn * v + shift."""
+class PlaneMotion:
+    """A similarity about the center of the target's crop, in grid units: v -> turn * v + shift."""
 
     turn: complex
     shift: complex
 
-    def undo(self) -> tuple[complex, complex]:
-        """(a, b) of the inverse, v -> a v + b: where a point of the output lies in the crop."""
-        return 1 / self.turn, -self.shift / self.turn
+    def inverse(self) -> tuple[complex, complex]:
+        """(a, b) of v -> a v + b: where a point of the output lies in the crop."""
+        return 1 / complex(self.turn), -complex(self.shift) / self.turn
 
 
-STILL = Placement(1, 0)
+UNMOVED = PlaneMotion(1, 0)
 
 
-def mean_place(places: Sequence[HeadPlace]) -> HeadPlace:
-    """The place in the middle of others."""
-    count = len(places)
-    roll = cmath.phase(sum(cmath.rect(1, p.roll) for p in places))
-    return HeadPlace(
-        sum(p.center for p in places) / count, sum(p.size for p in places) / count, roll
+def mean_placement(placements: Sequence[HeadPlacement]) -> HeadPlacement:
+    """The mean of at least one placement."""
+    count = len(placements)
+    roll = cmath.phase(sum(cmath.rect(1, p.roll) for p in placements))
+    return HeadPlacement(
+        sum(p.center for p in placements) / count, sum(p.log_side for p in placements) / count, roll
     )
 
 
-def place(now: HeadPlace, reference: HeadPlace, *, level: float | None = None) -> Placement:
-    """How the target's crop has to be moved for the head to move as the source's does.
+def plane_motion(
+    now: HeadPlacement, reference: HeadPlacement, *, level: float | None = None
+) -> PlaneMotion:
+    """How the target's crop has to move for its head to move as the source's does.
 
-    Shift and size are always relative to the source's own reference: another picture has other
-    borders. The roll is, too, unless the target is to take the source's roll as it is.
+    Shift and size are always relative to the source's own reference, since the two pictures have
+    different borders. The roll is relative, too, unless the target takes the source's own roll.
 
     Args:
-        now: place of the source's head.
-        reference: its place where the target is at rest.
-        level: None: the roll is relative to the reference, and directions are the face's own. Else
-            the roll of the target's crop in its picture (0 where the output is the crop): the head
-            gets the source's own roll, and directions are those of the picture.
+        now: placement of the source's head.
+        reference: its placement where the target is at rest.
+        level: None: the roll is relative to the reference, and directions are those of the face.
+            Otherwise the roll of the target's crop in its picture (0 where the output is the crop):
+            the head gets the source's own roll, and directions are those of the picture.
     """
     axis = reference.roll if level is None else level
-    shift = (now.center - reference.center) * cmath.rect(2 * math.exp(-reference.size), -axis)
+    shift = (now.center - reference.center) * cmath.rect(2 * math.exp(-reference.log_side), -axis)
     distance = abs(shift)
     if distance > 0:
-        shift *= _saturated(distance, _MOST_SHIFT) / distance
-    size = _saturated(now.size - reference.size, _MOST_SCALE)
+        shift *= _limited(distance, _MAX_SHIFT) / distance
+    growth = _limited(now.log_side - reference.log_side, _MAX_GROWTH)
     roll = math.remainder(now.roll - axis, 2 * math.pi)
-    return Placement(cmath.rect(math.exp(size), _saturated(roll, _MOST_TURN)), shift)
+    return PlaneMotion(cmath.rect(math.exp(growth), _limited(roll, _MAX_ROLL)), shift)
 
 
-def _saturated(value: float, most: float) -> float:
-    """``value`` up to half of ``most``, from there on ever less of it, never more than ``most``."""
-    half = most / 2
+def _limited(value: float, limit: float) -> float:
+    """``value`` up to half of ``limit``; from there on it approaches ``limit`` smoothly."""
+    half = limit / 2
     beyond = abs(value) - half
     return value if beyond <= 0 else math.copysign(half + half * math.tanh(beyond / half), value)

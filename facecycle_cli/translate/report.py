@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from facecycle_cli.faces import Face, FaceBackend
+from facecycle_cli.translate.pipeline import BATCH
+from facecycle_cli.types import RGBImage
 
 __all__ = ["Agreement", "MotionMeter"]
 
-_BATCH = 8
-_FEWEST = 3
-"""Frames below which a correlation says nothing."""
+_MIN_PAIRS = 3
+"""Pairs of values below which a correlation says nothing."""
+
+_MIN_VARIANCE = 1e-12
+"""Below this variance a value does not change."""
 
 
 class Agreement:
-    """Mean difference and correlation of two sequences, of which nothing but sums is kept."""
+    """Mean difference and correlation of two sequences, of which only sums are kept.
+
+    Attributes:
+        count: pairs of values so far.
+    """
 
     def __init__(self) -> None:
         self.count = 0
@@ -26,13 +33,13 @@ class Agreement:
         self._sum = np.zeros(2)
         self._products = np.zeros((2, 2))
 
-    def add(self, wanted: float, got: float) -> None:
-        """One more pair of values."""
-        pair = np.array([wanted, got], np.float64)
+    def add(self, wanted: float, measured: float) -> None:
+        """Add one pair of values."""
+        pair = np.array([wanted, measured], np.float64)
         if self.count == 0:
             self._origin = pair  # sums of squares around it lose no digits
         self.count += 1
-        self._difference += abs(got - wanted)
+        self._difference += abs(measured - wanted)
         pair = pair - self._origin
         self._sum += pair
         self._products += np.outer(pair, pair)
@@ -44,19 +51,19 @@ class Agreement:
 
     @property
     def correlation(self) -> float | None:
-        """Pearson's; None where there are too few pairs or one side does not change."""
-        if self.count < _FEWEST:
+        """Pearson's correlation; None with fewer than 3 pairs, or if one side does not change."""
+        if self.count < _MIN_PAIRS:
             return None
         mean = self._sum / self.count
         covariance = self._products / self.count - np.outer(mean, mean)
         variances = float(covariance[0, 0]), float(covariance[1, 1])
-        if min(variances) < 1e-12:
+        if min(variances) < _MIN_VARIANCE:
             return None
         return float(covariance[0, 1]) / math.sqrt(variances[0] * variances[1])
 
 
 class MotionMeter:
-    """Compares the pose and the mouth of the output's face with those of the source's.
+    """Compares yaw and mouth of the output's face with those of the source's.
 
     Args:
         backend: measures the output's faces.
@@ -65,19 +72,28 @@ class MotionMeter:
     def __init__(self, backend: FaceBackend) -> None:
         self._backend = backend
         self._last: Face | None = None
-        self._waiting: list[tuple[np.ndarray, float, float]] = []
+        self._waiting: list[tuple[RGBImage, float, float]] = []
         self._yaw = Agreement()
         self._mouth = Agreement()
 
-    def add(self, frame: np.ndarray, yaw: float, mouth: float) -> None:
-        """A frame of the output, and the yaw (degrees) and opening of the mouth it should show."""
+    def add(self, frame: RGBImage, yaw: float, mouth: float) -> None:
+        """Add a frame of the output.
+
+        Args:
+            frame: (H, W, 3) uint8.
+            yaw: that it should show, in degrees.
+            mouth: opening of the source's mouth, in distances between the eyes.
+        """
         self._waiting.append((frame, yaw, mouth))
-        if len(self._waiting) == _BATCH:
+        if len(self._waiting) == BATCH:
             self._measure()
 
-    def summary(self) -> dict[str, Any]:
-        """``yaw_error`` (mean absolute, degrees), ``yaw_correlation``, ``mouth_correlation``; None
-        where nothing can be said.
+    def summary(self) -> dict[str, float | None]:
+        """What was measured so far.
+
+        Returns:
+            ``yaw_error`` (mean absolute, in degrees), ``yaw_correlation`` and
+            ``mouth_correlation``; None where nothing can be said.
         """
         self._measure()
         values = {
@@ -85,7 +101,7 @@ class MotionMeter:
             "yaw_correlation": self._yaw.correlation,
             "mouth_correlation": self._mouth.correlation,
         }
-        return {k: None if v is None else round(v, 4) for k, v in values.items()}
+        return {name: None if v is None else round(v, 4) for name, v in values.items()}
 
     def _measure(self) -> None:
         if not self._waiting:
@@ -98,9 +114,9 @@ class MotionMeter:
         self._last = next((face for face in reversed(faces) if face is not None), None)
         self._waiting.clear()
 
-    def _find(self, frames: list[np.ndarray]) -> list[Face | None]:
+    def _find(self, frames: list[RGBImage]) -> list[Face | None]:
         if self._last is None:
             return [faces[0] if faces else None for faces in self._backend.detect(frames)]
         near = self._backend.follow(frames, [self._last] * len(frames))
-        # Again, from where each was found: landmarks are best in the middle of what is looked at.
+        # Landmarks are best in the middle of what the network is shown: measure once more.
         return self._backend.follow(frames, near)

@@ -1,76 +1,125 @@
-"""A measured sequence without its jitter, and without lag."""
+"""Temporal smoothing of measured values, without delay."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-__all__ = ["smoothed"]
-
-T = TypeVar("T")
+__all__ = ["Signal", "Smoothable", "smoothed"]
 
 _NARROWEST = 0.1
-"""Width in items below which even the nearest neighbor has no weight."""
+"""Width in frames below which even the nearest neighbor has no weight."""
 
 
-def smoothed(
-    items: Iterable[T],
-    *,
-    width: float,
-    tolerance: Callable[[T], float],
-    group: Callable[[T], Hashable | None],
-    get: Callable[[T], np.ndarray],
-    put: Callable[[T, np.ndarray], T],
-) -> Iterator[T]:
-    """Each item with its value averaged over its neighbors in time.
+class Signal(NamedTuple):
+    """One value of a frame.
 
-    The weights fall off with distance in time and, so that a blink stays a blink, with difference
-    in value: a bilateral filter (Tomasi and Manduchi, 1998) over time. The kernel is symmetric: it
-    looks ahead as far as back, and therefore never lags behind the sound.
+    Attributes:
+        value: an array of any shape, of a floating-point type.
+        tolerance: the root mean square difference to ``value``, in its unit, from which a neighbor
+            counts markedly less.
+    """
+
+    value: np.ndarray
+    tolerance: float
+
+
+_Self = TypeVar("_Self")
+
+
+class Smoothable(Protocol):
+    """What was measured of a face in one frame."""
+
+    @property
+    def track(self) -> int:
+        """The same number as long as it is the same face in the same shot."""
+        ...
+
+    def signals(self) -> Sequence[Signal]:
+        """The values to smooth: the same number of them, with the same shapes, in every frame."""
+        ...
+
+    def with_signals(self: _Self, values: Sequence[np.ndarray]) -> _Self:
+        """This frame with other values, in the order of :meth:`signals`."""
+        ...
+
+
+_Frame = TypeVar("_Frame", bound=Smoothable)
+
+
+def smoothed(frames: Iterable[_Frame | None], widths: Sequence[float]) -> Iterator[_Frame | None]:
+    """Average each value of a frame over the frames before and after it.
+
+    The weights fall with distance in time and, so that a blink stays a blink, with difference in
+    value: a bilateral filter (Tomasi and Manduchi, 1998) over time. The kernel is symmetric, so the
+    result has no delay against the sound. Only frames of the same track are averaged.
 
     Args:
-        items: any number; about four ``width`` of them are held.
-        width: standard deviation of the kernel in items; 0 passes all on untouched.
-        tolerance: of an item: the root mean square difference to its value from which others count
-            markedly less.
-        group: only items of one group are averaged; what is None is passed on.
-        get: an item's value.
-        put: the item with another value.
+        frames: any number, None where there is no face. About four times the largest width of them
+            are held.
+        widths: standard deviation of the kernel in frames, for each of the signals; below 0.1 that
+            signal stays as it is.
+
+    Yields:
+        each frame with its values smoothed, and None for None.
     """
-    if width < _NARROWEST:
-        yield from items
+    widths = [width if width >= _NARROWEST else 0.0 for width in widths]
+    if not any(widths):
+        yield from frames
         return
-    radius = math.ceil(2 * width)
-    window: deque[T] = deque(maxlen=2 * radius + 1)
-
-    def at(index: int) -> T:
-        item = window[index]
-        key = group(item)
-        if key is None:
-            return item
-        value, unit = get(item), tolerance(item)
-        total, weights = np.zeros_like(value, np.float64), 0.0
-        for k, other in enumerate(window):
-            if abs(k - index) > radius or group(other) != key:
-                continue
-            change = get(other) - value
-            distance = float(np.mean(change * change)) / unit**2
-            weight = math.exp(-0.5 * (((k - index) / width) ** 2 + distance))
-            total += weight * change
-            weights += weight
-        return put(item, (value + total / weights).astype(value.dtype))
-
-    pending = 0  # of the window's last items, how many are not given out yet
-    for item in items:
-        window.append(item)
+    radius = max(math.ceil(2 * width) for width in widths)
+    window: deque[tuple[_Frame, Sequence[Signal]] | None] = deque(maxlen=2 * radius + 1)
+    pending = 0  # of the last frames in the window, how many are still to be given out
+    for frame in frames:
+        window.append(None if frame is None else (frame, frame.signals()))
         pending += 1
         if pending > radius:
-            yield at(len(window) - pending)
+            yield _average(window, len(window) - pending, widths)
             pending -= 1
     while pending:
-        yield at(len(window) - pending)
+        yield _average(window, len(window) - pending, widths)
         pending -= 1
+
+
+def _average(
+    window: Sequence[tuple[_Frame, Sequence[Signal]] | None], index: int, widths: Sequence[float]
+) -> _Frame | None:
+    """The frame of the window with that index, smoothed."""
+    sample = window[index]
+    if sample is None:
+        return None
+    frame, signals = sample
+    near = [
+        (k - index, other[1])
+        for k, other in enumerate(window)
+        if other is not None and other[0].track == frame.track
+    ]
+    values = [
+        _bilateral(signal, width, [(offset, theirs[i].value) for offset, theirs in near])
+        for i, (signal, width) in enumerate(zip(signals, widths, strict=True))
+    ]
+    return frame.with_signals(values)
+
+
+def _bilateral(
+    signal: Signal, width: float, neighbors: Sequence[tuple[int, np.ndarray]]
+) -> np.ndarray:
+    """The weighted mean of the neighbors, each with its distance in time, around a signal."""
+    value, tolerance = signal
+    if not width:
+        return value
+    radius = math.ceil(2 * width)
+    total, weights = np.zeros_like(value, np.float64), 0.0
+    for offset, other in neighbors:
+        if abs(offset) <= radius:
+            change = other - value
+            distance = float(np.mean(change * change)) / tolerance**2
+            weight = math.exp(-0.5 * ((offset / width) ** 2 + distance))
+            total += weight * change
+            weights += weight
+    mean: np.ndarray = (value + total / weights).astype(value.dtype)
+    return mean

@@ -1,109 +1,124 @@
-"""The face that is imitated: found, followed and cut out of every frame of the source."""
+"""The source's face: followed through the frames, and cut out of each of them."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from facecycle_cli.errors import NoFaceError
 from facecycle_cli.faces import TEMPLATE, Alignment, Face, FaceBackend
 from facecycle_cli.faces.similarity import fit_similarity
 from facecycle_cli.faces.tracking import FaceTracker
-from facecycle_cli.translate.smoothing import smoothed
+from facecycle_cli.translate.settings import check_face_choice
+from facecycle_cli.translate.smoothing import Signal, smoothed
+from facecycle_cli.types import RGBImage
 
-__all__ = ["Observation", "Sighting", "check_choice", "follow", "observe", "observe_still"]
+__all__ = ["FaceFollower", "Sighting", "SourceFace", "crop_sightings", "crop_still", "skull_points"]
 
 _PATIENCE = 5
-"""Frames for which the followed face may be hidden before another one takes its place."""
+"""Frames for which the followed face may be occluded before another face replaces it."""
 
 _MIN_FACE = 32
-_TOLERANCE = 0.03
-"""Of the distance between the eyes: landmarks of a still face tremble by about a third of it."""
+"""Height in pixels of the smallest face that is followed."""
+
+_POINT_TOLERANCE = 0.03
+"""Distances between the eyes. Landmarks of a still face tremble by about a third of it."""
 
 
 @dataclass(frozen=True)
 class Sighting:
-    """A frame of the source, and the followed face in it.
+    """The followed face in a frame of the source.
 
     Attributes:
-        image: (H, W, 3) uint8.
-        face: None where the face is not seen.
+        image: the frame, (H, W, 3) uint8.
+        face: the face as it was found in it.
         track: the same number as long as it is the same face in the same shot.
-        points: (5, 2), of the skull (see :func:`skull`), without their trembling.
-        others: how many more faces the frame shows.
+        points: (5, 2) float32, pixels: see :func:`skull_points`; smoothed later.
     """
 
-    image: np.ndarray
-    face: Face | None = None
-    track: int | None = None
-    points: np.ndarray = field(default_factory=lambda: np.zeros((5, 2), np.float32))
-    others: int = 0
+    image: RGBImage
+    face: Face
+    track: int
+    points: np.ndarray
+
+    def signals(self) -> Sequence[Signal]:
+        """The points."""
+        left, right = self.points[:2].astype(float)
+        eye_distance = max(1.0, float(np.linalg.norm(right - left)))
+        return (Signal(self.points, _POINT_TOLERANCE * eye_distance),)
+
+    def with_signals(self, values: Sequence[np.ndarray]) -> Sighting:
+        """The same with other points."""
+        (points,) = values
+        return replace(self, points=points)
 
 
 @dataclass(frozen=True)
-class Observation:
-    """What is needed of a frame of the source.
+class SourceFace:
+    """What the networks get of a frame of the source.
 
     Attributes:
-        image: the frame, if the output shows it too; else None.
-        face, track, others: as in :class:`Sighting`.
-        alignment: from the frame to ``crop``; None where there is no face.
-        crop: (S, S, 3) uint8 for the networks; None where there is no face.
+        face: the face as it was found in the frame.
+        track: the same number as long as it is the same face in the same shot.
+        alignment: from the frame to ``crop``.
+        crop: (S, S, 3) uint8.
     """
 
-    image: np.ndarray | None
-    face: Face | None
-    track: int | None
-    others: int
-    alignment: Alignment | None = None
-    crop: np.ndarray | None = None
+    face: Face
+    track: int
+    alignment: Alignment
+    crop: RGBImage
 
 
-def check_choice(choice: str) -> str:
-    """``choice`` if it is ``largest``, ``left``, ``right`` or a number from 1.
-
-    Raises:
-        ValueError: it is none of them.
-    """
-    if not re.fullmatch(r"largest|left|right|[1-9]\d*", choice):
-        raise ValueError(f"{choice!r} is none of largest, left, right, 1, 2, ...")
-    return choice
-
-
-def follow(
-    frames: Iterable[np.ndarray], backend: FaceBackend, choice: str = "largest"
-) -> Iterator[Sighting]:
-    """Each frame with one face, the same one as long as it is to be seen.
+class FaceFollower:
+    """Follows one face through a video.
 
     Args:
-        frames: (H, W, 3) uint8 RGB, all of one size.
         backend: finds the faces.
-        choice: which face where there are several, decided anew in every shot: ``largest``;
+        choice: which face where there are several, chosen again in every shot: ``largest``;
             ``left`` or ``right`` in the picture; ``2`` for the second largest, and so on.
+
+    Attributes:
+        most_besides: the largest number of faces besides the followed one in any frame so far.
+
+    Raises:
+        SettingsError: ``choice`` is none of these.
     """
-    check_choice(choice)
-    tracker = FaceTracker(backend, everyone=True, min_face=_MIN_FACE, patience=_PATIENCE)
-    track: int | None = None
-    shot, missing = 0, 0
-    for image, found in tracker.track(frames):
-        if track not in found.faces and (
-            track is None or found.shot != shot or missing >= _PATIENCE
-        ):
-            track = _choose(found.faces, choice)
-        shot = found.shot
-        face = None if track is None else found.faces.get(track)
-        if face is None:
-            missing += 1
-            yield Sighting(image, others=len(found.faces))
-        else:
-            missing = 0
-            yield Sighting(image, face, track, skull(face), len(found.faces) - 1)
+
+    def __init__(self, backend: FaceBackend, choice: str = "largest") -> None:
+        self.most_besides = 0
+        self._choice = check_face_choice(choice)
+        self._tracker = FaceTracker(backend, everyone=True, min_face=_MIN_FACE, patience=_PATIENCE)
+
+    def follow(self, frames: Iterable[RGBImage]) -> Iterator[Sighting | None]:
+        """The face in each frame, None where it is not seen.
+
+        Args:
+            frames: (H, W, 3) uint8 RGB, all of one size.
+        """
+        track: int | None = None
+        shot, missing = 0, 0
+        for image, found in self._tracker.track(frames):
+            if track not in found.faces and (
+                track is None or found.shot != shot or missing >= _PATIENCE
+            ):
+                track = _choose(found.faces, self._choice)
+            shot = found.shot
+            if track is None or track not in found.faces:
+                missing += 1
+                self.most_besides = max(self.most_besides, len(found.faces))
+                yield None
+            else:
+                missing = 0
+                self.most_besides = max(self.most_besides, len(found.faces) - 1)
+                face = found.faces[track]
+                yield Sighting(image, face, track, skull_points(face))
 
 
-def _choose(faces: dict[int, Face], choice: str) -> int | None:
-    """Number of the track to follow, None if the chosen one is not there."""
+def _choose(faces: Mapping[int, Face], choice: str) -> int | None:
+    """The track of the chosen face, None if there is no such face."""
     if choice in ("left", "right"):
         tracks = sorted(faces, key=lambda n: float(faces[n].oval[:, 0].mean()))
         return None if not tracks else tracks[0 if choice == "left" else -1]
@@ -112,76 +127,71 @@ def _choose(faces: dict[int, Face], choice: str) -> int | None:
     return tracks[rank] if rank < len(tracks) else None
 
 
-def skull(face: Face) -> np.ndarray:
-    """(5, 2) float32: the eyes, the nose's tip, root and base, which no expression moves much.
+def skull_points(face: Face) -> np.ndarray:
+    """Points that no expression moves much: (5, 2) float32, pixels.
 
-    An alignment by the five points of a face has the mouth in it: with every word the head would
-    seem to nod.
+    They are both eyes, and tip, root and base of the nose. An alignment by the face's five points
+    contains the mouth: with every word the head would seem to nod.
     """
     topology = face.topology
     nose = face.landmarks[[topology.upper[-1], topology.lower[0]], :2]
     return np.concatenate([face.five_points[:3], nose])
 
 
-def _template(face: Face, side: int) -> np.ndarray:
-    """(5, 2): where the skull of this person, looking ahead, lies in a crop.
+def _skull_template(face: Face, side: int) -> np.ndarray:
+    """Where the skull points of this person lie in a crop when the head is frontal, (5, 2).
 
-    How high eyes and nose are does not depend on where the head is turned to; how far apart they
-    are does, so that is everybody's.
+    The height of eyes and nose does not depend on the head's yaw, so it is this person's. Their
+    horizontal distances depend on it, so they are those of the common template.
     """
-    template = Alignment.from_face(face, side).apply(skull(face))
+    template = Alignment.from_face(face, side).apply(skull_points(face))
     template[:2, 1] = template[:2, 1].mean()
     template[:3, 0] = TEMPLATE[:3, 0] * side - 0.5
     template[3:, 0] = template[2, 0]
     return template
 
 
-def observe(
-    sightings: Iterable[Sighting], side: int, *, width: float, keep_images: bool = False
-) -> Iterator[Observation]:
+def crop_sightings(
+    sightings: Iterable[Sighting | None], side: int, *, width: float
+) -> Iterator[SourceFace | None]:
     """Cut the followed face out of each frame, upright and of one size.
 
-    The crops of a track keep the skull at the height where :meth:`Alignment.from_face` has it in
-    the first one.
+    All crops of a track have the skull at the height where :meth:`.Alignment.from_face` has it in
+    the first of them.
 
     Args:
-        sightings: of :func:`follow`.
-        side: of the crops.
-        width: of the smoothing of the face's place, in frames; 0 for none.
-        keep_images: the frames are needed later on.
+        sightings: what :meth:`FaceFollower.follow` yields.
+        side: of the crops, in pixels.
+        width: of the smoothing of the face's position, in frames; 0 for none.
     """
     track: int | None = None
     template = np.empty((5, 2))
-    for seen in smoothed(
-        sightings,
-        width=width,
-        tolerance=lambda seen: _TOLERANCE * _eye_distance(seen),
-        group=lambda seen: seen.track,
-        get=lambda seen: seen.points,
-        put=lambda seen, points: replace(seen, points=points),
-    ):
-        image = seen.image if keep_images else None
-        if seen.face is None:
-            yield Observation(image, None, None, seen.others)
+    for seen in smoothed(sightings, [width]):
+        if seen is None:
+            yield None
             continue
         if seen.track != track:
             track = seen.track
-            template = _template(seen.face, side)
+            template = _skull_template(seen.face, side)
         alignment = Alignment(fit_similarity(seen.points, template), side)
-        crop = alignment.crop(seen.image)
-        yield Observation(image, seen.face, seen.track, seen.others, alignment, crop)
+        yield SourceFace(seen.face, seen.track, alignment, alignment.crop(seen.image))
 
 
-def _eye_distance(seen: Sighting) -> float:
-    left, right = seen.points[:2].astype(float)
-    return max(1.0, float(np.linalg.norm(right - left)))
+def crop_still(image: RGBImage, faces: Sequence[Face], choice: str, side: int) -> SourceFace:
+    """Cut the chosen face out of a picture.
 
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        faces: those in it, in any order.
+        choice: as for :class:`FaceFollower`.
+        side: of the crop, in pixels.
 
-def observe_still(image: np.ndarray, faces: Sequence[Face], choice: str, side: int) -> Observation:
-    """The chosen face of a picture, cut out; without a face if there is no such face."""
-    chosen = _choose(dict(enumerate(faces)), check_choice(choice))
+    Raises:
+        NoFaceError: there is no such face.
+        SettingsError: there is no such choice.
+    """
+    chosen = _choose(dict(enumerate(faces)), check_face_choice(choice))
     if chosen is None:
-        return Observation(image, None, None, len(faces))
+        raise NoFaceError("no face found")
     alignment = Alignment.from_face(faces[chosen], side)
-    crop = alignment.crop(image)
-    return Observation(image, faces[chosen], 0, len(faces) - 1, alignment, crop)
+    return SourceFace(faces[chosen], 0, alignment, alignment.crop(image))

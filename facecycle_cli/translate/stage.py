@@ -1,9 +1,14 @@
-"""The picture in which the target performs: warped and drawn at its own resolution."""
+"""The target's picture: warped and drawn at its own resolution.
+
+The networks say at a coarse grid of points how the picture changes (:class:`Fields`).
+:meth:`Stage.prepare` makes a :class:`Drawing` of that, still at the coarse grid, and
+:meth:`Stage.draw` the frame.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -11,50 +16,83 @@ import numpy as np
 from facecycle_cli.faces import Alignment, Face
 from facecycle_cli.portrait.features import Eye, Mouth, eyes_of, smoothstep
 from facecycle_cli.translate.folds import unfolded
+from facecycle_cli.types import RGBImage
 
-__all__ = ["Drawing", "Stage", "crop_stage", "picture_stage"]
+__all__ = ["Drawing", "Fields", "Stage", "crop_stage", "picture_stage"]
 
 _CENTER = (0.0, 0.05)
 _RADII = (0.68, 0.85)
 """The ellipse of a head in its aligned crop, in grid units."""
 
 _HEAD, _REACH = 1.05, 1.9
-"""In radii of that ellipse: up to here all moves with the head, and beyond here nothing moves.
-What lies between is stretched: there is no seam, and nothing has to be uncovered."""
+"""In radii of that ellipse: up to the first, everything moves with the head; beyond the second,
+nothing moves. What lies between is stretched, so there is no seam, and nothing is uncovered."""
 
 _FACE, _HAIR = 0.9, 1.15
-"""In the same radii: up to here, and beyond here no more, colors change."""
+"""In the same radii: up to the first, colors change; beyond the second, none does."""
+
+_MAX_RADIUS, _MAX_DRIFT = 1.35, 0.35
+"""How much a head grows, and how far it moves in grid units, at most: limits of
+:mod:`~facecycle_cli.translate.placement`."""
+
+
+class Fields(NamedTuple):
+    """How a picture has to change for one frame, at h x w points of it.
+
+    Attributes:
+        displacement: (2, h, w) float32, from each point to where its color is taken from, in grid
+            units of the target's crop.
+        change: (3, h, w) float32, what is added to that color, in gray levels.
+        inside: (2, h, w) float32, where each point lies in the moved crop, in its grid units.
+    """
+
+    displacement: np.ndarray
+    change: np.ndarray
+    inside: np.ndarray
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """One frame, before it is drawn: where each part of the picture comes from.
+    """A frame before it is drawn.
 
     Attributes:
-        displacement: (h, w, 2) float32, in pixels.
-        change: (h, w, 3) float32, in gray levels.
+        displacement: (h, w, 2) float32, from each point to where its color is taken from, in pixels
+            of the picture.
+        change: (h, w, 3) float32, what is added to that color, in gray levels.
         opening: how much further the lips part than in the photograph, in half widths of the mouth.
         missing: how much of that is not in ``displacement``.
-        closed: how far the eyelids are down, 0..1.
+        eyes_closed: how far the eyelids are down, 0..1.
     """
 
     displacement: np.ndarray
     change: np.ndarray
     opening: float = 0.0
     missing: float = 0.0
-    closed: float = 0.0
+    eyes_closed: float = 0.0
+
+
+class _MouthAndEyes(NamedTuple):
+    """What the landmarks of a face move in a picture."""
+
+    mouth: Mouth
+    eyes: list[Eye]
+
+    @classmethod
+    def of(cls, face: Face, to_picture: np.ndarray, picture: RGBImage) -> _MouthAndEyes:
+        return cls(Mouth(face, to_picture, picture), eyes_of(face, to_picture))
 
 
 class Stage:
     """A picture, the part of it that moves, and a coarse grid of points over that part.
 
+    Made by :func:`crop_stage` and :func:`picture_stage`.
+
     Args:
-        picture: (H, W, 3) uint8, all that may come to be seen.
+        picture: (H, W, 3) uint8, everything that may become visible.
         frame: (left, top, width, height), the part that is shown.
         to_crop: (2, 3), pixels of ``picture`` -> grid units of the target's crop.
         cells: points of the coarse grid along a side of the crop.
-        mouth: in ``picture``; without it the mouth moves as the displacement has it.
-        eyes: in ``picture``; without them the eyelids do.
+        features: mouth and eyes in ``picture``; None: they move with the displacement alone.
 
     Attributes:
         points: (h, w, 2) float32: the coarse grid in grid units of the target's crop.
@@ -62,17 +100,15 @@ class Stage:
 
     def __init__(
         self,
-        picture: np.ndarray,
+        picture: RGBImage,
         frame: tuple[int, int, int, int],
         to_crop: np.ndarray,
         *,
         cells: int,
-        mouth: Mouth | None = None,
-        eyes: Sequence[Eye] = (),
+        features: _MouthAndEyes | None,
     ) -> None:
         self._picture = picture
-        self._mouth = mouth
-        self._eyes = eyes
+        self._features = features
         left, top, width, height = frame
         self._still = np.ascontiguousarray(picture[top : top + height, left : left + width])
         linear = to_crop[:, :2]
@@ -99,69 +135,73 @@ class Stage:
         return self._still.shape[1], self._still.shape[0]
 
     @property
-    def still(self) -> np.ndarray:
+    def still(self) -> RGBImage:
         """The frame in which nothing has moved yet, (H, W, 3) uint8."""
         return self._still
 
-    def prepare(
-        self,
-        displacement: np.ndarray,
-        change: np.ndarray,
-        inside: np.ndarray,
-        opening: float = 0.0,
-        closed: float = 0.0,
-    ) -> Drawing:
-        """Let the motion end around the head, and the picture not be torn.
+    def prepare(self, fields: Fields, *, opening: float = 0.0, eyes_closed: float = 0.0) -> Drawing:
+        """Let the motion end around the head, and keep the picture from being torn.
 
         Args:
-            displacement: (2, h, w) at ``points``, in grid units of the crop.
-            change: (3, h, w), in gray levels.
-            inside: (2, h, w), the points in the moved crop.
+            fields: how the picture has to change at :attr:`points`.
             opening: how much further the lips are to part than in the photograph, in distances
-                between the eyes; of no consequence without a mouth.
-            closed: how far the eyelids are to be down, 0..1; of no consequence without eyes.
+                between the eyes; without features it has no effect.
+            eyes_closed: how far the eyelids are to be down, 0..1; without features it has no
+                effect.
         """
-        x, y = ((inside[i] - _CENTER[i]) / _RADII[i] for i in range(2))
+        x, y = ((fields.inside[i] - _CENTER[i]) / _RADII[i] for i in range(2))
         radius = np.hypot(x, y)
         moving = 1 - smoothstep(radius, _HEAD, _REACH)[..., None].astype(np.float32)
         changing = 1 - smoothstep(radius, _FACE, _HAIR)[..., None].astype(np.float32)
-        pixels = displacement.transpose(1, 2, 0) @ self._to_pixels.T.astype(np.float32)
+        pixels = fields.displacement.transpose(1, 2, 0) @ self._to_pixels.T.astype(np.float32)
         pixels = unfolded(pixels * moving, self._cell)
-        change = change.transpose(1, 2, 0) * changing
-        if self._mouth is None:
-            return Drawing(pixels, change, closed=closed)
-        wanted = opening * self._mouth.unit
-        missing = self._mouth.missing(wanted, pixels, self._to_cells)
-        return Drawing(pixels, change, wanted, missing, closed)
+        change = fields.change.transpose(1, 2, 0) * changing
+        if self._features is None:
+            return Drawing(pixels, change)
+        wanted = opening * self._features.mouth.unit
+        missing = self._features.mouth.missing(wanted, pixels, self._to_cells)
+        return Drawing(pixels, change, wanted, missing, eyes_closed)
 
-    def draw(self, drawing: Drawing) -> np.ndarray:
+    def draw(self, drawing: Drawing) -> RGBImage:
         """The frame, (H, W, 3) uint8."""
         size = (len(self._xs), len(self._ys))
         flow = cv2.resize(drawing.displacement, size, interpolation=cv2.INTER_CUBIC)
         change = cv2.resize(drawing.change, size, interpolation=cv2.INTER_CUBIC)
         xs, ys = self._xs + flow[..., 0], self._ys + flow[..., 1]
-        for eye in self._eyes if drawing.closed else ():
-            if (part := self._around(drawing, eye.reach())) is not None:
-                xs[part], ys[part] = eye.close(xs[part], ys[part], drawing.closed)
-        around = self._around_mouth(drawing)
-        if around is not None and self._mouth is not None:
-            xs[around], ys[around], dark = self._mouth.open(
-                xs[around], ys[around], drawing.opening, drawing.missing
-            )
+        shading = [] if self._features is None else self._move(self._features, drawing, xs, ys)
         warped = cv2.remap(self._picture, xs, ys, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         drawn = cv2.add(warped, change, dtype=cv2.CV_8U)
-        if around is not None and self._mouth is not None:
-            lit = drawn[around].astype(np.float32)
-            drawn[around] = lit + dark[..., None] * (self._mouth.inside - lit)
+        for part, dark, color in shading:
+            lit = drawn[part].astype(np.float32)
+            drawn[part] = lit + dark[..., None] * (color - lit)
         frame = self._still.copy()
         frame[self._part] = drawn
         return frame
 
-    def _around_mouth(self, drawing: Drawing) -> tuple[slice, slice] | None:
-        """Rows and columns of the moving part that the mouth's opening changes."""
-        if self._mouth is None or not drawing.opening:
-            return None
-        return self._around(drawing, self._mouth.reach())
+    def _move(
+        self, features: _MouthAndEyes, drawing: Drawing, xs: np.ndarray, ys: np.ndarray
+    ) -> list[tuple[tuple[slice, slice], np.ndarray, np.ndarray]]:
+        """Close the eyes and open the mouth: change in place where colors are taken from.
+
+        Args:
+            features: in the picture.
+            drawing: says how far.
+            xs: (H, W) float32, pixels of the picture.
+            ys: the same.
+
+        Returns:
+            The parts that show the inside of the mouth: rows and columns, how much of each pixel
+            (h, w), and its color (3,).
+        """
+        for eye in features.eyes if drawing.eyes_closed else ():
+            if (part := self._around(drawing, eye.reach())) is not None:
+                xs[part], ys[part] = eye.close(xs[part], ys[part], drawing.eyes_closed)
+        mouth = features.mouth
+        part = self._around(drawing, mouth.reach()) if drawing.opening else None
+        if part is None:
+            return []
+        xs[part], ys[part], dark = mouth.open(xs[part], ys[part], drawing.opening, drawing.missing)
+        return [(part, dark, mouth.inside)]
 
     def _around(
         self, drawing: Drawing, reach: tuple[float, float, float, float]
@@ -191,10 +231,17 @@ class Stage:
 
 
 def crop_stage(
-    image: np.ndarray, alignment: Alignment, size: int, *, cells: int, face: Face | None = None
+    image: RGBImage, alignment: Alignment, size: int, *, cells: int, face: Face | None = None
 ) -> Stage:
-    """The stage that shows the aligned crop, ``size`` pixels wide; what enters it from beyond its
-    borders comes from the photograph. The mouth of ``face`` can be opened, and its eyes closed.
+    """The stage that shows the aligned crop. What moves into it comes from the photograph.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, the photograph.
+        alignment: from the photograph to the networks' crop.
+        size: side of the frames in pixels.
+        cells: points of the coarse grid along a side of the crop.
+        face: the face in the photograph, whose mouth is opened and whose eyes are closed; None: the
+            displacement alone moves them.
     """
     margin = size // 4
     placed = alignment.scaled(size)
@@ -206,23 +253,21 @@ def crop_stage(
         (margin, margin, size, size),
         _grid_units(to_crop, placed, alignment),
         cells=cells,
-        mouth=None if face is None else Mouth(face, wide.matrix, picture),
-        eyes=() if face is None else eyes_of(face, wide.matrix),
+        features=None if face is None else _MouthAndEyes.of(face, wide.matrix, picture),
     )
 
 
 def picture_stage(
-    image: np.ndarray, alignment: Alignment, *, cells: int, face: Face | None = None
+    image: RGBImage, alignment: Alignment, *, cells: int, face: Face | None = None
 ) -> Stage:
-    """The stage that shows the whole photograph; ``face`` as :func:`crop_stage` has it."""
+    """The stage that shows the whole photograph; arguments as for :func:`crop_stage`."""
     height, width = image.shape[:2]
     return Stage(
         image,
         (0, 0, width, height),
         _units(alignment.matrix, alignment.size),
         cells=cells,
-        mouth=None if face is None else Mouth(face, np.eye(2, 3), image),
-        eyes=() if face is None else eyes_of(face, np.eye(2, 3)),
+        features=None if face is None else _MouthAndEyes.of(face, np.eye(2, 3), image),
     )
 
 
@@ -247,8 +292,7 @@ def _moving_part(
     """x0, y0, x1, y1 of the part of the frame that can move, in picture pixels."""
     left, top, width, height = frame
     inverse = np.linalg.inv(to_crop[:, :2])
-    # The reach of a head that has grown and moved as far as it may.
-    radii = 1.35 * _REACH * np.array(_RADII) + 0.35
+    radii = _MAX_RADIUS * _REACH * np.array(_RADII) + _MAX_DRIFT
     center = inverse @ (np.array(_CENTER) - to_crop[:, 2])
     reach = np.sqrt(((inverse * radii) ** 2).sum(1))
     low = np.clip(np.floor(center - reach), (left, top), (left + width - 2, top + height - 2))

@@ -1,95 +1,194 @@
-"""The face that performs, as the networks see it; all that stays the same is computed once."""
+"""The target's face: motions in, frames out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from facecycle_cli.errors import NoFaceError
+from facecycle_cli.faces import Alignment, Face, FaceBackend
 from facecycle_cli.model import FaceCycle
-from facecycle_cli.translate.placement import Placement
+from facecycle_cli.portrait.portraits import find_faces
+from facecycle_cli.translate.motion import Motion
+from facecycle_cli.translate.placement import HeadPlacement, PlaneMotion, plane_motion
+from facecycle_cli.translate.settings import TranslateSettings
+from facecycle_cli.translate.stage import Drawing, Fields, crop_stage, picture_stage
+from facecycle_cli.types import RGBImage
 
-__all__ = ["Fields", "Motion", "Target"]
-
-Motion = Literal["absolute", "relative"]
-
-
-class Fields(NamedTuple):
-    """How a picture has to change, at a few points of it.
-
-    Attributes:
-        displacement: (N, 2, h, w), from each point to where its color is taken from, in grid units
-            of the crop.
-        change: (N, 3, h, w), what is added to that color, normalized RGB.
-        inside: (N, 2, h, w), where each point lies in the moved crop.
-    """
-
-    displacement: Tensor
-    change: Tensor
-    inside: Tensor
+__all__ = ["EncodedFace", "Target", "find_target"]
 
 
-class Target:
-    """A face with its neutral face, its own motion, and the features that D_exp starts from.
+class EncodedFace:
+    """The target's face as the networks see it; what stays the same is computed once.
 
     Args:
         model: the networks.
         x: (1, 3, S, S), the aligned crop, normalized.
+
+    Attributes:
+        backflow: (1, 2, s, s), grid units: the face's own motion, from its neutral face.
     """
 
+    @torch.inference_mode()
     def __init__(self, model: FaceCycle, x: Tensor) -> None:
-        self.model = model
-        self.flow, self.backflow = model.decode_flow(model.encode_expression(x))
-        self.features = model.features(model.de_express(x, self.flow))
-        self.rest = model.move(self.features, self.backflow)
+        self._model = model
+        self._flow, self.backflow = model.decode_flow(model.encode_expression(x))
+        self._features = model.features(model.de_express(x, self._flow))
+        self._rest = model.move(self._features, self.backflow)
 
-    def perform(
+    @torch.inference_mode()
+    def fields(
         self,
         backflow: Tensor,
-        placements: Sequence[Placement],
+        plane_motions: Sequence[PlaneMotion],
         points: Tensor,
         *,
-        at_rest: bool,
-    ) -> Fields:
-        """The face with other motions.
+        keep_own: bool,
+    ) -> list[Fields]:
+        """How the photograph changes for other motions.
 
         The photograph is warped once, by the target's flow to its neutral face and the motion's
-        backflow in one. What the generator draws in the new pose beyond what it draws in the
-        target's own pose, warped the same way, is what no warp can supply: teeth, the inside of the
-        mouth, the far cheek, light. Its own softness and errors are in both and cancel.
+        backflow in one. D_exp draws the face in the new pose and in the target's own pose, warped
+        the same way; their difference is what no warp can supply: teeth, the inside of the mouth,
+        the far cheek, light. D_exp's softness and errors are in both and cancel.
 
         Args:
-            backflow: (N, 2, s, s), from the neutral face to the motions.
-            placements: N, of the head in the picture.
+            backflow: (N, 2, s, s), grid units, from the neutral face to the motions.
+            plane_motions: N, of the head in the picture.
             points: (h, w, 2), points of the picture in grid units of the target's crop.
-            at_rest: what is lost on the way to the neutral face and back is made good, so that the
-                target's own motion changes nothing.
+            keep_own: add what is lost on the way to the neutral face and back, so that the target's
+                own motion changes nothing.
+
+        Returns:
+            N records.
         """
-        generated = self.model.move(self.features, backflow)
-        inside = _undo(placements, points)
+        generated = self._model.move(self._features, backflow)
+        inside = _moved_back(plane_motions, points)
         moved = inside + _sample(backflow, inside)
-        source = moved + _sample(self.flow, moved)
-        if at_rest:
+        source = moved + _sample(self._flow, moved)
+        if keep_own:
             rest = inside + _sample(self.backflow, inside)
-            source = source - (rest + _sample(self.flow, rest) - inside)
-        change = _sample(generated, inside) - _sample(self.rest, source)
-        return Fields(source - points.permute(2, 0, 1), change, inside)
+            source = source - (rest + _sample(self._flow, rest) - inside)
+        change = _sample(generated, inside) - _sample(self._rest, source)
+        change = change * self._model.input_std * 255
+        arrays = source - points.permute(2, 0, 1), change, inside
+        return [Fields(*row) for row in zip(*(a.cpu().numpy() for a in arrays), strict=True)]
 
 
-def _undo(placements: Sequence[Placement], points: Tensor) -> Tensor:
+class Target:
+    """The face that takes on the motions, in its picture.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, the picture.
+        face: the face in it.
+        model: the networks.
+        settings: ``motion`` and ``mouth``; ``size`` and ``paste_back`` say what the frames show.
+
+    Attributes:
+        face: as given.
+        stage: where the frames are drawn.
+    """
+
+    def __init__(
+        self, image: RGBImage, face: Face, model: FaceCycle, settings: TranslateSettings
+    ) -> None:
+        self.face = face
+        self._model = model
+        self._is_absolute = settings.motion == "absolute"
+        cells = model.config.image_size
+        alignment = Alignment.from_face(face, cells)
+        moved_by_landmarks = face if settings.mouth == "landmarks" else None
+        if settings.paste_back:
+            self.stage = picture_stage(image, alignment, cells=cells, face=moved_by_landmarks)
+            self._level = HeadPlacement.of(alignment).roll
+        else:
+            self.stage = crop_stage(
+                image, alignment, settings.size, cells=cells, face=moved_by_landmarks
+            )
+            self._level = 0.0
+        self._encoded = EncodedFace(model, model.to_input(alignment.crop(image)))
+        self._own_backflow = self._encoded.backflow[0].cpu().numpy()
+        self._points = torch.from_numpy(self.stage.points).to(model.device)
+
+    def prepare(self, motions: Sequence[Motion]) -> list[Drawing]:
+        """What each motion makes of the picture: the part that needs the networks."""
+        if not motions:
+            return []
+        backflow = torch.from_numpy(np.stack([self._backflow(motion) for motion in motions]))
+        fields = self._encoded.fields(
+            backflow.to(self._model.device),
+            [self._plane_motion(motion) for motion in motions],
+            self._points,
+            keep_own=not self._is_absolute,
+        )
+        return [
+            self.stage.prepare(each, opening=self._opening(motion), eyes_closed=motion.eyes_closed)
+            for each, motion in zip(fields, motions, strict=True)
+        ]
+
+    def draw(self, drawing: Drawing) -> RGBImage:
+        """The frame, (H, W, 3) uint8."""
+        return self.stage.draw(drawing)
+
+    def expected_yaw(self, motion: Motion) -> float:
+        """The yaw that the output's head should have, in degrees."""
+        if self._is_absolute:
+            return motion.yaw
+        reference = motion.reference
+        return motion.yaw + reference.trust * (self.face.pose.yaw - reference.yaw)
+
+    def _opening(self, motion: Motion) -> float:
+        """How much further the lips part than in the photograph, in distances between the eyes."""
+        rest = self.face.mouth_opening if self._is_absolute else motion.reference.mouth
+        return motion.mouth - rest
+
+    def _backflow(self, motion: Motion) -> np.ndarray:
+        """From the target's neutral face to the motion."""
+        if self._is_absolute:
+            return motion.backflow
+        reference = motion.reference
+        own = reference.trust * (self._own_backflow - reference.backflow)
+        backflow: np.ndarray = np.clip(motion.backflow + own, -1, 1)
+        return backflow
+
+    def _plane_motion(self, motion: Motion) -> PlaneMotion:
+        level = self._level if self._is_absolute else None
+        return plane_motion(motion.placement, motion.reference.placement, level=level)
+
+
+def find_target(
+    image: RGBImage, model: FaceCycle, backend: FaceBackend, settings: TranslateSettings
+) -> Target:
+    """The largest face of a picture as a target.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        model: the networks.
+        backend: finds the face.
+        settings: as for :class:`Target`.
+
+    Raises:
+        MediaError: this is no picture.
+        NoFaceError: it has no face.
+    """
+    try:
+        (face,) = find_faces(image, backend)
+    except NoFaceError:
+        raise NoFaceError("no face found in the target") from None
+    return Target(image, face, model, settings)
+
+
+def _moved_back(plane_motions: Sequence[PlaneMotion], points: Tensor) -> Tensor:
     """(h, w, 2) points of the picture -> (N, 2, h, w), where they lie in the moved crops."""
-    inverses = [placement.undo() for placement in placements]
-    numbers = [(a.real, a.imag, b.real, b.imag) for a, b in map(_as_complex, inverses)]
+    inverses = [motion.inverse() for motion in plane_motions]
+    numbers = [(a.real, a.imag, b.real, b.imag) for a, b in inverses]
     a, b, c, d = points.new_tensor(numbers).T.unsqueeze(-1).unsqueeze(-1)
     x, y = points.unbind(-1)
     return torch.stack((a * x - b * y + c, b * x + a * y + d), dim=1)
-
-
-def _as_complex(pair: tuple[complex, complex]) -> tuple[complex, complex]:
-    return complex(pair[0]), complex(pair[1])
 
 
 def _sample(image: Tensor, points: Tensor) -> Tensor:

@@ -1,110 +1,69 @@
-"""One face performs another one's motion: head pose and expression, from a video or a picture."""
+"""A picture's face takes on the motion of a video, or of another picture: on arrays."""
 
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
-from facecycle_cli.errors import NoFaceError
-from facecycle_cli.faces import FaceBackend, load_backend
-from facecycle_cli.model import FaceCycle, load
-from facecycle_cli.portrait.defaults import DEFAULT_SIZE
-from facecycle_cli.portrait.portraits import find_faces
-from facecycle_cli.translate.actor import Actor
-from facecycle_cli.translate.ahead import ahead
-from facecycle_cli.translate.motion import Performance, batches, performances, still_performance
+from facecycle_cli.errors import MediaError, NoFaceError
+from facecycle_cli.faces import FaceBackend
+from facecycle_cli.model import FaceCycle
+from facecycle_cli.portrait.defaults import default_backend, default_model
+from facecycle_cli.translate.motion import Motion, MotionTiming, motion_of_still, motions
+from facecycle_cli.translate.pipeline import batches, in_thread
 from facecycle_cli.translate.report import MotionMeter
-from facecycle_cli.translate.source import Observation, check_choice, follow, observe, observe_still
+from facecycle_cli.translate.settings import TranslateSettings
+from facecycle_cli.translate.source import FaceFollower, SourceFace, crop_sightings, crop_still
 from facecycle_cli.translate.stage import Drawing
-from facecycle_cli.translate.target import Motion
-from facecycle_cli.types import MouthSource
+from facecycle_cli.translate.target import find_target
+from facecycle_cli.types import RGBImage
 
-__all__ = [
-    "DEFAULT_SMOOTHING",
-    "Motion",
-    "MouthSource",
-    "TranslateSettings",
-    "Translation",
-    "translate",
-    "translate_picture",
-]
+__all__ = ["Translation", "translate", "translate_picture"]
 
-DEFAULT_SMOOTHING = 0.7
+_HEAD_SECONDS, _LIPS_SECONDS = 0.2, 0.05
+"""Standard deviation of the strongest temporal smoothing: of the head, and of mouth and eyelids,
+which move faster."""
 
-_SMOOTHING_SECONDS = 0.2
-_LIPS_SECONDS = 0.05
-"""Standard deviation of the smoothing in time at its strongest: of the head, and of the mouth,
-whose words are over sooner."""
-
-_SETTLE_SECONDS = 1.5
-"""The first part of a track from which its most neutral frames are chosen."""
+_REFERENCE_SECONDS = 1.5
+"""The first part of a track, from which its most neutral frames are chosen."""
 
 
-@dataclass(frozen=True)
-class TranslateSettings:
-    """What a translation should be like.
-
-    Attributes:
-        motion: ``absolute``: the target takes the source's pose and expression as they are (the
-            paper's translation). ``relative``: it keeps its own, and what the source does beyond
-            its most neutral moments is added.
-        mouth: how wide the target's mouth opens: ``landmarks``: as wide as the source's landmarks
-            say, its lips parted in the photograph; its eyelids come down as the source's do.
-            ``flow``: as the networks' flow has it (the paper's translation, which moves lips a
-            little and parts none).
-        size: side of the output, the target's aligned crop.
-        paste_back: the output is the target's whole picture instead.
-        side_by_side: the source is shown to the left of the output.
-        smooth: from 0 (every frame as it is measured) to 1.
-        face: which face of the source: ``largest``, ``left``, ``right``, or ``2`` for the second
-            largest, and so on.
-    """
-
-    motion: Motion = "relative"
-    mouth: MouthSource = "landmarks"
-    size: int = DEFAULT_SIZE
-    paste_back: bool = False
-    side_by_side: bool = False
-    smooth: float = DEFAULT_SMOOTHING
-    face: str = "largest"
-
-
-class Translation(Iterator[np.ndarray]):
+class Translation(Iterator[RGBImage]):
     """The frames of a translated video, (H, W, 3) uint8, made as they are asked for.
 
-    Whatever the length of the video, a few dozen frames are in memory. Close it (or use it in a
-    ``with`` block) if it is not read to its end: threads are at work.
+    Whatever the length of the video, a few dozen frames are in memory. Threads are at work until
+    the last frame: close a translation that is not read to its end, or use a ``with`` block.
 
     Args:
         frames: of the source, (H, W, 3) uint8 RGB, all of one size.
-        target: (H, W, 3) uint8 RGB, the picture of the face that performs.
+        target: (H, W, 3) uint8 RGB, the picture whose face takes on the motion.
         fps: frames per second of the source; smoothing depends on it.
-        model: the networks; the embedded checkpoint by default.
-        backend: finds the faces; the mesh by default.
-        settings: what it should be like.
+        model: the networks; None: the embedded checkpoint.
+        backend: finds the faces; None: the mesh.
+        settings: what the translation should be like; None: the defaults.
         measure: measure the output's faces, too, for :meth:`report`.
 
     Attributes:
+        settings: as given.
         frames: how many have been given out.
-        faces_found: in how many of them the source's face was seen; the others hold the last
-            motion.
-        others: the most faces that any frame of the source showed besides.
+        faces_found: in how many of them the source's face was seen. The rest hold the last motion.
 
     Raises:
+        MediaError: the target is no picture.
         NoFaceError: there is no face in the target; when iterating: none in the whole source.
-        ValueError: ``settings.face`` is none of its choices.
+        SettingsError: ``settings.face`` is none of its choices.
     """
 
     def __init__(
         self,
-        frames: Iterable[np.ndarray],
-        target: np.ndarray,
+        frames: Iterable[RGBImage],
+        target: RGBImage,
         *,
         fps: float = 25.0,
         model: FaceCycle | None = None,
@@ -113,18 +72,28 @@ class Translation(Iterator[np.ndarray]):
         measure: bool = False,
     ) -> None:
         self.settings = settings or TranslateSettings()
-        check_choice(self.settings.face)
-        self.frames = self.faces_found = self.others = 0
-        self._model = model or load()
-        self._backend = backend or load_backend()
-        self._fps = fps
-        self._actor = _cast(target, self._model, self._backend, self.settings)
+        self.frames = self.faces_found = 0
+        self._model = model or default_model()
+        self._backend = backend or default_backend()
+        self._follower = FaceFollower(self._backend, self.settings.face)
+        self._target = find_target(target, self._model, self._backend, self.settings)
         self._meter = MotionMeter(self._backend) if measure else None
+        smooth = self.settings.smooth * fps
+        self._timing = MotionTiming(
+            flow_width=smooth * _HEAD_SECONDS,
+            lips_width=smooth * _LIPS_SECONDS,
+            reference_frames=max(1, round(_REFERENCE_SECONDS * fps)),
+        )
         self._source = frames
-        self._drawn = self._draw()
+        self._output = self._draw()
+        if self.settings.side_by_side:
+            _, height = self._target.stage.size
+            panels = _Panels(height)
+            self._source = panels.keep(frames)
+            self._output = panels.join(self._output)
 
-    def __next__(self) -> np.ndarray:
-        return next(self._drawn)
+    def __next__(self) -> RGBImage:
+        return next(self._output)
 
     def __enter__(self) -> Translation:
         return self
@@ -134,139 +103,155 @@ class Translation(Iterator[np.ndarray]):
 
     def close(self) -> None:
         """End the threads. Iterating further ends at once."""
-        self._drawn.close()
+        self._output.close()
 
-    def report(self) -> dict[str, Any]:
-        """What became of the frames so far, and with ``measure`` how well the motion arrived."""
-        counts = {
+    @property
+    def faces_besides(self) -> int:
+        """The largest number of faces besides the followed one in any frame of the source."""
+        return self._follower.most_besides
+
+    def report(self) -> dict[str, float | None]:
+        """What became of the frames so far.
+
+        Returns:
+            ``frames``, ``faces_found`` and ``frames_held``; with ``measure`` also how well the
+            motion arrived, as :meth:`.MotionMeter.summary` says it.
+        """
+        counts: dict[str, float | None] = {
             "frames": self.frames,
             "faces_found": self.faces_found,
             "frames_held": self.frames - self.faces_found,
         }
         return counts | (self._meter.summary() if self._meter else {})
 
-    def _smoothing(self, seconds: float) -> float:
-        """Width of a smoothing in frames."""
-        return self.settings.smooth * seconds * self._fps
+    def _crop(self) -> Generator[list[SourceFace | None], None, None]:
+        """The source's faces, in batches."""
+        sightings = self._follower.follow(self._source)
+        side = self._model.config.image_size
+        return batches(crop_sightings(sightings, side, width=self._timing.flow_width))
 
-    def _observe(self) -> Iterator[list[Observation]]:
-        observed = observe(
-            follow(self._source, self._backend, self.settings.face),
-            self._model.config.image_size,
-            width=self._smoothing(_SMOOTHING_SECONDS),
-            keep_images=self.settings.side_by_side,
-        )
-        return batches(observed)
-
-    def _perform(self) -> Iterator[list[tuple[Performance, Drawing | None]]]:
+    def _prepare(self) -> Generator[list[tuple[Motion | None, Drawing | None]], None, None]:
+        """Each frame's motion and its drawing; a frame without a face has the last drawing."""
         last: Drawing | None = None
-        with closing(ahead(self._observe)) as observed:
-            motions = performances(
-                self._model,
-                observed,
-                width=self._smoothing(_SMOOTHING_SECONDS),
-                lips=self._smoothing(_LIPS_SECONDS),
-                settle=max(1, round(_SETTLE_SECONDS * self._fps)),
-            )
-            for batch in batches(motions):
-                moving = [motion for motion in batch if motion.backflow is not None]
-                drawings = iter(self._actor.perform(moving) if moving else ())
-                performed = []
+        with closing(in_thread(self._crop)) as faces:
+            for batch in batches(motions(self._model, faces, self._timing)):
+                drawings = iter(self._target.prepare([m for m in batch if m is not None]))
+                prepared = []
                 for motion in batch:
-                    last = last if motion.backflow is None else next(drawings)
-                    performed.append((motion, last))
-                yield performed
+                    last = last if motion is None else next(drawings)
+                    prepared.append((motion, last))
+                yield prepared
 
-    def _draw(self) -> Generator[np.ndarray, None, None]:
-        with closing(ahead(self._perform)) as performed:
-            for motion, drawing in itertools.chain.from_iterable(performed):
-                frame = self._actor.draw(drawing)
-                self._count(motion, frame)
-                if self.settings.side_by_side:
-                    assert motion.seen.image is not None
-                    frame = beside(motion.seen.image, frame)
+    def _draw(self) -> Generator[RGBImage, None, None]:
+        stage = self._target.stage
+        with closing(in_thread(self._prepare)) as prepared:
+            for motion, drawing in itertools.chain.from_iterable(prepared):
+                frame = stage.still.copy() if drawing is None else self._target.draw(drawing)
+                self.frames += 1
+                if motion is not None:
+                    self._count(motion, frame)
                 yield frame
         if not self.faces_found:
-            if self.others:
-                raise NoFaceError(f"no face {self.settings.face}; it shows {self.others}")
+            if self.faces_besides:
+                raise NoFaceError(f"no face {self.settings.face}; it shows {self.faces_besides}")
             raise NoFaceError("no face found")
 
-    def _count(self, motion: Performance, frame: np.ndarray) -> None:
-        self.frames += 1
-        self.others = max(self.others, motion.seen.others)
-        face = motion.seen.face
-        if face is None:
-            return
+    def _count(self, motion: Motion, frame: RGBImage) -> None:
         self.faces_found += 1
         if self._meter is not None:
-            self._meter.add(frame, self._actor.expected_yaw(motion), face.mouth_opening)
+            yaw = self._target.expected_yaw(motion)
+            self._meter.add(frame, yaw, motion.face.mouth_opening)
 
 
 def translate(
-    source: np.ndarray | Iterable[np.ndarray],
-    target: np.ndarray,
+    frames: Iterable[RGBImage],
+    target: RGBImage,
     *,
     fps: float = 25.0,
     model: FaceCycle | None = None,
     backend: FaceBackend | None = None,
     settings: TranslateSettings | None = None,
-) -> np.ndarray | Translation:
-    """Let the face of one picture perform the motion of another picture or of a video.
+) -> Translation:
+    """Let the face of a picture take on the motion of a video: head pose and expression.
 
     Args:
-        source: (H, W, 3) uint8 RGB, or many of them.
+        frames: of the video, (H, W, 3) uint8 RGB, all of one size.
         target: (H, W, 3) uint8 RGB.
-        fps: frames per second of a video.
-        model: the networks; the embedded checkpoint by default.
-        backend: finds the faces; the mesh by default.
-        settings: what it should be like. The motion of a single picture is always ``absolute``.
+        fps: frames per second of the video.
+        model: the networks; None: the embedded checkpoint, which all such calls share.
+        backend: finds the faces; None: the mesh, which all such calls share.
+        settings: what the translation should be like; None: the defaults.
 
     Returns:
-        a picture for a picture; for a video an iterator over its frames.
+        An iterator over the frames of the output.
 
     Raises:
-        NoFaceError: there is no face in the target, or in the source (of a video: at its end).
+        MediaError: the target is no picture, or ``frames`` is a single one.
+        NoFaceError: there is no face in the target; when iterating: none in the whole video.
+        SettingsError: ``settings.face`` is none of its choices.
     """
-    if isinstance(source, np.ndarray) and source.ndim == 3:
-        return translate_picture(source, target, model=model, backend=backend, settings=settings)
-    return Translation(source, target, fps=fps, model=model, backend=backend, settings=settings)
+    if isinstance(frames, np.ndarray) and frames.ndim == 3:
+        raise MediaError("frames are a single picture: use translate_picture")
+    return Translation(frames, target, fps=fps, model=model, backend=backend, settings=settings)
 
 
 def translate_picture(
-    source: np.ndarray,
-    target: np.ndarray,
+    source: RGBImage,
+    target: RGBImage,
     *,
     model: FaceCycle | None = None,
     backend: FaceBackend | None = None,
     settings: TranslateSettings | None = None,
-) -> np.ndarray:
-    """As :func:`translate`, for a single picture."""
+) -> RGBImage:
+    """Let the face of a picture take on head pose and expression of another picture.
+
+    Args:
+        source: (H, W, 3) uint8 RGB, the picture whose pose and expression are taken.
+        target: (H, W, 3) uint8 RGB, the picture whose face takes them on.
+        model: the networks; None: the embedded checkpoint, which all such calls share.
+        backend: finds the faces; None: the mesh, which all such calls share.
+        settings: what the translation should be like; None: the defaults. The motion of a picture
+            is always ``absolute``.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        MediaError: the target is no picture.
+        NoFaceError: there is no face in one of them.
+        SettingsError: ``settings.face`` is none of its choices.
+    """
     settings = replace(settings or TranslateSettings(), motion="absolute")
-    model, backend = model or load(), backend or load_backend()
-    actor = _cast(target, model, backend, settings)
+    model, backend = model or default_model(), backend or default_backend()
+    found = find_target(target, model, backend, settings)
     (faces,) = backend.detect([source])
-    seen = observe_still(source, faces, settings.face, model.config.image_size)
-    if seen.crop is None:
-        raise NoFaceError("no face found")
-    frame = actor.draw(actor.perform([still_performance(model, seen)])[0])
-    return beside(source, frame) if settings.side_by_side else frame
+    seen = crop_still(source, faces, settings.face, model.config.image_size)
+    (drawing,) = found.prepare([motion_of_still(model, seen)])
+    frame = found.draw(drawing)
+    return np.hstack((_at_height(source, len(frame)), frame)) if settings.side_by_side else frame
 
 
-def _cast(
-    target: np.ndarray, model: FaceCycle, backend: FaceBackend, settings: TranslateSettings
-) -> Actor:
-    """The largest face of the target's picture as an actor."""
-    try:
-        (face,) = find_faces(target, backend)
-    except NoFaceError:
-        raise NoFaceError("no face found in the target") from None
-    size = None if settings.paste_back else settings.size
-    return Actor(target, face, model, motion=settings.motion, mouth=settings.mouth, size=size)
+class _Panels:
+    """The source's frames, kept at the height of the output until their output is there."""
+
+    def __init__(self, height: int) -> None:
+        self._height = height
+        self._panels: deque[RGBImage] = deque()
+
+    def keep(self, frames: Iterable[RGBImage]) -> Iterator[RGBImage]:
+        """The same frames."""
+        for frame in frames:
+            self._panels.append(_at_height(frame, self._height))
+            yield frame
+
+    def join(self, output: Generator[RGBImage, None, None]) -> Generator[RGBImage, None, None]:
+        """The output with its source's frame to the left."""
+        with closing(output):
+            for frame in output:
+                yield np.hstack((self._panels.popleft(), frame))
 
 
-def beside(source: np.ndarray, frame: np.ndarray) -> np.ndarray:
-    """The source's frame, as high as the other one, and the other one to its right."""
-    height, width = source.shape[:2]
-    wide = max(1, round(width * frame.shape[0] / height))
-    kernel = cv2.INTER_AREA if frame.shape[0] < height else cv2.INTER_CUBIC
-    return np.hstack((cv2.resize(source, (wide, frame.shape[0]), interpolation=kernel), frame))
+def _at_height(image: RGBImage, height: int) -> RGBImage:
+    width = max(1, round(image.shape[1] * height / image.shape[0]))
+    kernel = cv2.INTER_AREA if height < image.shape[0] else cv2.INTER_CUBIC
+    return cv2.resize(image, (width, height), interpolation=kernel).astype(np.uint8, copy=False)

@@ -1,0 +1,364 @@
+"""One run of translate on files: from SRC and TGT to the picture or video that is written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from facecycle_cli.errors import MediaError, SettingsError
+from facecycle_cli.media import (
+    IMAGE_FORMATS,
+    VIDEO_FORMATS,
+    Provenance,
+    VideoInfo,
+    VideoWriter,
+    is_still,
+    open_video,
+    probe,
+    read_frames,
+    read_image,
+    write_image,
+)
+from facecycle_cli.translate.settings import TranslateSettings
+from facecycle_cli.types import MotionMode, RGBImage
+
+if TYPE_CHECKING:
+    from facecycle_cli.faces import FaceBackend
+    from facecycle_cli.model import FaceCycle
+    from facecycle_cli.translate.video import Translation
+
+__all__ = ["STREAM", "TranslateEvents", "TranslateJob", "TranslateResult", "run_translate"]
+
+STREAM = "-"
+"""The name of standard input and of standard output."""
+
+_MAX_SIDE = 1920
+"""Longest side in pixels of a video of a whole picture: players and encoders take no 24 megapixels.
+"""
+
+OpenNetworks: TypeAlias = "Callable[[int | None], tuple[FaceCycle, FaceBackend]]"
+"""Opens the networks and the face backend; the argument is the backend's number of threads."""
+
+
+@dataclass(frozen=True)
+class TranslateJob:
+    """What to translate, and where to write it.
+
+    Attributes:
+        source: file whose motion is taken: a picture or a video; ``-`` for standard input.
+        target: file of the picture whose face takes it on; ``-`` for standard input.
+        output: file, folder, or ``-`` for standard output; None: ``<source>_<target>`` beside the
+            source, or standard output where the source is standard input.
+        motion: None: ``relative`` for a video; that of a picture is always ``absolute``.
+        settings: what the translation should be like; ``motion`` above takes the place of its own.
+        start: where to begin in the source, in seconds.
+        duration: how much of it to use, in seconds; None: all.
+        max_frames: how many of its frames at most; None: all.
+        overwrite: replace an output that exists.
+        measure: measure how well the motion arrived.
+    """
+
+    source: str
+    target: str
+    output: str | None = None
+    motion: MotionMode | None = None
+    settings: TranslateSettings = field(default_factory=TranslateSettings)
+    start: float = 0.0
+    duration: float | None = None
+    max_frames: int | None = None
+    overwrite: bool = False
+    measure: bool = False
+
+
+@dataclass(frozen=True)
+class TranslateResult:
+    """What became of a job.
+
+    Attributes:
+        output: where the result is: a file, a folder or ``-``.
+        written: False if the output exists and is kept.
+        report: what there is to say about the result, for JSON; empty if it is kept.
+    """
+
+    output: str
+    written: bool
+    report: dict[str, str | float | None]
+
+
+class TranslateEvents:
+    """What a caller may want to know during a run; override what is of interest."""
+
+    def note(self, text: str) -> None:
+        """Something worth knowing about a result that is written all the same."""
+
+    def progress(self, frames: int | None) -> AbstractContextManager[Callable[[], None]]:
+        """Frames are going to be written: about that many, None if that is unknown.
+
+        Returns:
+            A context for that time, whose function is called after each frame.
+        """
+        return nullcontext(lambda: None)
+
+    def errors_of(self, name: str) -> AbstractContextManager[None]:
+        """A context whose errors are those of the file ``name``, and not of the source."""
+        return nullcontext()
+
+
+def run_translate(
+    job: TranslateJob, open_networks: OpenNetworks, events: TranslateEvents
+) -> TranslateResult:
+    """Translate one file.
+
+    Args:
+        job: what to do.
+        open_networks: called when the names and the target are found to be good.
+        events: told what happens meanwhile.
+
+    Raises:
+        SettingsError: the output's name does not fit the source, or a picture has no relative
+            motion.
+        MediaError: source or target cannot be read, or the output cannot be written.
+        NoFaceError: there is no face in the source or in the target.
+        OSError: a file cannot be opened.
+        BrokenPipeError: nobody reads standard output any more.
+    """
+    with _local_file(job.source) as path:
+        still = is_still(path)
+        output = _name_output(job, still)
+        if not job.overwrite and _exists(output):
+            return TranslateResult(output, False, {})
+        with events.errors_of(job.target):
+            target = _read_target(job.target)
+        if still and job.motion == "relative":
+            raise SettingsError("--motion relative: a picture has no motion of its own")
+        model, backend = open_networks(None if still else 1)
+        task = _Task(job, path, output, target, model, backend, events)
+        return TranslateResult(output, True, task.picture() if still else task.video())
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A job whose inputs are open.
+
+    Attributes:
+        path: of the source, a local file.
+        output: where the result goes.
+        target: the target's picture.
+    """
+
+    job: TranslateJob
+    path: str
+    output: str
+    target: RGBImage
+    model: FaceCycle
+    backend: FaceBackend
+    events: TranslateEvents
+
+    def picture(self) -> dict[str, str | float | None]:
+        """Write a picture; returns the report."""
+        from facecycle_cli.translate.video import translate_picture
+
+        result = translate_picture(
+            read_image(self.path),
+            self.target,
+            model=self.model,
+            backend=self.backend,
+            settings=self.job.settings,
+        )
+        if self.output == STREAM:
+            write_image(result, sys.stdout.buffer, provenance=self._provenance)
+            sys.stdout.buffer.flush()
+        else:
+            write_image(result, self.output, provenance=self._provenance)
+        return {"motion": "absolute", "frames": 1, "faces_found": 1}
+
+    def video(self) -> dict[str, str | float | None]:
+        """Write a video; returns the report."""
+        job, events = self.job, self.events
+        target = self._reduced_target() if job.settings.paste_back else self.target
+        info = probe(self.path)
+        started = time.perf_counter()
+        with (
+            read_frames(
+                self.path,
+                start=job.start,
+                duration=job.duration,
+                max_frames=job.max_frames,
+                info=info,
+            ) as reader,
+            self._translation((frame.image for frame in reader), target, info.fps) as translation,
+            events.progress(self._expected_frames(info)) as advance,
+        ):
+            first = next(translation)
+            with events.errors_of(self.output):
+                opened = self._open_output(first, info.fps)
+            with opened as writer:
+                writer.write(first)
+                for frame in translation:
+                    advance()
+                    writer.write(frame)
+        seconds = time.perf_counter() - started
+        if os.path.isdir(self.output):
+            _remove_older_frames(self.output, translation.frames)
+        self._note_problems(translation, reader.warning)
+        return {
+            "motion": translation.settings.motion,
+            **translation.report(),
+            "fps": round(translation.frames / seconds, 2),
+            "video_fps": round(float(info.fps), 4),
+            "seconds": round(seconds, 3),
+        }
+
+    def _translation(
+        self, frames: Iterator[RGBImage], target: RGBImage, fps: Fraction
+    ) -> Translation:
+        """The translation, about to begin."""
+        from facecycle_cli.translate.video import Translation
+
+        with self.events.errors_of(self.job.target):
+            return Translation(
+                frames,
+                target,
+                fps=float(fps),
+                model=self.model,
+                backend=self.backend,
+                settings=replace(self.job.settings, motion=self.job.motion or "relative"),
+                measure=self.job.measure,
+            )
+
+    def _open_output(self, first: RGBImage, fps: Fraction) -> VideoWriter:
+        return open_video(
+            self.output,
+            fps,
+            (first.shape[1], first.shape[0]),
+            provenance=self._provenance,
+            audio_from=self.path,
+            start=self.job.start,
+            duration=self._wanted_seconds(fps),
+        )
+
+    def _wanted_seconds(self, fps: Fraction) -> float | None:
+        """Of the source; None: to its end."""
+        limits = [] if self.job.duration is None else [self.job.duration]
+        limits += [] if self.job.max_frames is None else [float(self.job.max_frames / fps)]
+        return min(limits, default=None)
+
+    def _expected_frames(self, info: VideoInfo) -> int | None:
+        wanted = self._wanted_seconds(info.fps)
+        there = None if info.duration is None else max(0.0, info.duration - self.job.start)
+        lengths = [length for length in (wanted, there) if length is not None]
+        return round(min(lengths) * info.fps) if lengths else None
+
+    def _reduced_target(self) -> RGBImage:
+        """The target's picture at a size that a video can have."""
+        height, width = self.target.shape[:2]
+        factor = _MAX_SIDE / max(height, width)
+        if factor >= 1:
+            return self.target
+        import cv2
+        import numpy as np
+
+        size = round(width * factor), round(height * factor)
+        self.events.note(f"the video is {size[0]}x{size[1]}, TGT has {width}x{height} pixels")
+        reduced = cv2.resize(self.target, size, interpolation=cv2.INTER_AREA)
+        return reduced.astype(np.uint8, copy=False)
+
+    def _note_problems(self, translation: Translation, warning: str | None) -> None:
+        note, name = self.events.note, self.job.source
+        if warning is not None:
+            note(f"{name}: {warning}")
+        if translation.faces_besides and self.job.settings.face == "largest":
+            note(
+                f"{name}: {translation.faces_besides + 1} faces; followed the largest "
+                "(--face left, right or N takes another)"
+            )
+        held = translation.frames - translation.faces_found
+        if held:
+            note(
+                f"{name}: {held} of {translation.frames} frames without a face hold the last motion"
+            )
+
+    @property
+    def _provenance(self) -> Provenance:
+        info = self.model.checkpoint
+        return Provenance("translate", info.sha256 if info else None)
+
+
+@contextmanager
+def _local_file(name: str) -> Iterator[str]:
+    """A file of that name; standard input is copied, because videos are not read in order."""
+    if name != STREAM:
+        yield name
+        return
+    with tempfile.TemporaryDirectory(prefix="facecycle-") as folder:
+        path = os.path.join(folder, "stdin")
+        with open(path, "wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        yield path
+
+
+def _name_output(job: TranslateJob, still: bool) -> str:
+    """The file, folder or ``-`` for the result.
+
+    Raises:
+        SettingsError: results of that kind are not written to such a file.
+    """
+    output = job.output
+    if output is None:
+        output = STREAM if job.source == STREAM else _default_output(job, still)
+    if output == STREAM:
+        return output
+    is_folder = output.endswith(("/", os.sep)) or os.path.isdir(output)
+    if is_folder and still:
+        return os.path.join(output, os.path.basename(_default_output(job, still)))
+    suffix = Path(output).suffix.lower()
+    formats, kind = (IMAGE_FORMATS, "a picture") if still else (VIDEO_FORMATS, "a video")
+    # A video without a suffix is a folder of frames.
+    if not is_folder and suffix not in formats and (suffix or still):
+        raise SettingsError(f"-o {output}: SRC is {kind}; it is written as {', '.join(formats)}")
+    return output
+
+
+def _default_output(job: TranslateJob, still: bool) -> str:
+    stems = ["stdin" if name == STREAM else Path(name).stem for name in (job.source, job.target)]
+    name = "_".join(stems) + (".png" if still else ".mp4")
+    return name if job.source == STREAM else str(Path(job.source).with_name(name))
+
+
+def _exists(output: str) -> bool:
+    """Whether there is such a file, or such a folder with something in it."""
+    return any(os.scandir(output)) if os.path.isdir(output) else os.path.isfile(output)
+
+
+def _read_target(name: str) -> RGBImage:
+    """The target's picture.
+
+    Raises:
+        MediaError: it is none.
+        OSError: it cannot be opened.
+    """
+    if name == STREAM:
+        return read_image(sys.stdin.buffer)
+    if is_still(name):
+        return read_image(name)
+    try:
+        probe(name)
+    except MediaError:
+        return read_image(name)  # its error says best what is wrong with the file
+    raise MediaError("a video; the target has to be a picture")
+
+
+def _remove_older_frames(folder: str, frames: int) -> None:
+    """Remove what an earlier, longer result has left in a folder of frames."""
+    for path in Path(folder).glob("[0-9]" * 6 + ".png"):
+        if int(path.stem) >= frames:
+            path.unlink()

@@ -62,8 +62,13 @@ def library_page() -> str:
     lines = ["# The library", "", "`import facecycle_cli as fc` offers these names.", ""]
     for name in facecycle_cli.__all__:
         value = getattr(facecycle_cli, name)
-        summary = (inspect.getdoc(value) or "").partition("\n\n")[0]
-        target = f"{value.__module__}.{value.__qualname__}"
+        if inspect.isclass(value) or inspect.isfunction(value):
+            target = f"{value.__module__}.{value.__qualname__}"
+            summary = (inspect.getdoc(value) or "").partition("\n\n")[0]
+        else:
+            kind = type(value)
+            target = f"{kind.__module__}.{name}"
+            summary = f"A :class:`~{kind.__module__}.{kind.__qualname__}`."
         lines += [f"## fc.{name}", "", f"{{py:obj}}`{target}`", ""]
         lines += ["```{eval-rst}", summary, "```", ""]
     return "\n".join(lines)

@@ -16,7 +16,8 @@ import pytest
 
 from facecycle_cli.faces import Alignment, load_backend
 from facecycle_cli.media import encode_image, read_frames
-from facecycle_cli.preprocess import PreprocessSettings, default_workers, preprocess
+from facecycle_cli.preprocess import PreprocessSettings, preprocess
+from facecycle_cli.system import usable_cores
 from tests.clips import make_clip, run_ffmpeg
 
 CLIPS = 16
@@ -63,10 +64,10 @@ def test_frames_per_second(benchmark, clips: Path, tmp_path: Path) -> None:
     def run():
         return preprocess([str(clips)], next(folders), PreprocessSettings())
 
-    (tally,) = benchmark.pedantic(run, rounds=2, iterations=1)
-    assert tally.crops == KEPT
+    (summary,) = benchmark.pedantic(run, rounds=2, iterations=1)
+    assert summary.crops == KEPT
     ours = KEPT / benchmark.stats.stats.min
-    benchmark.extra_info["workers"] = default_workers()
+    benchmark.extra_info["workers"] = usable_cores()
     benchmark.extra_info["kept frames per second"] = round(ours, 1)
     benchmark.extra_info["kept frames per second of the obvious loop"] = round(obvious, 1)
     benchmark.extra_info["ratio"] = round(ours / obvious, 1)

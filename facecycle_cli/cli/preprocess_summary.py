@@ -1,35 +1,37 @@
-"""What facecycle preprocess says at its end, or before it begins."""
+"""What facecycle preprocess prints: the summary of a run, and the estimate of a dry run."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from facecycle_cli.preprocess import Estimate, Tally
+    from facecycle_cli.preprocess import Estimate, InputSummary
 
-_COMMON_REASONS = 8  # shown in the summary; the index has them all
+_COMMON_REASONS = 8
+"""Reasons that the table shows for each status. The index has them all."""
 
 
-def run_fields(tally: Tally, folder: str, seconds: float) -> dict[str, Any]:
-    """The run's counts, for ``--json``."""
-    counts = tally.counts
-    reasons = sorted(tally.reasons.items(), key=lambda item: -item[1])
+def run_fields(summary: InputSummary, folder: str, seconds: float) -> dict[str, Any]:
+    """The counts of a run for one input, for ``--json``."""
+    counts = summary.counts
+    reasons = sorted(summary.reasons.items(), key=lambda item: -item[1])
     return {
-        "input": tally.input,
-        "status": "failed" if tally.has_failures else "done",
+        "input": summary.input,
+        "status": "failed" if summary.has_failures else "done",
         "output": folder,
-        "sources": tally.sources,
-        "known": tally.known,
+        "sources": summary.sources,
+        "known": summary.known,
         "done": counts.get("done", 0),
         "no_face": counts.get("no-face", 0),
         "unreadable": counts.get("unreadable", 0),
         "failed": counts.get("failed", 0),
-        "crops": tally.crops,
-        "frames": tally.frames,
+        "crops": summary.crops,
+        "frames": summary.frames,
         "seconds": round(seconds, 3),
-        "frames_per_second": round(tally.frames / seconds, 2),
-        "reason": tally.problem,
+        "frames_per_second": round(summary.frames / seconds, 2),
+        "reason": summary.problem,
         "reasons": [
             {"status": status, "reason": reason, "sources": count}
             for (status, reason), count in reasons
@@ -37,33 +39,49 @@ def run_fields(tally: Tally, folder: str, seconds: float) -> dict[str, Any]:
     }
 
 
-def run_summary(tallies: Sequence[Tally], folder: str, seconds: float) -> str:
-    """The table at the end: all inputs together."""
-    counts: dict[str, int] = {}
-    reasons: dict[tuple[str, str], int] = {}
-    for tally in tallies:
-        for status, count in tally.counts.items():
-            counts[status] = counts.get(status, 0) + count
-        for key, count in tally.reasons.items():
-            reasons[key] = reasons.get(key, 0) + count
-    known = sum(tally.known for tally in tallies)
-    frames = sum(tally.frames for tally in tallies)
-    rows = [("sources", sum(tally.sources for tally in tallies), "")]
+def run_table(summaries: Sequence[InputSummary], folder: str, seconds: float) -> str:
+    """The table at the end of a run: all inputs together."""
+    counts: Counter[str] = Counter()
+    reasons: Counter[tuple[str, str]] = Counter()
+    for summary in summaries:
+        counts.update(summary.counts)
+        reasons.update(summary.reasons)
+    known = sum(summary.known for summary in summaries)
+    frames = sum(summary.frames for summary in summaries)
+    rows = [("sources", sum(summary.sources for summary in summaries), "")]
     if known:
         rows.append(("  finished earlier", known, ""))
-    rows.append(("  done", counts.get("done", 0), ""))
+    rows.append(("  done", counts["done"], ""))
     for status in ("no-face", "unreadable", "failed"):
-        if counts.get(status):
+        if counts[status]:
             rows.append((f"  {status}", counts[status], ""))
             of_status = sorted(((n, why) for (what, why), n in reasons.items() if what == status))
             rows += [("", n, why) for n, why in of_status[: -_COMMON_REASONS - 1 : -1]]
-    rows.append(("crops", sum(tally.crops for tally in tallies), f"in {folder}"))
+    rows.append(("crops", sum(summary.crops for summary in summaries), f"in {folder}"))
     rows.append(("frames", frames, f"{frames / seconds:.1f} per second"))
     return "\n".join(f"{label:<19}{number:>10,}  {text}".rstrip() for label, number, text in rows)
 
 
-def forecast(entry: Estimate, folder: str, processes: int) -> str | None:
-    """Time and space that an input will take, in words; None where nothing can be said."""
+def estimate_fields(entry: Estimate, folder: str, processes: int) -> dict[str, Any]:
+    """What an input would take, for ``--json``."""
+    return {
+        "input": entry.input,
+        "status": "failed" if entry.problem else "done",
+        "output": folder,
+        "dry_run": True,
+        "sources": entry.sources,
+        "known": entry.known,
+        "input_bytes": entry.input_bytes,
+        "crops": None if entry.crops is None else round(entry.crops),
+        "hours": None if entry.seconds is None else _four_digits(entry.seconds / 3600),
+        "output_bytes": None if entry.output_bytes is None else round(entry.output_bytes),
+        "workers": processes,
+        "reason": entry.problem,
+    }
+
+
+def estimate_text(entry: Estimate, folder: str, processes: int) -> str | None:
+    """What an input would take, in words; None if it has a problem, which is printed already."""
     if entry.problem:
         return None
     known = f", {entry.known:,} of them finished" if entry.known else ""
@@ -76,9 +94,9 @@ def forecast(entry: Estimate, folder: str, processes: int) -> str | None:
     )
 
 
-def rounded(value: float | None) -> int | None:
-    """To a whole number, where there is one."""
-    return None if value is None else round(value)
+def _four_digits(value: float) -> float:
+    """Rounded to four significant digits: a short time does not become 0."""
+    return float(f"{value:.4g}")
 
 
 def _bytes(count: float) -> str:

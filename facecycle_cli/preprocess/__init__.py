@@ -1,29 +1,26 @@
-"""Videos and photographs to aligned face crops with an index: what ``facecycle preprocess`` does.
+"""Videos and photographs to aligned face crops with an index: ``facecycle preprocess``.
 
-`settings` says how, `sources` finds what there is in a tree, `extract` follows the faces of one
-source, `crops` cuts them out, `work` does that in a worker, `watchdog` ends one that hangs, `pool`
-(or `ray_pool`) runs the workers, `store` and `shards` put the crops in place, `index` keeps the
-books, and `runner` puts these together.
+:mod:`~facecycle_cli.preprocess.run` is the whole run. It asks
+:mod:`~facecycle_cli.preprocess.sources` for the videos and photographs of a tree, gives them to
+:mod:`~facecycle_cli.preprocess.workers` (processes on this machine) or
+:mod:`~facecycle_cli.preprocess.ray` (a cluster), moves their crops into the output folder by
+:mod:`~facecycle_cli.preprocess.store` and :mod:`~facecycle_cli.preprocess.shards`, and writes the
+:mod:`~facecycle_cli.preprocess.index`. A worker finds the faces of one source in
+:mod:`~facecycle_cli.preprocess.extract` and cuts them out in
+:mod:`~facecycle_cli.preprocess.crops`.
 """
 
 from facecycle_cli.preprocess.estimate import Estimate, estimate
 from facecycle_cli.preprocess.index import read_crops, read_index
-from facecycle_cli.preprocess.run import (
-    TIMEOUT,
-    Events,
-    Tally,
-    default_workers,
-    preprocess,
-)
+from facecycle_cli.preprocess.run import TIMEOUT, Events, InputSummary, preprocess
 from facecycle_cli.preprocess.settings import PreprocessSettings
 
 __all__ = [
     "TIMEOUT",
     "Estimate",
     "Events",
+    "InputSummary",
     "PreprocessSettings",
-    "Tally",
-    "default_workers",
     "estimate",
     "preprocess",
     "read_crops",

@@ -1,4 +1,4 @@
-"""Faces of a source to crops: aligned, cut out, encoded and described."""
+"""The faces of one source to crops: aligned, cut out, encoded and described."""
 
 from __future__ import annotations
 
@@ -14,40 +14,59 @@ from facecycle_cli.media import encode_image
 from facecycle_cli.preprocess.index import to_line
 from facecycle_cli.preprocess.settings import PreprocessSettings
 from facecycle_cli.preprocess.sources import Source
+from facecycle_cli.types import RGBImage
 
-__all__ = ["Crops", "Sample", "Sink", "is_inside", "take_sample"]
+__all__ = ["CropWriter", "FaceSample", "Sink", "is_inside", "take_sample"]
 
-_MARGIN = 0.3  # of the crop's side, kept around it until the alignment is final
+_MARGIN = 0.3
+"""Kept around a crop until its alignment is final, in sides of the crop."""
 
 
 class Sink(Protocol):
     """Takes the encoded crops of one source."""
 
     def add(self, name: str, data: bytes, line: str) -> None:
-        """``name``: path below the source's target, "" if the target is the picture; ``line``: its
-        line of the index.
+        """Take one crop.
+
+        Args:
+            name: path below the source's target; empty if the target is the picture itself.
+            data: the encoded picture.
+            line: its line of the index.
         """
         ...
 
     def clear(self) -> None:
-        """Forget what was added: the source is begun anew."""
+        """Remove everything added: the source is read again from its beginning."""
         ...
 
 
-@dataclass(slots=True)
-class Sample:
-    """A face of one frame until its track is aligned."""
+@dataclass(frozen=True, slots=True)
+class FaceSample:
+    """A face in one frame, kept until its track is aligned.
+
+    Attributes:
+        frame: number of the frame, from 0.
+        face: in pixels of the whole frame.
+        region: the part of the frame around the face.
+        corner: (x, y) of the region in the frame.
+    """
 
     frame: int
     face: Face
-    region: np.ndarray  # the part of the frame around it
-    corner: np.ndarray  # (x, y) of the region in the frame
+    region: RGBImage
+    corner: np.ndarray
 
 
-class Crops:
-    """Aligns tracks, cuts out the crops, encodes and describes them."""
+class CropWriter:
+    """Aligns tracks, cuts out their crops, encodes and describes them.
 
-    segment = 256  # frames aligned together, and so held as pictures of faces
+    Attributes:
+        lines: of the index, one for each crop: its path and the line.
+        tracks: numbers of the tracks that have crops.
+    """
+
+    segment = 256
+    """Frames that are aligned together. So many regions of faces are held in memory."""
 
     def __init__(self, source: Source, settings: PreprocessSettings, sink: Sink) -> None:
         self._source = source
@@ -56,21 +75,34 @@ class Crops:
         self.restart(np.ones(2), None, 0.0)
 
     def restart(self, enlarge: np.ndarray, fps: float | None, smoothing: float) -> None:
-        """Begin (again). ``enlarge``: (x, y) from decoded pixels to the source's own."""
+        """Begin the source, or begin it again.
+
+        Args:
+            enlarge: (x, y), size of the source's own frames over that of the decoded frames.
+            fps: frames per second; None: the frames have no time.
+            smoothing: of the alignments, in frames.
+        """
         self._enlarge = enlarge
         self._fps = fps
         self._smoothing = smoothing
         self.lines: list[tuple[str, str]] = []
         self.tracks: set[int] = set()
-        self._waiting: list[tuple[int, list[Sample]]] = []
-        self._targets: dict[int, np.ndarray] = {}  # of each person
+        self._waiting: list[tuple[int, list[FaceSample]]] = []
+        self._eyes_at: dict[int, np.ndarray] = {}  # track -> five points in the crop
         self._sink.clear()
 
-    def add_track(self, track: int, samples: list[Sample], names: list[str] | None = None) -> None:
-        """Crops of one track, or of the next part of it.
+    def add_track(
+        self, track: int, samples: list[FaceSample], names: list[str] | None = None
+    ) -> None:
+        """Add a track, or the next part of it.
 
-        Where one person is promised, its tracks wait for each other, so that its eyes keep to one
-        place throughout: the mean over all of them.
+        If the tree promises one person, its tracks wait for each other: then its eyes stay where
+        the mean over all tracks puts them.
+
+        Args:
+            track: its number, from 0.
+            samples: its faces, in the order of the frames.
+            names: of all pictures by frame number; None: the frame number is the name.
         """
         self.tracks.add(track)
         self._waiting.append((track, samples))
@@ -78,22 +110,22 @@ class Crops:
             self.write_waiting(names)
 
     def write_waiting(self, names: list[str] | None = None) -> None:
-        """Crops of the tracks that wait."""
+        """Write the crops of the tracks that wait."""
         if not self._waiting:
             return
         person = self._waiting[0][0] if self._source.numbered else 0
-        if person not in self._targets:
-            everything = [s.face.five_points for _, samples in self._waiting for s in samples]
-            self._targets[person] = mean_five_points(np.stack(everything), self._size)
+        if person not in self._eyes_at:
+            points = [s.face.five_points for _, samples in self._waiting for s in samples]
+            self._eyes_at[person] = mean_five_points(np.stack(points), self._size)
         for track, samples in self._waiting:
-            self._write_track(track, samples, self._targets[person], names)
+            self._write_track(track, samples, self._eyes_at[person], names)
         self._waiting = []
 
     def _count_waiting(self) -> int:
         return sum(len(samples) for _, samples in self._waiting)
 
     def _write_track(
-        self, track: int, samples: list[Sample], target: np.ndarray, names: list[str] | None
+        self, track: int, samples: list[FaceSample], target: np.ndarray, names: list[str] | None
     ) -> None:
         points = np.stack([sample.face.five_points for sample in samples])
         frames = np.array([sample.frame for sample in samples])
@@ -108,8 +140,8 @@ class Crops:
             name = names[sample.frame] if names else f"{sample.frame:06d}"
             self._write(f"{folder}{name}.jpg", crop, alignment, sample.face, sample.frame)
 
-    def add_photo(self, image: np.ndarray, faces: list[Face]) -> None:
-        """Crops of the faces of a photograph, each a track of its own."""
+    def add_photo(self, image: RGBImage, faces: list[Face]) -> None:
+        """Write the crops of a photograph's faces, each of which is a track of its own."""
         for track, face in enumerate(faces):
             alignment = Alignment.from_face(face, self._size)
             stem = self._source.target.rpartition("/")[2]
@@ -118,7 +150,7 @@ class Crops:
             self.tracks.add(track)
 
     def _write(
-        self, name: str, crop: np.ndarray, alignment: Alignment, face: Face, frame: int
+        self, name: str, crop: RGBImage, alignment: Alignment, face: Face, frame: int
     ) -> None:
         target = self._source.target
         path = f"{target}/{name}" if name else f"{target}.jpg"
@@ -151,22 +183,24 @@ class Crops:
         self.lines.append((path, line))
 
 
-def _sharpness(crop: np.ndarray) -> float:
-    """Variance of the Laplacian (Pech-Pacheco et al., "Diatom autofocusing in brightfield
-    microscopy", 2000).
+def _sharpness(crop: RGBImage) -> float:
+    """Variance of the Laplacian.
+
+    Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy: a comparative study", ICPR
+    2000.
     """
     luma = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
     return float(cv2.Laplacian(luma, cv2.CV_32F).var())
 
 
-def is_inside(face: Face, image: np.ndarray) -> bool:
-    """Whether eyes, nose and mouth are in the picture: of half a face there is nothing to learn."""
+def is_inside(face: Face, image: RGBImage) -> bool:
+    """Whether eyes, nose tip and mouth corners are in the picture."""
     points = face.five_points
     return bool((points >= -0.5).all() and (points <= np.array(image.shape[1::-1]) - 0.5).all())
 
 
-def take_sample(image: np.ndarray, face: Face, frame: int) -> Sample:
-    """Keep the part of the picture that any alignment of this face may need, not all of it."""
+def take_sample(image: RGBImage, face: Face, frame: int) -> FaceSample:
+    """Copy the part of the frame that any alignment of this face may need, and no more."""
     side = 1.0 + 2 * _MARGIN
     square = Alignment.from_face(face, 64)
     corners = np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]]) * (32 * side) + 31.5
@@ -174,4 +208,4 @@ def take_sample(image: np.ndarray, face: Face, frame: int) -> Sample:
     height, width = image.shape[:2]
     x0, y0 = np.clip(np.floor(corners.min(0)), 0, (width - 1, height - 1)).astype(int)
     x1, y1 = np.clip(np.ceil(corners.max(0)) + 1, (x0 + 1, y0 + 1), (width, height)).astype(int)
-    return Sample(frame, face, image[y0:y1, x0:x1].copy(), np.array([x0, y0], np.float64))
+    return FaceSample(frame, face, image[y0:y1, x0:x1].copy(), np.array([x0, y0], np.float64))

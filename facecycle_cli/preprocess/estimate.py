@@ -1,4 +1,4 @@
-"""How long a run would take and how much it would write, from a few of its sources."""
+"""How long a run would take and how much it would write, measured on a few of its sources."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ from itertools import zip_longest
 from pathlib import Path
 
 from facecycle_cli.preprocess.index import Records
-from facecycle_cli.preprocess.run import TIMEOUT, Events, Listing, default_workers
+from facecycle_cli.preprocess.run import TIMEOUT, Events, SourceList
 from facecycle_cli.preprocess.settings import PreprocessSettings, check_folder
-from facecycle_cli.preprocess.sources import Kind, Source
-from facecycle_cli.preprocess.work import Task
-from facecycle_cli.preprocess.workers import LocalPool
+from facecycle_cli.preprocess.sources import Source, SourceKind
+from facecycle_cli.preprocess.workers import LocalPool, WorkerTask
+from facecycle_cli.system import usable_cores
 
 __all__ = ["Estimate", "estimate"]
 
-_SAMPLES = 8  # of each kind
-_PATIENCE = 20.0  # seconds spent on samples
+_SAMPLES = 8
+"""The most sources of each kind that are measured."""
+
+_PATIENCE = 20.0
+"""Seconds after which no more sources are measured, once there is one of each kind."""
 
 
 @dataclass
@@ -32,11 +35,12 @@ class Estimate:
     Attributes:
         input: as the user named it.
         sources: how many there are (in this share).
-        known: of these, how many are finished.
+        known: how many of these are finished.
         input_bytes: size of the files that are left.
-        crops, seconds, output_bytes: estimates; ``seconds`` with all worker processes. None if not
-            one sample could be worked on.
-        problem: why there is nothing to do.
+        crops: estimated number; None: no source could be measured.
+        seconds: estimated time with all worker processes; None: as ``crops``.
+        output_bytes: estimated size of the crops; None: as ``crops``.
+        problem: why there is nothing to do; None: there is.
     """
 
     input: str
@@ -51,7 +55,7 @@ class Estimate:
 
 @dataclass
 class _Rate:
-    """What some sources of a kind took, and how large (in bytes, or in pieces) they were."""
+    """What some sources of a kind took, and their total size in bytes or pieces."""
 
     size: float = 0.0
     crops: int = 0
@@ -68,28 +72,39 @@ def estimate(
     workers: int | None = None,
     events: Events | None = None,
 ) -> list[Estimate]:
-    """Count the sources of ``inputs``, and work on a few of them without keeping the crops.
+    """Count the sources of ``inputs``, and measure a few of them without keeping their crops.
 
-    Writes nothing below ``folder``. For the arguments see `preprocess`.
+    Nothing is written below ``folder``.
+
+    Args:
+        inputs, folder, settings, share, workers, events: as in
+            :func:`~facecycle_cli.preprocess.run.preprocess`.
+
+    Returns:
+        What is left to do of each input.
+
+    Raises:
+        SettingsError: ``folder`` was made with other settings.
+        PreprocessError: the workers cannot start, or the index of ``folder`` is damaged.
     """
     folder = Path(folder)
     check_folder(folder, settings)
     records = Records.load(folder)
-    listing = Listing(inputs, folder, settings, share, records, events or Events())
-    todo = [(source, tally) for source, tally in listing.mine if not records.is_finished(source.id)]
+    listing = SourceList(inputs, folder, settings, share, records, events or Events())
+    todo = [(source, of) for source, of in listing.mine if not records.is_finished(source.id)]
     rates = _measure([source for source, _ in todo], settings)
-    estimates = {id(t): Estimate(t.input, problem=t.problem) for t in listing.tallies}
-    for source, tally in listing.mine:
-        entry = estimates[id(tally)]
+    estimates = {id(s): Estimate(s.input, problem=s.problem) for s in listing.summaries}
+    for source, summary in listing.mine:
+        entry = estimates[id(summary)]
         entry.sources += 1
         entry.known += records.is_finished(source.id)
-    processes = workers or default_workers()
-    for source, tally in todo:
-        _add(estimates[id(tally)], source, rates, processes)
+    processes = workers or usable_cores()
+    for source, summary in todo:
+        _add(estimates[id(summary)], source, rates, processes)
     return list(estimates.values())
 
 
-def _add(entry: Estimate, source: Source, rates: dict[Kind, _Rate], processes: int) -> None:
+def _add(entry: Estimate, source: Source, rates: dict[SourceKind, _Rate], processes: int) -> None:
     bytes_, size = _size(source)
     entry.input_bytes += bytes_
     rate = rates.get(source.kind)
@@ -102,7 +117,7 @@ def _add(entry: Estimate, source: Source, rates: dict[Kind, _Rate], processes: i
 
 
 def _size(source: Source) -> tuple[int, float]:
-    """Bytes of the source, and what the work on it is proportional to."""
+    """Bytes of the source, and the size that its time and its crops are proportional to."""
     try:
         if source.kind == "frames":
             sizes = [entry.stat().st_size for entry in os.scandir(source.path) if entry.is_file()]
@@ -113,16 +128,17 @@ def _size(source: Source) -> tuple[int, float]:
     return size, float(size) if source.kind == "video" else 1.0
 
 
-def _measure(todo: Sequence[Source], settings: PreprocessSettings) -> dict[Kind, _Rate]:
-    """Work on some sources of ``todo``, in one process."""
+def _measure(todo: Sequence[Source], settings: PreprocessSettings) -> dict[SourceKind, _Rate]:
+    """Make the crops of some sources of ``todo``, in one process."""
     chosen = _choose(todo)
-    rates: dict[Kind, _Rate] = defaultdict(_Rate)
+    kinds = {source.kind for source in chosen}
+    rates: dict[SourceKind, _Rate] = defaultdict(_Rate)
     if not chosen:
         return rates
     begun = last = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="facecycle-") as staging:
-        pool = LocalPool(Task(settings, Path(staging), TIMEOUT), 1)
-        # The first one twice: what it takes at first is the start of the process.
+        pool = LocalPool(WorkerTask(settings, Path(staging), TIMEOUT), 1)
+        # The first source comes twice: its first time includes the start of the process.
         warm = False
         with closing(pool.run([chosen[0], *chosen])) as messages:
             for message in messages:
@@ -135,15 +151,15 @@ def _measure(todo: Sequence[Source], settings: PreprocessSettings) -> dict[Kind,
                     rate.crops += message.crops
                     rate.seconds += now - last
                     rate.output_bytes += _written(message.staged)
-                if warm and now - begun > _PATIENCE:
+                if now - begun > _PATIENCE and rates.keys() == kinds:
                     break
                 warm, last = True, time.perf_counter()
     return {kind: rate for kind, rate in rates.items() if rate.size}
 
 
 def _choose(todo: Sequence[Source]) -> list[Source]:
-    """Some sources of each kind, evenly spread, the kinds by turns: time may run out."""
-    kinds: dict[Kind, list[Source]] = defaultdict(list)
+    """Some sources of each kind, evenly spread; the kinds take turns, as time may run out."""
+    kinds: dict[SourceKind, list[Source]] = defaultdict(list)
     for source in todo:
         kinds[source.kind].append(source)
     rows = []
@@ -154,6 +170,7 @@ def _choose(todo: Sequence[Source]) -> list[Source]:
 
 
 def _written(staged: Path | None) -> int:
+    """Bytes of the crops of a source."""
     if staged is None:
         return 0
     files = staged.rglob("*") if staged.is_dir() else [staged]

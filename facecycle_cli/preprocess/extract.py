@@ -1,10 +1,11 @@
-"""One source to crops: the work that is done for each of a million clips."""
+"""One source to crops: its faces are found, followed, and given to a :class:`CropWriter`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -13,25 +14,45 @@ from facecycle_cli.faces import Alignment, Face, FaceBackend
 from facecycle_cli.faces.tracking import FaceTracker, TrackedFrame
 from facecycle_cli.media import VideoInfo, probe, read_frames, read_image
 from facecycle_cli.media.files import IMAGE_SUFFIXES
-from facecycle_cli.preprocess.crops import Crops, Sample, Sink, is_inside, take_sample
+from facecycle_cli.preprocess.crops import CropWriter, FaceSample, Sink, is_inside, take_sample
 from facecycle_cli.preprocess.settings import PreprocessSettings
 from facecycle_cli.preprocess.sources import Source
+from facecycle_cli.types import RGBImage
 
-__all__ = ["Extract", "extract"]
+__all__ = ["Extraction", "OnFrames", "extract_crops"]
 
-Beat = Callable[[int], None]
+OnFrames: TypeAlias = Callable[[int], None]
+"""Called with the number of frames seen since the last call: a sign of life."""
 
-_OVERVIEW = 640  # longest side in pixels at which a video is looked at first
-_FINDABLE = 20.0  # height in pixels of a face that the detector finds reliably
-_PATIENCE = 5  # frames for which a face may be hidden without ending its track
-_SMOOTHING = 0.14  # seconds; more would blur the turns of a head, and so move its eyes
-_EARLY = 8  # faces after which is decided whether the video must be decoded larger
-_ENLARGED = 1.1  # crops may be larger than their faces in the decoded frames by as much
+_OVERVIEW = 640
+"""Longest side in pixels at which a video is decoded first."""
+
+_FINDABLE = 20.0
+"""Height in pixels of a face that the detector finds reliably."""
+
+_PATIENCE = 5
+"""Frames for which a face may be occluded without ending its track."""
+
+_SMOOTHING = 0.14
+"""Seconds. More would smooth away the turns of a head, and so move its eyes."""
+
+_EARLY = 8
+"""Faces of a track after which is decided whether the video must be decoded larger."""
+
+_ENLARGED = 1.1
+"""A crop may be larger than its face in the decoded frame by this factor."""
 
 
 @dataclass
-class Extract:
-    """What came of a source: its lines for the index, the crops' and its own (see `index`)."""
+class Extraction:
+    """What came out of one source.
+
+    Attributes:
+        status, reason: as in the index.
+        lines: of the index, one for each crop.
+        frames: how many were seen.
+        tracks: how many have crops.
+    """
 
     status: str
     reason: str | None = None
@@ -40,26 +61,27 @@ class Extract:
     tracks: int = 0
 
 
-def extract(
-    source: Source, settings: PreprocessSettings, backend: FaceBackend, sink: Sink, beat: Beat
-) -> Extract:
+def extract_crops(
+    source: Source,
+    settings: PreprocessSettings,
+    backend: FaceBackend,
+    sink: Sink,
+    on_frames: OnFrames,
+) -> Extraction:
     """Find the faces of ``source`` and give their crops to ``sink``.
 
-    Args:
-        beat: called with how many frames were seen since it was called last: a sign of life.
-
     Raises:
-        MediaError: the source is damaged or not what its suffix says.
+        MediaError: the source is damaged, or not what its suffix says.
         OSError: it cannot be opened or read.
     """
-    crops = Crops(source, settings, sink)
+    crops = CropWriter(source, settings, sink)
     if source.kind == "photo":
-        result = _photo(source, settings, backend, crops)
-        beat(1)
+        result = _extract_photo(source, settings, backend, crops)
+        on_frames(1)
     elif source.kind == "frames":
-        result = _frames(source, settings, backend, crops, beat)
+        result = _extract_frames(source, settings, backend, crops, on_frames)
     else:
-        result = _video(source, settings, backend, crops, beat)
+        result = _extract_video(source, settings, backend, crops, on_frames)
     result.lines = [line for _, line in sorted(crops.lines)]
     result.tracks = len(crops.tracks)
     if not result.lines:
@@ -68,27 +90,31 @@ def extract(
     return result
 
 
-def _photo(
-    source: Source, settings: PreprocessSettings, backend: FaceBackend, crops: Crops
-) -> Extract:
+def _extract_photo(
+    source: Source, settings: PreprocessSettings, backend: FaceBackend, crops: CropWriter
+) -> Extraction:
     image = read_image(source.path)
     faces = backend.detect([image], min_face=settings.min_face)[0]
     faces = [face for face in faces if is_inside(face, image)]
     crops.add_photo(image, faces if settings.faces == "all" else faces[:1])
-    return Extract("done", frames=1)
+    return Extraction("done", frames=1)
 
 
-def _frames(
-    source: Source, settings: PreprocessSettings, backend: FaceBackend, crops: Crops, beat: Beat
-) -> Extract:
-    """A folder of pictures of one video. Those that cannot be read are left out."""
+def _extract_frames(
+    source: Source,
+    settings: PreprocessSettings,
+    backend: FaceBackend,
+    crops: CropWriter,
+    on_frames: OnFrames,
+) -> Extraction:
+    """A folder with pictures of one video. Pictures that cannot be read are left out."""
     files = _frame_files(Path(source.path))[: settings.max_frames]
     damaged: list[str] = []
     kept: list[str] = []
 
-    def images() -> Iterator[np.ndarray]:
+    def images() -> Iterator[RGBImage]:
         for path in files:
-            beat(1)
+            on_frames(1)
             try:
                 yield read_image(path)
             except MediaError as error:
@@ -97,14 +123,15 @@ def _frames(
                 stem = path.stem.replace(".", "_")
                 kept.append(path.name.replace(".", "_") if stem in kept[-9:] else stem)
 
+    # Between pictures that were cut out one by one no face can be followed: detect in each.
     tracker = FaceTracker(
         backend, everyone=settings.faces == "all", min_face=settings.min_face, stride=1
     )
-    count = _track(tracker.track(images()), crops, lambda _: None, names=kept)
+    count = _collect(tracker.track(images()), crops, lambda _: None, names=kept)
     if files and not count:
         raise MediaError(f"none of its {len(files)} pictures can be read ({damaged[0]})")
     reason = f"{len(damaged)} of {len(files)} pictures left out ({damaged[0]})" if damaged else None
-    return Extract("done", reason, frames=count)
+    return Extraction("done", reason, frames=count)
 
 
 def _frame_files(folder: Path) -> list[Path]:
@@ -119,23 +146,27 @@ def _frame_files(folder: Path) -> list[Path]:
 
 
 class _TooSmall(Exception):
-    """The video must be decoded larger than it was."""
+    """The video must be decoded at a larger scale."""
 
     def __init__(self, scale: float) -> None:
         super().__init__(scale)
         self.scale = scale
 
 
-def _video(
-    source: Source, settings: PreprocessSettings, backend: FaceBackend, crops: Crops, beat: Beat
-) -> Extract:
+def _extract_video(
+    source: Source,
+    settings: PreprocessSettings,
+    backend: FaceBackend,
+    crops: CropWriter,
+    on_frames: OnFrames,
+) -> Extraction:
     info = probe(source.path)
     overview = min(1.0, _OVERVIEW / max(info.width, info.height))
     thorough = min(1.0, max(overview, _FINDABLE / settings.min_face))
     scale = thorough if settings.faces == "all" else overview
     while True:
         try:
-            result = _video_at(scale, info, source, settings, backend, crops, beat)
+            result = _extract_video_at(scale, info, source, settings, backend, crops, on_frames)
         except _TooSmall as small:
             scale = small.scale
             continue
@@ -144,22 +175,26 @@ def _video(
         scale = thorough
 
 
-def _video_at(
+def _extract_video_at(
     scale: float,
     info: VideoInfo,
     source: Source,
     settings: PreprocessSettings,
     backend: FaceBackend,
-    crops: Crops,
-    beat: Beat,
-) -> Extract:
-    """The whole video, decoded at ``scale`` times its size. Raises `_TooSmall`."""
+    crops: CropWriter,
+    on_frames: OnFrames,
+) -> Extraction:
+    """The whole video, decoded at ``scale`` times its size.
+
+    Raises:
+        _TooSmall: its faces are smaller than their crops.
+    """
     width, height = (max(1, round(side * scale)) for side in (info.width, info.height))
     fps = min(settings.fps, float(info.fps))
     enlarge = np.array([info.width / width, info.height / height])
     crops.restart(enlarge, fps, _SMOOTHING * fps)
 
-    def check(faces: list[Face]) -> None:
+    def check_size(faces: list[Face]) -> None:
         matrices = [Alignment.from_face(face, settings.size).matrix for face in faces]
         enlarged = float(np.median([np.hypot(m[0, 0], m[1, 0]) for m in matrices]))
         if scale < 1 and enlarged > _ENLARGED:
@@ -180,36 +215,44 @@ def _video_at(
             min_face=max(1, round(settings.min_face * scale)),
             patience=_PATIENCE,
         )
-        images = _beating((frame.image for frame in reader), beat)
-        count = _track(tracker.track(images), crops, check)
-    return Extract("done", reader.warning, frames=count)
+        images = _reporting((frame.image for frame in reader), on_frames)
+        count = _collect(tracker.track(images), crops, check_size)
+    return Extraction("done", reader.warning, frames=count)
 
 
-def _beating(images: Iterable[np.ndarray], beat: Beat) -> Iterator[np.ndarray]:
+def _reporting(images: Iterable[RGBImage], on_frames: OnFrames) -> Iterator[RGBImage]:
     for image in images:
-        beat(1)
+        on_frames(1)
         yield image
 
 
-def _track(
-    tracked: Iterable[tuple[np.ndarray, TrackedFrame]],
-    crops: Crops,
-    check: Callable[[list[Face]], None],
+def _collect(
+    tracked: Iterable[tuple[RGBImage, TrackedFrame]],
+    crops: CropWriter,
+    check_size: Callable[[list[Face]], None],
     names: list[str] | None = None,
 ) -> int:
-    """Collect the faces of every track and crop them when a part is complete. Returns the number of
-    frames.
+    """Collect the faces of every track, and crop them when a track or a part of it is complete.
+
+    Returns:
+        The number of frames.
     """
-    open_tracks: dict[int, list[Sample]] = {}
+    open_tracks: dict[int, list[FaceSample]] = {}
+
+    def close(track: int) -> None:
+        samples = open_tracks.pop(track)
+        check_size([sample.face for sample in samples])
+        crops.add_track(track, samples, names)
+
     shot = count = 0
     for image, found in tracked:
-        over = [
+        ended = [
             track
             for track, samples in open_tracks.items()
             if found.shot != shot or samples[-1].frame < count - _PATIENCE - 1
         ]
-        for track in over:
-            _close(track, open_tracks.pop(track), crops, check, names)
+        for track in ended:
+            close(track)
         shot = found.shot
         for track, face in found.faces.items():
             if not is_inside(face, image):
@@ -217,22 +260,11 @@ def _track(
             samples = open_tracks.setdefault(track, [])
             samples.append(take_sample(image, face, count))
             if len(samples) == _EARLY and track not in crops.tracks:
-                check([sample.face for sample in samples])
+                check_size([sample.face for sample in samples])
             if len(samples) == crops.segment:
-                _close(track, open_tracks.pop(track), crops, check, names)
+                close(track)
         count += 1
-    for track, samples in open_tracks.items():
-        _close(track, samples, crops, check, names)
+    for track in list(open_tracks):
+        close(track)
     crops.write_waiting(names)
     return count
-
-
-def _close(
-    track: int,
-    samples: list[Sample],
-    crops: Crops,
-    check: Callable[[list[Face]], None],
-    names: list[str] | None,
-) -> None:
-    check([sample.face for sample in samples])
-    crops.add_track(track, samples, names)

@@ -1,7 +1,8 @@
-"""``index.jsonl``: what every crop is, and what became of every source.
+"""``index.jsonl``: what every crop is, and what came of every source.
 
-One JSON object a line, in ASCII. While a run goes on, a source's lines are appended at once, when
-its crops are in place; when all sources of an input are through, the file is sorted by source.
+One JSON object a line, in ASCII. While a run goes on, the lines of a source are appended together,
+after its crops are in place. When all sources of an input are finished, the file is sorted by
+source.
 
 A **crop**:
 
@@ -27,12 +28,12 @@ A **source** (the only lines that have ``status``; it follows its crops):
 ==============  ===================================================================
 ``source``      its name
 ``status``      ``done``; ``no-face``; ``unreadable``: the file is damaged or no video or picture;
-                ``failed``: it could not be worked on this time and will be tried again
-``reason``      why not, or what was odd about a source that is done; null
+                ``failed``: it failed this time, and the next run tries it again
+``reason``      why not, or what was damaged in a source that is done; null: nothing
 ``target``      where its crops are, below the folder
 ``crops``       how many
 ``frames``      how many were looked at
-``tracks``      how many uninterrupted appearances of a person
+``tracks``      how many tracks: one person without interruption
 ==============  ===================================================================
 
 A **shard** (with ``--format webdataset``): ``shard``, its file name, ``crops``, ``bytes`` and
@@ -51,36 +52,53 @@ from typing import Any, BinaryIO
 
 from facecycle_cli.errors import OutputError, PreprocessError
 
-__all__ = ["FINISHED", "INDEX", "Journal", "Records", "merge", "read_crops", "read_index"]
+__all__ = [
+    "FINISHED",
+    "INDEX_FILE",
+    "Journal",
+    "Records",
+    "merge_journals",
+    "read_crops",
+    "read_index",
+    "to_line",
+]
 
-INDEX = "index.jsonl"
+INDEX_FILE = "index.jsonl"
 FINISHED = frozenset({"done", "no-face", "unreadable"})
-"""Statuses that are final: another run would find the same."""
+"""Statuses that are final: another run would come to the same."""
 
 _CROP, _SOURCE, _SHARD = b'{"path"', b'{"source"', b'{"shard"'
 
 
 def read_index(folder: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
-    """All lines of the folder's index, crops before their source."""
-    with open(Path(folder, INDEX), encoding="ascii") as file:
+    """All lines of the folder's index, crops before their source.
+
+    Raises:
+        OSError: there is no index, or it cannot be read.
+    """
+    with open(Path(folder, INDEX_FILE), encoding="ascii") as file:
         for line in file:
-            if line.endswith("\n"):  # not: what a killed run left of a line
+            if line.endswith("\n"):  # a killed run may have left a part of a line
                 yield json.loads(line)
 
 
 def read_crops(folder: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
-    """The lines that are crops."""
+    """The lines of the folder's index that are crops.
+
+    Raises:
+        OSError: there is no index, or it cannot be read.
+    """
     return (line for line in read_index(folder) if "path" in line)
 
 
 def to_line(record: dict[str, Any]) -> str:
-    """A record as it stands in the index."""
+    """``record`` as a line of the index."""
     return json.dumps(record, allow_nan=False) + "\n"
 
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """Where the lines of one source are, its own line last."""
+    """Where the lines of one source are (its own line last), and what that line says."""
 
     file: str
     start: int
@@ -95,10 +113,10 @@ class Records:
     """What the journals of a folder say.
 
     Attributes:
-        sources: the last word on every source.
-        shards: lines of the tar shards, by name.
-        packed: sources that are in a shard.
-        ends: journal -> where its last complete block ends.
+        sources: name -> its lines; of several blocks the final one.
+        shards: file name -> line of a tar shard.
+        packed: names of the sources that are in a shard.
+        ends: journal -> byte at which its last complete block ends.
     """
 
     sources: dict[str, _Block] = field(default_factory=dict)
@@ -108,9 +126,13 @@ class Records:
 
     @classmethod
     def load(cls, folder: Path) -> Records:
-        """Read every journal of ``folder``, but for blocks that a killed run left incomplete."""
+        """Read every journal of ``folder``, except blocks that a killed run left incomplete.
+
+        Raises:
+            PreprocessError: a journal is damaged.
+        """
         records = cls()
-        for path in journals(folder):
+        for path in journal_paths(folder):
             with contextlib.suppress(FileNotFoundError):  # merged meanwhile by another machine
                 records._read(path)
         return records
@@ -145,32 +167,33 @@ class Records:
 
     @property
     def are_merged(self) -> bool:
-        """Whether the index is what `merge` would make of it."""
+        """Whether the index is what :func:`merge_journals` would make of it."""
         blocks = [self.sources[source] for source in sorted(self.sources)]
         ends = [0, *(block.end for block in blocks)]
         gapless = all(block.start == end for block, end in zip(blocks, ends, strict=False))
         shards = sum(len(line) for line in self.shards.values())
-        return gapless and self.ends == {INDEX: ends[-1] + shards}
+        return gapless and self.ends == {INDEX_FILE: ends[-1] + shards}
 
     def is_finished(self, source: str) -> bool:
-        """Whether there is nothing left to do for it."""
+        """Whether nothing is left to do for this source."""
         block = self.sources.get(source)
         return block is not None and block.status in FINISHED
 
 
-def journals(folder: Path) -> list[Path]:
+def journal_paths(folder: Path) -> list[Path]:
     """The files that runs in ``folder`` append to, the sorted index first."""
-    return sorted(folder.glob("index*.jsonl"), key=lambda path: (path.name != INDEX, path.name))
+    paths = folder.glob("index*.jsonl")
+    return sorted(paths, key=lambda path: (path.name != INDEX_FILE, path.name))
 
 
 class Journal:
-    """Appends to one journal, of which this process is the only writer.
+    """Appends to one journal, which no other process writes.
 
-    Every block is written whole by one system call, and taken back if the disk is full.
+    Every block is written by one system call. If the disk is full, the file is cut back.
 
     Args:
         folder: the output folder.
-        share: (number, count) of a run on several machines; each has its own journal.
+        share: (number from 1, count) on several machines, each with its own journal.
 
     Raises:
         PreprocessError: another process on this machine writes it.
@@ -178,10 +201,10 @@ class Journal:
     """
 
     def __init__(self, folder: Path, share: tuple[int, int] = (1, 1)) -> None:
-        name = INDEX if share[1] == 1 else f"index.{share[0]}-of-{share[1]}.jsonl"
+        name = INDEX_FILE if share[1] == 1 else f"index.{share[0]}-of-{share[1]}.jsonl"
         self.path = folder / name
         try:
-            self._file: BinaryIO = open(self.path, "ab", buffering=0)  # noqa: SIM115 (close)
+            self._file: BinaryIO = open(self.path, "ab", buffering=0)  # noqa: SIM115 (closed by close)
         except OSError as error:
             raise OutputError(f"{self.path}: {error.strerror}") from error
         if not _lock(self._file):
@@ -189,13 +212,17 @@ class Journal:
             raise PreprocessError(f"another run is writing {name}")
 
     def recover(self, records: Records) -> None:
-        """Cut off what a killed run wrote of its last block: it would join with our first one."""
+        """Cut off the incomplete block of a killed run: our first block would join it."""
         end = records.ends[self.path.name]
         if os.fstat(self._file.fileno()).st_size != end:
             self._file.truncate(end)
 
     def append(self, lines: Iterable[str]) -> None:
-        """Add lines that end one or more blocks. Raises OutputError; the file is as it was."""
+        """Append the lines of one or more whole blocks.
+
+        Raises:
+            OutputError: they cannot be written; the file is as it was.
+        """
         block = "".join(lines).encode("ascii")
         size = os.fstat(self._file.fileno()).st_size
         try:
@@ -208,7 +235,7 @@ class Journal:
             raise OutputError(f"{self.path.name}: {error.strerror}") from error
 
     def close(self) -> None:
-        """No more lines."""
+        """Close the file, which another process may now write."""
         self._file.close()
 
     def __enter__(self) -> Journal:
@@ -219,7 +246,7 @@ class Journal:
 
 
 def _lock(file: BinaryIO) -> bool:
-    """A guard against starting the same run twice; gone with its process, however that ends."""
+    """Lock the file against a second run. The lock ends with the process, however that ends."""
     try:
         import fcntl
     except ImportError:  # Windows
@@ -233,17 +260,23 @@ def _lock(file: BinaryIO) -> bool:
     return True
 
 
-def merge(folder: Path, records: Records, staging: Path) -> None:
-    """Make one sorted index of all journals (in ``staging`` first) and remove the others.
+def merge_journals(folder: Path, records: Records, staging: Path) -> None:
+    """Make one sorted index of all journals, and remove the other journals.
 
     Several machines that finish together may do this at the same time: they write the same bytes.
 
-    Raises FileNotFoundError if another one was faster: load the records again.
+    Args:
+        folder: the output folder.
+        records: what its journals say.
+        staging: where the index is written before it gets its name.
+
+    Raises:
+        FileNotFoundError: another machine was faster: load the records again.
     """
-    paths = journals(folder)
+    paths = journal_paths(folder)
     with contextlib.ExitStack() as stack:
         files = {path.name: stack.enter_context(open(path, "rb")) for path in paths}
-        with open(staging / INDEX, "wb") as target:
+        with open(staging / INDEX_FILE, "wb") as target:
             for source in sorted(records.sources):
                 block = records.sources[source]
                 if block.file not in files:
@@ -253,7 +286,7 @@ def merge(folder: Path, records: Records, staging: Path) -> None:
                 target.write(file.read(block.end - block.start))
             for name in sorted(records.shards):
                 target.write(records.shards[name])
-    os.replace(staging / INDEX, folder / INDEX)
+    os.replace(staging / INDEX_FILE, folder / INDEX_FILE)
     for path in paths:
-        if path.name != INDEX:
+        if path.name != INDEX_FILE:
             path.unlink(missing_ok=True)

@@ -12,13 +12,26 @@ from typing import Any
 
 from facecycle_cli.errors import PreprocessError
 from facecycle_cli.preprocess.sources import Source
-from facecycle_cli.preprocess.work import Result, Task, failed, prepare, work_on
-from facecycle_cli.preprocess.workers import batches
+from facecycle_cli.preprocess.workers import (
+    SourceResult,
+    WorkerTask,
+    failed_result,
+    portions_of,
+    prepare_worker,
+    process_source,
+)
+from facecycle_cli.system import import_extra
 
 __all__ = ["RayPool"]
 
-_CONNECTING = 10.0  # seconds
-_AHEAD = 2  # portions per core handed out at a time: one at work, one that has its place already
+_CONNECT_TIMEOUT = 10.0
+"""Seconds to wait for an answer of the cluster."""
+
+_PORTIONS_PER_CORE = 2
+"""Handed out at a time: one is worked on, and one waits on its machine already."""
+
+_CHECK_INTERVAL = 5
+"""Seconds after which the size of the cluster is asked for again."""
 
 
 class RayPool:
@@ -26,22 +39,19 @@ class RayPool:
 
     Args:
         task: what they all do; its staging folder must be on a disk that all machines share.
-        address: of the cluster; "auto" finds it, "local" starts one on this machine.
+        address: of the cluster; ``auto`` finds it, ``local`` starts one on this machine.
 
     Raises:
-        PreprocessError: ray is not installed or the cluster cannot be reached.
+        MissingExtraError: ray is not installed.
+        PreprocessError: the cluster cannot be reached.
     """
 
-    def __init__(self, task: Task, address: str) -> None:
-        try:
-            import ray
-        except ImportError as error:
-            raise PreprocessError("--ray needs the package ray; install facecycle[ray]") from error
+    def __init__(self, task: WorkerTask, address: str) -> None:
+        self._ray = import_extra("ray")
         _check_port(address)
-        self._ray = ray
         self._task = task
         try:
-            self._context = ray.init(
+            self._context = self._ray.init(
                 address=address,
                 logging_level=logging.ERROR,
                 log_to_driver=False,
@@ -51,25 +61,25 @@ class RayPool:
             line = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise PreprocessError(f"--ray {address}: {line}") from error
 
-    def run(self, sources: Iterable[Source]) -> Generator[Result | int, None, None]:
-        """See `facecycle_cli.preprocess.workers.Pool`."""
+    def run(self, sources: Iterable[Source]) -> Generator[SourceResult | int, None, None]:
+        """See :class:`~facecycle_cli.preprocess.workers.Pool`."""
         ray = self._ray
-        # Retries are ours: of a portion whose worker died only the first source may be the cause.
-        remote = ray.remote(num_cpus=1, max_retries=0)(_work_on_all)
-        portions = batches(sources)
+        # Retries are ours: if a worker died, only the first source of its portion may be the cause.
+        remote = ray.remote(num_cpus=1, max_retries=0)(_process_portion)
+        portions = portions_of(sources)
         again: deque[list[Source]] = deque()
         running: dict[Any, list[Source]] = {}
         try:
             while True:
-                room = _AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
-                while len(running) < room:
+                cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
+                while len(running) < _PORTIONS_PER_CORE * cores:
                     portion = again.popleft() if again else next(portions, None)
                     if portion is None:
                         break
                     running[remote.remote(portion, self._task)] = portion
                 if not running:
                     return
-                ready, _ = ray.wait(list(running), num_returns=1, timeout=5)
+                ready, _ = ray.wait(list(running), num_returns=1, timeout=_CHECK_INTERVAL)
                 for reference in ready:
                     portion = running.pop(reference)
                     try:
@@ -77,7 +87,7 @@ class RayPool:
                     except ray.exceptions.RayTaskError as error:
                         raise PreprocessError(str(error.cause)) from error
                     except ray.exceptions.RayError as error:
-                        yield from self._failed(portion, error, again)
+                        yield from self._bury(portion, error, again)
                         continue
                     for result in results:
                         yield result.frames
@@ -88,32 +98,34 @@ class RayPool:
                     ray.cancel(reference, force=True)
             ray.shutdown()
 
-    def _failed(
+    def _bury(
         self, portion: list[Source], error: Exception, again: deque[list[Source]]
-    ) -> Iterator[Result]:
-        if len(portion) > 1:  # which one it was shows when they are alone
+    ) -> Iterator[SourceResult]:
+        """The worker died: try the sources one by one; a source that was alone has failed."""
+        if len(portion) > 1:
             again.extend([source] for source in portion)
             return
         timeout = self._task.timeout
         reason = f"its process ended (no progress for {timeout:g} s, or killed)"
-        yield failed(portion[0], f"{reason}: {type(error).__name__}")
+        yield failed_result(portion[0], f"{reason}: {type(error).__name__}")
 
 
 def _check_port(address: str) -> None:
-    """Say at once that nobody answers at HOST:PORT: Ray itself tries for minutes."""
+    """Check at once that something answers at HOST:PORT, which Ray itself tries for minutes."""
     match = re.fullmatch(r"([^:/]+):(\d{1,5})", address)
     if match is None:
         return
     try:
-        socket.create_connection((match[1], int(match[2])), timeout=_CONNECTING).close()
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise PreprocessError(f"--ray {address}: {reason}") from error
+        socket.create_connection((match[1], int(match[2])), timeout=_CONNECT_TIMEOUT).close()
+    except OSError as error:
+        raise PreprocessError(f"--ray {address}: {error.strerror or error}") from error
+    except OverflowError as error:  # no port has this number
+        raise PreprocessError(f"--ray {address}: {error}") from error
 
 
-def _work_on_all(portion: list[Source], task: Task) -> list[Result]:
+def _process_portion(portion: list[Source], task: WorkerTask) -> list[SourceResult]:
     try:
-        prepare(task.settings)
-    except Exception as error:  # the machine's fault, not that of every source
+        prepare_worker(task.settings)
+    except Exception as error:  # the machine's failure, and not that of every source
         raise PreprocessError(str(error)) from error
-    return [work_on(source, task, lambda _: None) for source in portion]
+    return [process_source(source, task, lambda _: None) for source in portion]

@@ -1,4 +1,4 @@
-"""A whole run: find the sources, leave out what is done, work, keep the books."""
+"""A whole run: find the sources, leave out those that are finished, work, write the index."""
 
 from __future__ import annotations
 
@@ -11,32 +11,33 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from facecycle_cli.errors import OutputError, PreprocessError
-from facecycle_cli.preprocess.index import Journal, Records, merge
+from facecycle_cli.preprocess.index import Journal, Records, merge_journals
 from facecycle_cli.preprocess.settings import PreprocessSettings, claim_folder
-from facecycle_cli.preprocess.shards import Packer
+from facecycle_cli.preprocess.shards import ShardPacker
 from facecycle_cli.preprocess.sources import Problem, Source, find_sources, in_shard
 from facecycle_cli.preprocess.store import Store, output_errors
-from facecycle_cli.preprocess.work import Result, Task
-from facecycle_cli.preprocess.workers import LocalPool, Pool
+from facecycle_cli.preprocess.workers import LocalPool, Pool, SourceResult, WorkerTask
 from facecycle_cli.system import usable_cores
 
-__all__ = ["TIMEOUT", "Events", "Listing", "Tally", "default_workers", "preprocess"]
+__all__ = ["TIMEOUT", "Events", "InputSummary", "SourceList", "preprocess"]
 
 TIMEOUT = 120.0
-"""Seconds without a single frame after which a source is given up."""
+"""Seconds without a frame after which a source is skipped."""
 
 
 @dataclass
-class Tally:
-    """What became of the sources of one input.
+class InputSummary:
+    """What came of the sources of one input.
 
     Attributes:
         input: as the user named it.
         sources: how many there are (in this share).
-        known: of these, how many an earlier run had finished.
-        crops, frames: made and looked at in this run.
-        counts: sources of this run by status.
-        reasons: sources that are not done by status and reason.
+        known: how many of these an earlier run had finished.
+        crops: how many this run made.
+        frames: how many this run saw.
+        counts: status -> number of sources in this run.
+        reasons: (status, reason) -> number of sources that are not done.
+        problem: why a part of the input, or all of it, could not be used; None: no problem.
     """
 
     input: str
@@ -53,8 +54,8 @@ class Tally:
         """Whether anything in this run is not done."""
         return self.problem is not None or any(status != "done" for status in self.counts)
 
-    def count(self, result: Result) -> None:
-        """Add a source that this run worked on."""
+    def count(self, result: SourceResult) -> None:
+        """Add the result of a source."""
         self.crops += result.crops
         self.frames += result.frames
         self.counts[result.status] = self.counts.get(result.status, 0) + 1
@@ -64,24 +65,19 @@ class Tally:
 
 
 class Events:
-    """What a caller may want to hear while a run goes on; override what is of interest."""
+    """What happens during a run: override the methods that you need."""
 
     def begin(self, sources: int) -> None:
-        """So many sources are left to do."""
+        """``sources`` sources are left to do."""
 
     def frames(self, count: int) -> None:
-        """So many frames more were seen."""
+        """``count`` more frames were seen."""
 
-    def finished(self, result: Result) -> None:
-        """A source is through."""
+    def finished(self, result: SourceResult) -> None:
+        """The work on a source has ended."""
 
     def problem(self, problem: Problem) -> None:
         """A part of an input could not be used."""
-
-
-def default_workers() -> int:
-    """The cores this process may use."""
-    return usable_cores()
 
 
 def preprocess(
@@ -94,73 +90,78 @@ def preprocess(
     ray: str | None = None,
     timeout: float = TIMEOUT,
     events: Events | None = None,
-) -> list[Tally]:
-    """Crop the faces of all sources of ``inputs`` into ``folder``, or go on with that.
+) -> list[InputSummary]:
+    """Crop the faces of all sources of ``inputs`` into ``folder``, or continue an earlier run.
 
     Memory grows with the number of sources (by about a kilobyte each), not with their size.
 
     Args:
         inputs: folders or files.
+        folder: the output.
+        settings: of the crops.
         share: (number from 1, count): this run takes only its share of the sources.
         workers: processes; None: one for each core.
-        ray: address of a Ray cluster that does the work instead.
-        timeout: seconds without progress after which a source is given up.
+        ray: address of a Ray cluster that does the work instead; None: this machine.
+        timeout: seconds without a frame after which a source is skipped.
+        events: told what happens.
 
     Returns:
-        What became of each input.
+        What came of each input.
 
     Raises:
-        PreprocessError: ``folder`` was made with other settings, is being written by another run,
-        or
-            cannot be written. What is finished by then stays finished.
+        SettingsError: ``folder`` was made with other settings.
+        PreprocessError: ``folder`` cannot be used or is being written by another run, or the
+            workers cannot start.
+        OutputError: ``folder`` cannot be written. What is finished by then stays finished.
+        MissingExtraError: ray is not installed.
     """
     events = events or Events()
     folder = Path(folder)
     with ExitStack() as stack:
-        _prepare(folder, settings)
+        _claim(folder, settings)
         journal = stack.enter_context(Journal(folder, share))
         records = Records.load(folder)
         journal.recover(records)
-        listing = Listing(inputs, folder, settings, share, records, events)
-        packer: Packer | None = None
+        listing = SourceList(inputs, folder, settings, share, records, events)
+        packer: ShardPacker | None = None
         store = stack.enter_context(Store(folder, settings, share))
         if settings.format == "webdataset":
-            packer = Packer(store, (source.id for source, _ in listing.mine), records)
+            packer = ShardPacker(store, (source.id for source, _ in listing.mine), records)
         lost = packer.lost if packer else set[str]()
         todo = []
-        for source, tally in listing.mine:
-            tally.sources += 1
+        for source, summary in listing.mine:
+            summary.sources += 1
             if records.is_finished(source.id) and source.id not in lost:
-                tally.known += 1
+                summary.known += 1
             else:
-                todo.append((source, tally))
+                todo.append((source, summary))
         events.begin(len(todo))
-        tallies = {source.id: tally for source, tally in todo}
+        summaries = {source.id: summary for source, summary in todo}
         if todo:
-            task = Task(settings, store.staging, timeout)
-            pool = _pool(task, ray, min(workers or default_workers(), len(todo)))
+            task = WorkerTask(settings, store.staging, timeout)
+            pool = _pool(task, ray, min(workers or usable_cores(), len(todo)))
             with closing(pool.run(source for source, _ in todo)) as messages:
                 for message in messages:
                     if isinstance(message, int):
                         events.frames(message)
                         continue
                     _keep(message, store, journal, packer)
-                    tallies[message.source.id].count(message)
+                    summaries[message.source.id].count(message)
                     events.finished(message)
         if packer:
             packer.finish(journal)
-        _merge_if_complete(folder, listing.ids, store.staging)
-        return listing.tallies
+        _sort_if_complete(folder, listing.ids, store.staging)
+        return listing.summaries
 
 
-def _prepare(folder: Path, settings: PreprocessSettings) -> None:
+def _claim(folder: Path, settings: PreprocessSettings) -> None:
     try:
         claim_folder(folder, settings)
     except OSError as error:
         raise PreprocessError(f"{error.filename or folder}: {error.strerror or error}") from error
 
 
-def _pool(task: Task, ray: str | None, workers: int) -> Pool:
+def _pool(task: WorkerTask, ray: str | None, workers: int) -> Pool:
     if ray is None:
         return LocalPool(task, workers)
     from facecycle_cli.preprocess.ray import RayPool
@@ -168,8 +169,8 @@ def _pool(task: Task, ray: str | None, workers: int) -> Pool:
     return RayPool(task, ray)
 
 
-def _keep(result: Result, store: Store, journal: Journal, packer: Packer | None) -> None:
-    """First the crops, then the lines: what has lines is there."""
+def _keep(result: SourceResult, store: Store, journal: Journal, packer: ShardPacker | None) -> None:
+    """Move the crops first and write their lines after that: what has lines is in place."""
     if result.staged is not None:
         store.commit(result.source, result.staged)
     journal.append(result.lines)
@@ -177,13 +178,13 @@ def _keep(result: Result, store: Store, journal: Journal, packer: Packer | None)
         packer.add(result.source.id, result.crops, journal)
 
 
-class Listing:
-    """All sources of the inputs, and which of them are this run's.
+class SourceList:
+    """All sources of the inputs, and those of this run's share.
 
     Attributes:
-        ids: of all sources, of all shares.
-        mine: those of this share, with the tally of their input.
-        tallies: one for each input.
+        ids: names of all sources, of all shares.
+        mine: the sources of this share, with the summary of their input.
+        summaries: one for each input.
     """
 
     def __init__(
@@ -196,20 +197,21 @@ class Listing:
         events: Events,
     ) -> None:
         self.ids: set[str] = set()
-        self.mine: list[tuple[Source, Tally]] = []
-        self.tallies = [Tally(name) for name in inputs]
-        # Digests instead of names: a million targets are 100 megabytes less.
+        self.mine: list[tuple[Source, InputSummary]] = []
+        self.summaries = [InputSummary(name) for name in inputs]
+        # Digests and not names: for a million targets they take 100 megabytes less.
         self._owners = {_digest(b.target): _digest(s) for s, b in records.sources.items()}
-        for tally in self.tallies:
-            for item in find_sources(tally.input, settings, skip=os.fspath(folder)):
+        for summary in self.summaries:
+            for item in find_sources(summary.input, settings, skip=os.fspath(folder)):
                 found = self._claim(item) if isinstance(item, Source) else item
                 if isinstance(found, Problem):
-                    tally.problem = found.reason
+                    summary.problem = found.reason
                     events.problem(found)
                 elif in_shard(found.id, *share):
-                    self.mine.append((found, tally))
+                    self.mine.append((found, summary))
 
     def _claim(self, source: Source) -> Source | Problem:
+        """The source, unless its target belongs to another one."""
         owner = self._owners.setdefault(_digest(source.target), _digest(source.id))
         if source.id in self.ids or owner != _digest(source.id):
             reason = f"another source has crops at {source.target}; give it another output folder"
@@ -222,18 +224,18 @@ def _digest(text: str) -> bytes:
     return hashlib.blake2b(os.fsencode(text), digest_size=8).digest()
 
 
-def _merge_if_complete(folder: Path, ids: set[str], staging: Path) -> None:
-    """Sort the index once all sources of all shares are through."""
+def _sort_if_complete(folder: Path, ids: set[str], staging: Path) -> None:
+    """Sort the index when all sources of all shares are finished."""
     while True:
         records = Records.load(folder)
         if records.are_merged or not ids <= records.sources.keys():
             return
         try:
             with output_errors():
-                merge(folder, records, staging)
+                merge_journals(folder, records, staging)
         except OutputError as error:
             if not isinstance(error.__cause__, FileNotFoundError):
                 raise
-            time.sleep(0.1)  # another machine was faster; see what it made
+            time.sleep(0.1)  # another machine was faster: read what it made
         else:
             return

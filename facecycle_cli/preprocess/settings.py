@@ -1,4 +1,7 @@
-"""What decides the crops, kept beside them so that one folder never holds two kinds."""
+"""The settings that decide what the crops are like, kept beside them.
+
+One output folder never holds crops of two kinds: a run with other settings is refused.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,15 @@ import json
 import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Literal
 
 from facecycle_cli.errors import SettingsError
 from facecycle_cli.system import atomic_path
+from facecycle_cli.types import AlignerName, CropFormat, FaceChoice, Layout
 
-__all__ = ["CONFIG", "PreprocessSettings", "check_folder", "claim_folder"]
+__all__ = ["SETTINGS_FILE", "PreprocessSettings", "check_folder", "claim_folder"]
 
-CONFIG = "config.json"
-_VERSION = 1  # of the folder's format
-
-Layout = Literal["auto", "voxceleb", "videos", "images"]
+SETTINGS_FILE = "config.json"
+_VERSION = 1  # of the output folder's format
 
 
 @dataclass(frozen=True)
@@ -24,14 +25,15 @@ class PreprocessSettings:
     """How crops are made.
 
     Attributes:
-        layout: which files are sources, and how their place in the tree is read (`sources`).
+        layout: which files are sources, and how the folders above them are read (see
+            :mod:`~facecycle_cli.preprocess.sources`).
         fps: frames kept per second of video; a slower video keeps all of its frames.
-        max_frames: most frames looked at per source, from its beginning; None: all.
+        max_frames: the most frames of one source, from its beginning; None: all.
         size: side of the crops in pixels.
         aligner: name of the face backend.
         min_face: height in pixels of the smallest face that counts.
-        faces: the largest face of each moment, or everyone.
-        format: a tree of pictures, or webdataset's tar shards.
+        faces: the largest face of each moment, or all faces.
+        format: a tree of pictures, or tar shards in the convention of webdataset.
         shard_megabytes: size at which a tar shard is full.
     """
 
@@ -39,10 +41,10 @@ class PreprocessSettings:
     fps: float = 5.0
     max_frames: int | None = None
     size: int = 128
-    aligner: str = "mesh"
+    aligner: AlignerName = "mesh"
     min_face: int = 32
-    faces: Literal["largest", "all"] = "largest"
-    format: Literal["folder", "webdataset"] = "folder"
+    faces: FaceChoice = "largest"
+    format: CropFormat = "folder"
     shard_megabytes: int = 256
 
 
@@ -50,17 +52,18 @@ def check_folder(folder: Path, settings: PreprocessSettings) -> bool:
     """Whether ``folder`` holds crops made with these settings; False if it is new or empty.
 
     Raises:
-        SettingsError: it holds crops made otherwise, or files that are not ours.
+        SettingsError: it holds crops made with other settings, or files of something else.
     """
-    path = folder / CONFIG
+    path = folder / SETTINGS_FILE
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        # Hidden: a temporary name of a run that is just starting, or was killed then.
+        # A name with a dot is the temporary file of a run that starts just now, or was killed then.
         names = os.listdir(folder) if folder.exists() else []
         if not path.exists() and any(not name.startswith(".") for name in names):
             raise SettingsError(
-                f"{folder}: not empty, and not made by preprocess (there is no {CONFIG} in it)"
+                f"{folder}: not empty, and not made by preprocess (there is no {SETTINGS_FILE} in "
+                "it)"
             ) from None
         return False
     except ValueError as error:
@@ -82,12 +85,12 @@ def claim_folder(folder: Path, settings: PreprocessSettings) -> None:
     """Make ``folder`` the output of runs with these settings, or check that it is.
 
     Raises:
-        SettingsError: as `check_folder`.
-        OSError: it cannot be made or written.
+        SettingsError: as :func:`check_folder`.
+        OSError: it cannot be created or written.
     """
     if check_folder(folder, settings):
         return
-    # Several machines may do this at once; they write the same.
-    with atomic_path(folder / CONFIG) as temporary:
+    # Several machines may do this at once: they write the same.
+    with atomic_path(folder / SETTINGS_FILE) as temporary:
         text = json.dumps({"version": _VERSION, **asdict(settings)}, indent=2)
         temporary.write_text(text + "\n", encoding="utf-8")

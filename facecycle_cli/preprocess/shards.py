@@ -1,53 +1,49 @@
-"""Results of single sources to tar shards of a set size, in webdataset's convention.
+"""Crops of single sources to tar shards of a set size, in webdataset's convention.
 
-Shards are filled in the order of the sources, whatever order they are finished in, so that the same
-sources give the same shards. A shard is complete under its name before the journal says so, and the
-results in it are removed only after that.
+Shards are filled in the order of the sources, not in the order in which they finish, so that the
+same sources give the same shards. A shard is complete under its name before the journal lists it,
+and the crops of its sources are removed only after that.
+
+The shards are written by :mod:`tarfile`: members in the order and with the fields that webdataset's
+own writer gives them. That package would add no more, and its import takes seconds.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import tarfile
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
-from facecycle_cli.errors import PreprocessError
 from facecycle_cli.preprocess.index import Journal, Records, to_line
 from facecycle_cli.preprocess.store import Store, output_errors
 
-__all__ = ["Packer"]
+__all__ = ["ShardPacker"]
 
-_REPEATABLE = {"encoder": False, "mtime": 0, "user": "facecycle", "group": "facecycle"}
+_OWNER = "facecycle"
+_READ_ONLY = 0o444
 
 
-class Packer:
-    """Packs the results of a share's sources.
+class ShardPacker:
+    """Packs the crops of a share's sources.
 
     Args:
-        store: where they are. order: all sources of the share, in order. records: what earlier runs
-        did; sources that are finished there, but whose result is missing,
-            are in ``lost`` and have to be done again.
+        store: where the crops are.
+        order: names of all sources of the share, in order.
+        records: what earlier runs did.
 
-    Raises PreprocessError if the package webdataset is missing.
+    Attributes:
+        lost: sources that an earlier run finished but whose crops are missing: they have to be done
+            again.
     """
 
     def __init__(self, store: Store, order: Iterable[str], records: Records) -> None:
-        try:
-            from webdataset.writer import TarWriter
-        except ImportError as error:
-            raise PreprocessError(
-                "--format webdataset needs the package webdataset; install facecycle[train]"
-            ) from error
-        self._writer: Callable[..., Any] = TarWriter
         self._store = store
         self._limit = store.settings.shard_megabytes * 1_000_000
         self._prefix = "crops-" if store.name == "1-of-1" else f"crops-{store.name}-"
-        mine = (name for name in records.shards if _number(name, self._prefix) is not None)
-        numbers = [_number(name, self._prefix) or 0 for name in mine]
-        self._next = max(numbers, default=-1) + 1
+        self._next = max(_numbers(records.shards, self._prefix), default=-1) + 1
         self._waiting = deque(source for source in order if source not in records.packed)
         self._finished: dict[str, int] = {}  # source -> crops
         self._batch: list[tuple[str, int, int]] = []  # source, crops, bytes
@@ -60,16 +56,29 @@ class Packer:
                 self.lost.add(source)
             else:
                 self._finished[source] = block.crops
-        for source in records.packed:  # by a run that was killed before it tidied up
+        for source in records.packed:  # left by a run that was killed after it wrote a shard
             store.unpacked_path(source).unlink(missing_ok=True)
 
     def add(self, source: str, crops: int, journal: Journal) -> None:
-        """A source is finished: write the shards that are full now. Raises OutputError."""
-        self._finished[source] = crops
-        self.advance(journal)
+        """A source is finished: write the shards that are full now.
 
-    def advance(self, journal: Journal) -> None:
-        """Write the shards that are full now."""
+        Raises:
+            OutputError: a shard cannot be written.
+        """
+        self._finished[source] = crops
+        self._write_full(journal)
+
+    def finish(self, journal: Journal) -> None:
+        """Write the last shard, if all sources are finished.
+
+        Raises:
+            OutputError: a shard cannot be written.
+        """
+        self._write_full(journal)
+        if not self._waiting and self._batch:
+            self._write(journal)
+
+    def _write_full(self, journal: Journal) -> None:
         while self._waiting and self._waiting[0] in self._finished:
             source = self._waiting.popleft()
             crops = self._finished.pop(source)
@@ -80,20 +89,14 @@ class Packer:
                 self._write(journal)
             self._batch.append((source, crops, size))
 
-    def finish(self, journal: Journal) -> None:
-        """Write the last shard, if all sources are through."""
-        self.advance(journal)
-        if not self._waiting and self._batch:
-            self._write(journal)
-
     def _write(self, journal: Journal) -> None:
         name = f"{self._prefix}{self._next:06d}.tar"
         pieces = [self._store.unpacked_path(source) for source, *_ in self._batch]
         staged = self._store.staging / name
         with output_errors():
-            with open(staged, "wb") as file, self._writer(file, **_REPEATABLE) as writer:
+            with open(staged, "wb") as file, tarfile.open(fileobj=file, mode="w|") as shard:
                 for piece in pieces:
-                    _copy_samples(piece, writer.write)
+                    _copy_members(piece, shard)
             size = staged.stat().st_size
             os.replace(staged, self._store.folder / name)
         sources, crops, _ = zip(*self._batch, strict=True)
@@ -105,25 +108,24 @@ class Packer:
         self._batch = []
 
 
-def _copy_samples(piece: Path, write: Callable[[dict[str, bytes | str]], object]) -> None:
-    """The samples of one tar file into another."""
+def _copy_members(piece: Path, shard: tarfile.TarFile) -> None:
+    """Copy the members of one tar file into the shard, a sample's in the order of their suffixes.
+
+    A piece has the picture (``jpg``) and the line (``json``) of each crop in this order already.
+    """
     with tarfile.open(piece) as tar:
-        sample: dict[str, bytes | str] = {}
         for member in tar:
-            folder, _, file = member.name.rpartition("/")
-            stem, _, suffix = file.partition(".")
-            key = f"{folder}/{stem}" if folder else stem
-            if sample and sample["__key__"] != key:
-                write(sample)
-                sample = {}
             content = tar.extractfile(member)
-            assert content is not None
-            sample["__key__"] = key
-            sample[suffix] = content.read()
-        if sample:
-            write(sample)
+            data = b"" if content is None else content.read()
+            copy = tarfile.TarInfo(member.name)
+            copy.size, copy.mode = len(data), _READ_ONLY
+            copy.uname = copy.gname = _OWNER
+            shard.addfile(copy, io.BytesIO(data))
 
 
-def _number(name: str, prefix: str) -> int | None:
-    digits = name.removeprefix(prefix).removesuffix(".tar")
-    return int(digits) if name.startswith(prefix) and digits.isdigit() else None
+def _numbers(names: Iterable[str], prefix: str) -> Iterator[int]:
+    """The numbers of the shards that begin with ``prefix``."""
+    for name in names:
+        digits = name.removeprefix(prefix).removesuffix(".tar")
+        if name.startswith(prefix) and digits.isdigit():
+            yield int(digits)

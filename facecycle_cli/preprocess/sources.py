@@ -1,8 +1,7 @@
-"""What there is to preprocess: the videos, frame folders and photographs of a tree, in sorted
-order.
+"""The sources in a tree, in sorted order: videos, folders of frames, and photographs.
 
-Where the crops of a source go says who is in them, as ``train`` needs it: all crops in one folder
-show one person.
+The folder of a crop says who is in it, as ``train`` needs to know: all crops in one folder show one
+person.
 
 ================================================  ==========================================
 source                                            its crops
@@ -17,10 +16,10 @@ photographs ``alice/2019/a.jpg``                  ``alice/2019/0001/a.jpg``
 a photograph at the top, ``c.jpg``                ``c/images/0001/c.jpg``
 ================================================  ==========================================
 
-Nobody promises that an arbitrary video shows one person, so each of its *tracks* (a face that is
-seen without interruption between two cuts) gets a folder: ``0001``, ``0002``, ... With ``--faces
-all`` that holds for every source. Where two files of one folder, or a file and a folder, differ in
-their suffix alone, it stays in the name: ``day1_mp4``.
+A video outside VoxCeleb may show several people. So each of its *tracks* (one face without
+interruption between two cuts) gets a folder: ``0001``, ``0002``, ... With ``--faces all`` every
+source has such folders. If two files of one folder, or a file and a folder, differ in their suffix
+alone, the suffix stays in the name: ``day1_mp4``.
 """
 
 from __future__ import annotations
@@ -32,18 +31,20 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from facecycle_cli.media.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from facecycle_cli.preprocess.settings import CONFIG, PreprocessSettings
+from facecycle_cli.preprocess.index import INDEX_FILE
+from facecycle_cli.preprocess.settings import SETTINGS_FILE, PreprocessSettings
 
-__all__ = ["Problem", "Source", "find_sources", "in_shard"]
+__all__ = ["Problem", "Source", "SourceKind", "find_sources", "in_shard"]
 
-Kind = Literal["video", "frames", "photo"]
+SourceKind: TypeAlias = Literal["video", "frames", "photo"]
+"""A video file, a folder with frames of one video, or a photograph."""
 
 _IDENTITY = re.compile(r"id\d{4,}")
-_ENLARGEMENT = re.compile(r"\d\.\d+")  # of the face's box, in the frames' release: 1.3, 1.6
-_GROUPS = ("images", "0001")  # folders of our own making, which a video must not be named like
+_ENLARGEMENT = re.compile(r"\d\.\d+")  # of the face's box, in VGG's frame folders: 1.3, 1.6
+_GROUPS = ("images", "0001")  # our own folder names, which no video's folder may have
 _SPLITS = {"dev", "test", "mp4", "wav", "aac"}
 
 
@@ -53,28 +54,28 @@ class Source:
 
     Attributes:
         id: its name, the same on every machine: the input folder's own name and the path below it.
-        path: where it is.
+        path: of the file or folder.
         kind: what it is.
-        target: where its crops go, below the output folder: a folder, or for the one face of a
+        target: path of its crops below the output folder: a folder, or for the one face of a
             photograph the picture without its suffix.
-        numbered: whether its tracks have numbered folders of their own below ``target``.
+        numbered: whether its tracks have numbered folders below ``target``.
     """
 
     id: str
     path: str
-    kind: Kind
+    kind: SourceKind
     target: str
     numbered: bool
 
     @property
     def is_file_target(self) -> bool:
-        """Whether one picture is all that can come of it."""
+        """Whether its crops are one picture at most."""
         return self.kind == "photo" and not self.numbered
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A part of an input that cannot be walked, or an input without any source."""
+    """A part of an input that cannot be read, or an input without any source."""
 
     name: str
     reason: str
@@ -83,7 +84,7 @@ class Problem:
 def in_shard(source_id: str, number: int, count: int) -> bool:
     """Whether a source belongs to share ``number`` (from 1) of ``count``.
 
-    A function of its name alone: files that come later move no source to another share.
+    That depends on its name alone: files that are added later move no source to another share.
     """
     digest = hashlib.blake2b(os.fsencode(source_id), digest_size=8).digest()
     return int.from_bytes(digest, "big") % count == number - 1
@@ -92,15 +93,15 @@ def in_shard(source_id: str, number: int, count: int) -> bool:
 def find_sources(
     root: str, settings: PreprocessSettings, *, skip: str | None = None
 ) -> Iterator[Source | Problem]:
-    """The sources below ``root`` (a folder, or one file), sorted; `Problem`s where they are met.
+    """The sources below ``root``, sorted, and between them what cannot be read.
 
-    Folders made by preprocess are left out, as are hidden names. A link to a folder is followed
-    unless it leads to where the walk is already.
+    Folders made by preprocess are left out, and so are names that begin with a dot. A link to a
+    folder is followed, unless it leads to a folder that the walk is in already.
 
     Args:
-        root: the input as the user named it.
-        settings: its ``layout`` and ``faces`` count.
-        skip: a folder to leave out: the output.
+        root: a folder or a file, as the user named it.
+        settings: of which ``layout`` and ``faces`` count.
+        skip: a folder to leave out (the output folder).
     """
     top = os.path.abspath(root)
     name = os.path.basename(top) or "root"
@@ -145,7 +146,14 @@ class _Finder:
     def walk(
         self, folder: str, name: str, below: str, above: tuple[tuple[int, int], ...]
     ) -> Iterator[Source | Problem]:
-        """``below``: path of ``folder`` below the input, with a slash at its end unless empty."""
+        """The sources in and below one folder.
+
+        Args:
+            folder: its path.
+            name: of the input.
+            below: path of ``folder`` below the input, with a slash at its end unless empty.
+            above: device and inode of the folders that the walk is in.
+        """
         shown = f"{name}/{below}".rstrip("/")
         try:
             status = os.stat(folder)
@@ -159,7 +167,7 @@ class _Finder:
             return
         listed.sort()
         files = [entry for entry, is_folder in listed if not is_folder]
-        if CONFIG in files and "index.jsonl" in files:
+        if SETTINGS_FILE in files and INDEX_FILE in files:
             return  # crops of an earlier run are no photographs
         if self._is_frame_folder(folder) and any(self._is_image(file) for file in files):
             yield self._frames(folder, f"{name}/{below}".rstrip("/"))
@@ -179,7 +187,14 @@ class _Finder:
                     yield source
 
     def classify(self, folder: str, shown: str, file: str, stems: Counter[str]) -> Source | None:
-        """The source that a file is; ``shown``: the folder as in `Source.id`."""
+        """The source that a file is, or None.
+
+        Args:
+            folder: its folder.
+            shown: the folder as it is in ``Source.id``.
+            file: its name.
+            stems: how often each name without suffix is in the folder.
+        """
         path = os.path.join(folder, file)
         below = [part for part in shown.split("/")[1:] if part]
         label = _stem(file) if stems[_stem(file)] < 2 else file.replace(".", "_")
@@ -200,7 +215,7 @@ class _Finder:
         return Source(shown + file, path, "photo", target, self._everyone)
 
     def _voxceleb(self, folder: str, name: str, path: str, label: str) -> Source | None:
-        """A clip in a video's folder, or a whole video in the folder of somebody."""
+        """A clip in the folder of a video, or a whole video in the folder of a person."""
         person, video = ("", "", *PurePath(folder).parts[1:])[-2:]
         if _IDENTITY.fullmatch(video) and not _IDENTITY.fullmatch(person):
             return Source(name, path, "video", f"{video}/{label}", True)
@@ -235,12 +250,12 @@ class _Finder:
 
 
 def _stem(file: str) -> str:
-    """Without suffix and dots: webdataset takes what follows the first dot for a suffix."""
+    """Without suffix and dots: webdataset takes everything after the first dot as the suffix."""
     return os.path.splitext(file)[0].replace(".", "_")
 
 
 def _without_splits(below: list[str]) -> list[str]:
-    """Folders that say nothing about who is in them do not become somebody's name."""
+    """Leave out the folders of data set splits: they are no names of persons."""
     while below and below[0] in _SPLITS:
         below = below[1:]
     return below

@@ -1,9 +1,9 @@
-"""The output folder: crops appear there whole, source by source, or not at all.
+"""The output folder: the crops of a source appear there all at once, or not at all.
 
-A worker builds the result of a source in a hidden folder of the run. When it is complete the parent
-renames it to its place and then adds its lines to the journal: only what the journal has is done.
-What a kill leaves between these steps is a result without lines, which the next run replaces by the
-same bytes, and hidden files, which it removes.
+A worker writes the crops of a source into a folder of the run whose name begins with a dot. When
+they are complete, the parent process moves them to their target and then appends their lines to the
+journal: only what has lines in the journal is done. A kill between these steps leaves crops without
+lines, which the next run replaces by the same bytes, and the run's folder, which it removes.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from facecycle_cli.preprocess.sources import Source
 
 __all__ = ["FolderSink", "Store", "TarSink", "open_sink", "output_errors"]
 
-_HIDDEN = ".partial"
-_PACKING = ".unpacked"  # results of sources until there are enough of them for a tar shard
+_PARTIAL = ".partial"
+_UNPACKED = ".unpacked"  # crops of sources, until there are enough for a tar shard
 
 
 @contextmanager
 def output_errors() -> Iterator[None]:
-    """The system's complaints about the output, as what ends the run and not a source's failure."""
+    """Turn system errors about the output into :class:`OutputError`, which ends the run."""
     try:
         yield
     except OSError as error:
@@ -40,12 +40,16 @@ def output_errors() -> Iterator[None]:
 
 
 class Store:
-    """What one process (of one share of the sources) writes.
+    """Where one run, or one share of it, writes.
 
     Args:
         folder: the output folder, claimed already.
-        settings: its ``format`` counts.
-        share: (number, count); runs on several machines have different numbers.
+        settings: of which ``format`` counts.
+        share: (number from 1, count); runs on several machines have different numbers.
+
+    Attributes:
+        staging: the folder for the workers.
+        unpacked: the folder for crops that wait for their tar shard.
     """
 
     def __init__(
@@ -54,9 +58,9 @@ class Store:
         self.folder = folder
         self.settings = settings
         self.name = f"{share[0]}-of-{share[1]}"
-        self._shares = folder / _HIDDEN / self.name
+        self._shares = folder / _PARTIAL / self.name
         self.staging = self._shares / secrets.token_hex(6)
-        self.unpacked = folder / _PACKING / self.name
+        self.unpacked = folder / _UNPACKED / self.name
 
     def __enter__(self) -> Store:
         shutil.rmtree(self._shares, ignore_errors=True)  # of a killed run
@@ -66,24 +70,28 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         shutil.rmtree(self._shares, ignore_errors=True)
-        for parent in (self.folder / _HIDDEN, self.unpacked, self.unpacked.parent):
-            with suppress(OSError):  # others are still at work
+        for parent in (self.folder / _PARTIAL, self.unpacked, self.unpacked.parent):
+            with suppress(OSError):  # other runs are still writing there
                 parent.rmdir()
 
     def commit(self, source: Source, staged: Path) -> None:
-        """Move the result of a source to its place. Raises OutputError."""
+        """Move the crops of a source to their target.
+
+        Raises:
+            OutputError: they cannot be moved.
+        """
         with output_errors():
             if self.settings.format == "webdataset":
-                place = self.unpacked_path(source.id)
-                place.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(staged, place)
+                target = self.unpacked_path(source.id)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(staged, target)
                 return
-            place = self.folder / (source.target + (".jpg" if source.is_file_target else ""))
-            place.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_file_target or not place.exists():
-                os.replace(staged, place)
+            target = self.folder / (source.target + (".jpg" if source.is_file_target else ""))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_file_target or not target.exists():
+                os.replace(staged, target)
             else:
-                _replace_content(staged, place, numbered=source.numbered)
+                _replace_content(staged, target, numbered=source.numbered)
 
     def unpacked_path(self, source_id: str) -> Path:
         """Where the crops of a source wait for their shard."""
@@ -91,55 +99,53 @@ class Store:
         return self.unpacked / f"{digest}.tar"
 
 
-def _replace_content(staged: Path, place: Path, *, numbered: bool) -> None:
-    """Put ``staged`` where an earlier run left the same crops but not their lines.
+def _replace_content(staged: Path, target: Path, *, numbered: bool) -> None:
+    """Move ``staged`` where an earlier run left the same crops but not their lines.
 
-    Other sources may have their folders below: only what this source can have written goes.
+    Other sources may have folders in the same folder: only what this source can have written is
+    removed.
     """
-    for old in place.iterdir():
+    for old in target.iterdir():
         if numbered and re.fullmatch(r"\d{4,}", old.name) and old.is_dir():
             shutil.rmtree(old)
         elif not numbered and old.suffix == ".jpg":
             old.unlink()
     for new in staged.iterdir():
-        os.replace(new, place / new.name)
+        os.replace(new, target / new.name)
     staged.rmdir()
 
 
 class FolderSink:
-    """Crops as files below ``path`` (or as the one file ``path``)."""
+    """Writes crops as files below ``path``, or as the one file ``path``."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def add(self, name: str, data: bytes, line: str) -> None:
-        """See `crops.Sink`."""
+        """Take one crop, see :class:`~facecycle_cli.preprocess.crops.Sink`."""
         with output_errors():
             path = self.path / name if name else self.path
             try:
                 path.write_bytes(data)
             except FileNotFoundError:
-                # Not exist_ok for the staging folder above: once it is gone, so is our run.
+                # If the staging folder is gone, the run is over: do not make it again.
                 self.path.parent.stat()
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
 
     def clear(self) -> None:
-        """See `crops.Sink`."""
+        """Remove everything added."""
         if self.path.is_dir():
             shutil.rmtree(self.path)
         else:
             self.path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file is open."""
 
 
 class TarSink:
-    """Crops as samples of a tar file: the picture and its line of the index.
-
-    Written without webdataset, whose import costs each worker seconds: a shard is written by it.
-    """
+    """Writes crops as samples of a tar file: each is a picture and its line of the index."""
 
     def __init__(self, path: Path, target: str) -> None:
         self.path = path
@@ -147,10 +153,10 @@ class TarSink:
         self._tar: tarfile.TarFile | None = None
 
     def add(self, name: str, data: bytes, line: str) -> None:
-        """See `crops.Sink`."""
+        """Take one crop, see :class:`~facecycle_cli.preprocess.crops.Sink`."""
         with output_errors():
             if self._tar is None:
-                self._tar = tarfile.open(self.path, "w")  # noqa: SIM115 (close)
+                self._tar = tarfile.open(self.path, "w")  # noqa: SIM115 (closed by close)
             key = f"{self._target}/{name}".removesuffix("/").removesuffix(".jpg")
             for suffix, content in (("jpg", data), ("json", line.encode("ascii"))):
                 member = tarfile.TarInfo(f"{key}.{suffix}")
@@ -158,7 +164,7 @@ class TarSink:
                 self._tar.addfile(member, io.BytesIO(content))
 
     def clear(self) -> None:
-        """See `crops.Sink`."""
+        """Remove everything added."""
         self.close()
         self.path.unlink(missing_ok=True)
 
@@ -171,7 +177,7 @@ class TarSink:
 
 
 def open_sink(source: Source, settings: PreprocessSettings, path: Path) -> FolderSink | TarSink:
-    """Where a worker puts the crops of a source."""
+    """Open the sink for the crops of ``source`` at ``path``."""
     if settings.format == "webdataset":
         return TarSink(path, source.target)
     return FolderSink(path)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from facecycle_cli.media import ffmpeg
 from tests.clips import FACES, digests, make_clip, run_ffmpeg
 from tests.conftest import ROOT
 
@@ -125,12 +126,22 @@ def _lines(folder: Path) -> int:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
-def test_interrupted_it_says_how_to_go_on_and_leaves_no_process(tree, tmp_path):
+def test_interrupted_it_says_how_to_go_on_and_leaves_no_process(tree, clip, tmp_path):
+    """One source never ends, so that the run is interrupted before its end on any machine."""
     folder = tmp_path / "out"
-    command = [sys.executable, "-m", "facecycle_cli", "preprocess", tree, "-o", folder]
+    endless = tmp_path / "endless.mp4"
+    endless.write_bytes(clip.read_bytes())
+    decoder = tmp_path / "decoder"
+    decoder.write_text(
+        "#!/bin/sh\n"
+        f'case "$*" in *{endless.name}*) while echo; do sleep 0.1; done; esac\n'
+        f'exec "{ffmpeg.executable()}" "$@"\n'
+    )
+    decoder.chmod(0o700)
+    command = [sys.executable, "-m", "facecycle_cli", "preprocess", tree, endless, "-o", folder]
     run = subprocess.Popen(
-        command,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        [*command, "--workers", "2"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "IMAGEIO_FFMPEG_EXE": str(decoder)},
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -209,7 +220,7 @@ def test_a_dry_run_counts_and_estimates_and_writes_nothing(tree, tmp_path, run_c
     (found,) = map(json.loads, done.stdout.splitlines())
     assert (found["sources"], found["known"], found["dry_run"]) == (7, 0, True)
     assert found["crops"] == 17
-    assert 0 < found["hours"] < 0.1
+    assert found["hours"] > 0  # four significant digits, however fast the machine is
     assert 17 * 2_000 < found["output_bytes"] < 17 * 30_000
     assert list(tmp_path.iterdir()) == []
 
@@ -223,7 +234,7 @@ def test_shares_of_two_machines(tree, undisturbed, tmp_path, run_cli):
 
 
 def test_tar_shards(tree, undisturbed, tmp_path, run_cli):
-    webdataset = pytest.importorskip("webdataset", reason="needs webdataset (the extra train)")
+    webdataset = pytest.importorskip("webdataset", reason="needs webdataset (the extra dev)")
     done = run_cli("preprocess", tree, "-o", "out", "--format", "webdataset", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (shard,) = (tmp_path / "out").glob("*.tar")

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from facecycle_cli.preprocess import run as runner
-from facecycle_cli.preprocess.extract import Extract
+from facecycle_cli.preprocess.extract import Extraction
 from facecycle_cli.preprocess.index import to_line
 from facecycle_cli.preprocess.sources import Source
 from facecycle_cli.preprocess.store import open_sink
-from facecycle_cli.preprocess.work import Result, Task, failed, finished
+from facecycle_cli.preprocess.workers import SourceResult, WorkerTask, failed_result, result_of
 from tests.clips import make_clip
 
 Status = Callable[[Source], str]
@@ -25,10 +25,10 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_clip(tmp_path_factory.mktemp("clip") / "clip.mp4")
 
 
-def pretend(source: Source, task: Task, status: str = "done") -> Result:
-    """A result such as work_on has it; the crops are their own names."""
+def pretend(source: Source, task: WorkerTask, status: str = "done") -> SourceResult:
+    """A result as process_source has it; the crops are their own names."""
     if status != "done":
-        return failed(source, f"it is {status}", status=status)
+        return failed_result(source, f"it is {status}", status=status)
     staged = task.staging / secrets.token_hex(8)
     if source.is_file_target:
         staged = staged.with_suffix(".jpg")
@@ -46,17 +46,17 @@ def pretend(source: Source, task: Task, status: str = "done") -> Result:
         sink.add(name, path.encode("utf-8", "surrogateescape") * 40, line)
         lines.append(line)
     sink.close()
-    return finished(source, Extract("done", None, lines, count, 1), staged)
+    return result_of(source, Extraction("done", None, lines, count, 1), staged)
 
 
 class InstantPool:
     """Works in this process, in reversed order as if the first sources took longest."""
 
-    def __init__(self, task: Task, status: Status) -> None:
+    def __init__(self, task: WorkerTask, status: Status) -> None:
         self._task = task
         self._status = status
 
-    def run(self, sources: Iterable[Source]) -> Iterator[Result | int]:
+    def run(self, sources: Iterable[Source]) -> Iterator[SourceResult | int]:
         for source in reversed(list(sources)):
             yield 3
             yield pretend(source, self._task, self._status(source))

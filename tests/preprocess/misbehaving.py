@@ -1,4 +1,4 @@
-"""Work that goes wrong in ways that only a real process can: for the tests of the pool.
+"""Work that fails in ways that only a real process can: for the tests of the pool.
 
 What a source does is in its name.
 """
@@ -12,14 +12,16 @@ import time
 
 from facecycle_cli.errors import OutputError
 from facecycle_cli.preprocess.sources import Source
-from facecycle_cli.preprocess.watchdog import watch
-from facecycle_cli.preprocess.work import Result, Task
+from facecycle_cli.preprocess.watchdog import set_deadline
+from facecycle_cli.preprocess.workers import SourceResult, WorkerTask
 from tests.preprocess.conftest import pretend
 
+SLOW_SECONDS = 600
 
-def work(source: Source, task: Task, beat) -> Result:
+
+def work(source: Source, task: WorkerTask, on_frames) -> SourceResult:
     """Do as the source says, or pretend that all is well."""
-    beat(1)
+    on_frames(1)
     if "crash" in source.id:
         os.kill(os.getpid(), signal.SIGSEGV)
     if "killed" in source.id:
@@ -27,12 +29,12 @@ def work(source: Source, task: Task, beat) -> Result:
     if "exit" in source.id:
         os._exit(7)
     if "hang" in source.id:
-        program = subprocess.Popen(["sleep", "600"], start_new_session=True)
+        program = subprocess.Popen(["sleep", str(SLOW_SECONDS)], start_new_session=True)
         (task.staging / "program").write_text(str(program.pid))
-        watch(task.timeout)
+        set_deadline(task.timeout)
         program.wait()
     if "slow" in source.id:
-        time.sleep(600)
+        time.sleep(SLOW_SECONDS)
     if "full" in source.id:
         raise OutputError("No space left on device")
     return pretend(source, task)

@@ -12,12 +12,12 @@ import pytest
 from facecycle_cli.errors import MediaError
 from facecycle_cli.faces import TEMPLATE, Alignment, load_backend
 from facecycle_cli.media import probe, read_frames, read_image
-from facecycle_cli.preprocess import PreprocessSettings, work
+from facecycle_cli.preprocess import PreprocessSettings, workers
 from facecycle_cli.preprocess import extract as module
-from facecycle_cli.preprocess.crops import Crops, is_inside
-from facecycle_cli.preprocess.extract import Extract, extract
+from facecycle_cli.preprocess.crops import CropWriter, is_inside
+from facecycle_cli.preprocess.extract import Extraction, extract_crops
 from facecycle_cli.preprocess.sources import find_sources
-from facecycle_cli.preprocess.work import Task, work_on
+from facecycle_cli.preprocess.workers import WorkerTask, process_source
 from tests.clips import FACES, TALKER, TURNER, make_clip, run_ffmpeg
 
 
@@ -41,17 +41,17 @@ def backend():
 
 @pytest.fixture
 def crops_of(backend):
-    def run(path: Path, **settings) -> tuple[Extract, list[dict], dict[str, np.ndarray]]:
+    def run(path: Path, **settings) -> tuple[Extraction, list[dict], dict[str, np.ndarray]]:
         chosen = PreprocessSettings(**settings)
         (source,) = find_sources(str(path), chosen)
         shelf = Shelf()
-        found = extract(source, chosen, backend, shelf, lambda _: None)
+        found = extract_crops(source, chosen, backend, shelf, lambda _: None)
         return found, [json.loads(line) for line in found.lines], shelf.crops
 
     return run
 
 
-def placed(line: dict) -> np.ndarray:
+def points_in_crop(line: dict) -> np.ndarray:
     """(5, 2): the points in the crop."""
     return Alignment(np.array(line["alignment"]), 0).apply(np.array(line["points"]))
 
@@ -61,7 +61,7 @@ def test_eyes_move_half_as_much_as_with_framewise_alignment(crops_of, clip_file)
     _, lines, _ = crops_of(clip_file)
     points = [np.array(line["points"]) for line in lines]
     plain = np.stack([Alignment.from_points(p, 128).apply(p) for p in points])
-    steady = np.stack([placed(line) for line in lines])
+    steady = np.stack([points_in_crop(line) for line in lines])
 
     def spread(in_crops: np.ndarray) -> float:
         return float(np.sqrt((in_crops[:, :2].std(0) ** 2).sum(-1).mean()))
@@ -79,7 +79,7 @@ def test_the_index_places_each_crop_in_its_frame(crops_of, clip):
         assert line["path"] == f"clip/clip/0001/{line['frame']:06d}.jpg"
         expected = Alignment(np.array(line["alignment"]), 128).crop(frame).astype(int)
         assert np.abs(expected - crops[line["path"]]).mean() < 2
-        assert np.abs(placed(line) - (TEMPLATE * 128 - 0.5)).max() < 0.1 * 128
+        assert np.abs(points_in_crop(line) - (TEMPLATE * 128 - 0.5)).max() < 0.1 * 128
         assert abs(line["yaw"]) < 25
         assert line["score"] > 0.8
 
@@ -212,7 +212,7 @@ def test_frame_rate_and_number_of_frames(crops_of, clip):
 
 
 def test_a_track_longer_than_what_is_held_is_complete(crops_of, clip, monkeypatch):
-    monkeypatch.setattr(Crops, "segment", 4)
+    monkeypatch.setattr(CropWriter, "segment", 4)
     found, lines, _ = crops_of(clip, fps=10)
     assert [line["frame"] for line in lines] == list(range(10))
     assert found.tracks == 1
@@ -221,7 +221,7 @@ def test_a_track_longer_than_what_is_held_is_complete(crops_of, clip, monkeypatc
 
 def between_the_eyes(lines: list[dict]) -> np.ndarray:
     """(N, 2): in the crops."""
-    return np.stack([placed(line)[:2].mean(0) for line in lines])
+    return np.stack([points_in_crop(line)[:2].mean(0) for line in lines])
 
 
 def test_half_a_face_is_none(backend, monkeypatch):
@@ -239,10 +239,16 @@ def test_half_a_face_is_none(backend, monkeypatch):
 
         name = "sure"
 
-        def detect(self, images, *, min_face=24):
+        def prepare(self):
+            raise AssertionError("not called")
+
+        def detect(self, images, *, min_face=24, refine=True):
             return [[face] for _ in images]
 
-    found = extract(source, PreprocessSettings(), Sure(), Shelf(), lambda _: None)
+        def follow(self, images, previous):
+            raise AssertionError("not called")
+
+    found = extract_crops(source, PreprocessSettings(), Sure(), Shelf(), lambda _: None)
     assert (found.status, found.lines) == ("no-face", [])
 
 
@@ -331,9 +337,9 @@ def test_a_worker_says_what_is_wrong_instead_of_raising(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"no video")
     (tmp_path / "b.mp4").symlink_to(tmp_path / "missing")
     (tmp_path / "c.jpg").write_bytes(b"")
-    task = Task(PreprocessSettings(), tmp_path, 60)
+    task = WorkerTask(PreprocessSettings(), tmp_path, 60)
     results = {
-        s.id: work_on(s, task, lambda _: None)
+        s.id: process_source(s, task, lambda _: None)
         for s in find_sources(str(tmp_path), PreprocessSettings())
     }
     found = {name.rpartition("/")[2]: (r.status, r.crops) for name, r in results.items()}
@@ -343,9 +349,10 @@ def test_a_worker_says_what_is_wrong_instead_of_raising(tmp_path):
 def test_the_watchdog_is_set_for_every_frame_and_off_afterwards(tmp_path, clip, monkeypatch):
     calls = []
 
-    monkeypatch.setattr(work, "watch", calls.append)
-    monkeypatch.setattr(work, "rest", lambda: calls.append("off"))
+    monkeypatch.setattr(workers, "set_deadline", calls.append)
+    monkeypatch.setattr(workers, "clear_deadline", lambda: calls.append("off"))
     (source,) = find_sources(str(clip), PreprocessSettings())
-    result = work.work_on(source, Task(PreprocessSettings(), tmp_path, 60), lambda _: None)
+    task = WorkerTask(PreprocessSettings(), tmp_path, 60)
+    result = process_source(source, task, lambda _: None)
     assert result.crops == 5
     assert calls == [60] * 6 + ["off"]

@@ -209,8 +209,8 @@ def test_shares_add_up_to_the_whole(instantly, tree, tmp_path, format_, order):
     sources = []
     for number in order:
         assert not Records.load(folder).are_merged or number == order[0]
-        (tally,) = run(tree, folder, format_, share=(number, 3))
-        sources.append(tally.sources)
+        (summary,) = run(tree, folder, format_, share=(number, 3))
+        sources.append(summary.sources)
     assert sum(sources) == 10
     assert not list(folder.glob("index.*-of-*.jsonl"))
     if format_ == "folder":
@@ -296,13 +296,13 @@ def test_sources_that_would_share_a_folder_are_told_apart(instantly, tmp_path):
     for name in ("one", "two"):
         (tmp_path / name / "alice").mkdir(parents=True)
         (tmp_path / name / "alice" / "a.mp4").touch()
-    tallies = preprocess(
+    summaries = preprocess(
         [str(tmp_path / "one"), str(tmp_path / "two")], tmp_path / "out", PreprocessSettings()
     )
-    assert [tally.counts for tally in tallies] == [{"done": 1}, {}]
-    assert tallies[1].problem.startswith("another source has crops at alice/a")
+    assert [summary.counts for summary in summaries] == [{"done": 1}, {}]
+    assert summaries[1].problem.startswith("another source has crops at alice/a")
     (again,) = preprocess([str(tmp_path / "two")], tmp_path / "out", PreprocessSettings())
-    assert again.problem == tallies[1].problem
+    assert again.problem == summaries[1].problem
 
 
 def full_disk(monkeypatch: pytest.MonkeyPatch, after: int) -> Iterator[None]:
@@ -360,7 +360,7 @@ def test_an_index_damaged_in_the_middle_is_said_so(instantly, tree, tmp_path):
     run(tree, tmp_path / "out")
     path = tmp_path / "out" / "index.jsonl"
     lines = path.read_text().splitlines()
-    place = next(i for i, line in enumerate(lines) if "status" in json.loads(line))
-    path.write_text("\n".join([*lines[:place], '{"source": \0\0', *lines[place + 1 :], ""]))
+    damaged = next(i for i, line in enumerate(lines) if "status" in json.loads(line))
+    path.write_text("\n".join([*lines[:damaged], '{"source": \0\0', *lines[damaged + 1 :], ""]))
     with pytest.raises(PreprocessError, match=r"index\.jsonl is damaged"):
         run(tree, tmp_path / "out")

@@ -10,9 +10,9 @@ import types
 
 import pytest
 
-from facecycle_cli.errors import PreprocessError
+from facecycle_cli.errors import MissingExtraError, PreprocessError
 from facecycle_cli.preprocess import PreprocessSettings, preprocess
-from facecycle_cli.preprocess.work import Task
+from facecycle_cli.preprocess.workers import WorkerTask
 from tests.clips import FACES, digests, make_clip
 from tests.conftest import ROOT
 
@@ -21,8 +21,8 @@ def test_says_what_is_missing_without_the_package(tmp_path, monkeypatch):
     from facecycle_cli.preprocess.ray import RayPool
 
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(PreprocessError, match=r"install facecycle\[ray\]"):
-        RayPool(Task(PreprocessSettings(), tmp_path, 60), "auto")
+    with pytest.raises(MissingExtraError, match=r"pip install 'facecycle\[ray\]'"):
+        RayPool(WorkerTask(PreprocessSettings(), tmp_path, 60), "auto")
 
 
 def test_a_cluster_that_does_not_answer_is_said_at_once(tmp_path, monkeypatch):
@@ -31,7 +31,7 @@ def test_a_cluster_that_does_not_answer_is_said_at_once(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", types.ModuleType("ray"))
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    task = Task(PreprocessSettings(), tmp_path, 60)
+    task = WorkerTask(PreprocessSettings(), tmp_path, 60)
     for address in (f"127.0.0.1:{port}", "127.0.0.1:99999"):
         with pytest.raises(PreprocessError, match=f"^--ray {address}: "):
             RayPool(task, address)

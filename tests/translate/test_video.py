@@ -14,11 +14,14 @@ import numpy as np
 import pytest
 import torch
 
-from facecycle_cli.errors import NoFaceError
+from facecycle_cli.errors import MediaError, NoFaceError
 from facecycle_cli.faces import Alignment, Face
 from facecycle_cli.media import read_frames, read_image
 from facecycle_cli.model import FaceCycle, preset
-from facecycle_cli.translate.video import TranslateSettings, Translation, translate
+from facecycle_cli.portrait.defaults import DEFAULT_SIZE, default_backend, default_model
+from facecycle_cli.translate import video
+from facecycle_cli.translate.settings import TranslateSettings
+from facecycle_cli.translate.video import Translation, translate, translate_picture
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +51,7 @@ def tiny() -> FaceCycle:
         encoder_widths=(4, 4, 4, 4),
         encoder_features=4,
         encoder_hidden=8,
-        flow_widths=(4, 4, 4),
+        flow_decoder_widths=(4, 4, 4),
         trunk_widths=(4, 4, 4),
         expression_decoder_width=4,
         expression_decoder_blocks=1,
@@ -68,8 +71,19 @@ class StubBackend:
     def __init__(self, face: Face) -> None:
         self.face = face
 
-    def detect(self, images: Sequence[np.ndarray], *, min_face: int = 24) -> list[list[Face]]:
+    def prepare(self) -> None:
+        pass
+
+    def detect(
+        self, images: Sequence[np.ndarray], *, min_face: int = 24, refine: bool = True
+    ) -> list[list[Face]]:
         return [[self._see(image)] if image.any() else [] for image in images]
+
+    def follow(
+        self, images: Sequence[np.ndarray], previous: Sequence[Face | None]
+    ) -> list[Face | None]:
+        pairs = zip(images, previous, strict=True)
+        return [None if last is None or not im.any() else self._see(im) for im, last in pairs]
 
     def _see(self, image: np.ndarray) -> Face:
         if len(image) != 64:  # the target
@@ -253,15 +267,32 @@ def test_the_target_is_encoded_once(target, tiny, stub, monkeypatch):
     assert calls["encoder"] == 1 + 48 // 8
 
 
-def test_a_picture_performs_a_picture(clip, target, model, backend):
-    result = translate(clip[0], target, model=model, backend=backend)
+def test_the_motion_of_a_picture(clip, target, model, backend):
+    result = translate_picture(clip[0], target, model=model, backend=backend)
     assert result.shape == (256, 256, 3)
-    pasted = translate(
+    pasted = translate_picture(
         clip[0], target, model=model, backend=backend, settings=TranslateSettings(paste_back=True)
     )
     assert pasted.shape == target.shape
     with pytest.raises(NoFaceError):
-        translate(np.zeros((80, 80, 3), np.uint8), target, model=model, backend=backend)
+        translate_picture(np.zeros((80, 80, 3), np.uint8), target, model=model, backend=backend)
+
+
+def test_a_picture_beside_its_source(clip, target, tiny, stub):
+    settings = TranslateSettings(side_by_side=True, size=128)
+    both = translate_picture(clip[0], target, model=tiny, backend=stub, settings=settings)
+    height, width = clip[0].shape[:2]
+    wide = round(width * 128 / height)
+    assert both.shape == (128, wide + 128, 3)
+    alone = translate_picture(
+        clip[0], target, model=tiny, backend=stub, settings=TranslateSettings(size=128)
+    )
+    assert np.array_equal(both[:, wide:], alone)
+
+
+def test_a_picture_is_no_video(clip, target, tiny, stub):
+    with pytest.raises(MediaError, match="translate_picture"):
+        translate(clip[0], target, model=tiny, backend=stub)
 
 
 def test_a_video_is_an_iterator(clip, target, model, backend):
@@ -269,3 +300,21 @@ def test_a_video_is_an_iterator(clip, target, model, backend):
         iter(clip[:4]), target, model=model, backend=backend, fps=float(Fraction(25))
     )
     assert len(list(frames)) == 4
+
+
+def test_calls_without_networks_share_them(clip, target, monkeypatch):
+    """One checkpoint and one backend are opened, whatever the number of calls."""
+    opened = []
+    monkeypatch.setattr(video, "default_model", lambda: opened.append("model") or default_model())
+    monkeypatch.setattr(
+        video, "default_backend", lambda: opened.append("backend") or default_backend()
+    )
+    first = translate_picture(clip[0], target, settings=TranslateSettings(size=64))
+    second = next(translate(iter(clip[:1]), target, settings=TranslateSettings(size=64)))
+    assert first.shape == second.shape
+    assert opened == ["model", "backend"] * 2
+    assert default_model() is default_model()
+
+
+def test_the_default_size_is_that_of_all_commands():
+    assert TranslateSettings().size == DEFAULT_SIZE

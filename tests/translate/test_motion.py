@@ -1,0 +1,117 @@
+"""Motions and what they are relative to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from facecycle_cli.translate.motion import Measurement, eyelid_closure, with_references
+from facecycle_cli.translate.placement import HeadPlacement
+from tests.translate.placed import alignment
+
+
+class Posed:
+    """A face of which only the pose is asked."""
+
+    def __init__(self, yaw: float) -> None:
+        self.pose = type("Pose", (), {"yaw": yaw})()
+
+
+def measured(track, strength=0.0, yaw=0.0, mouth=0.0, eyes=0.3, roll=0.0):
+    """What was measured of a frame; None without a track."""
+    if track is None:
+        return None
+    placement = HeadPlacement.of(alignment(roll=roll))
+    backflow = np.full((2, 4, 4), strength, np.float32)
+    return Measurement(Posed(yaw), track, placement, backflow, mouth, eyes)
+
+
+def test_the_reference_is_the_most_neutral_quarter():
+    strengths = [0.5, 0.4, 0.1, 0.2, 0.6, 0.7, 0.8, 0.9]
+    motions = [measured(0, s, yaw=100 * s) for s in strengths]
+    result = list(with_references(motions, 8))
+    assert [m.backflow[0, 0, 0] for m in result] == pytest.approx(strengths)
+    assert {id(m.reference) for m in result} == {id(result[0].reference)}
+    assert result[0].reference.backflow == pytest.approx(np.full((2, 4, 4), 0.15))
+    assert result[0].reference.yaw == pytest.approx(15)
+
+
+@pytest.mark.parametrize(("yaw", "trust"), [(0, 1), (3, 1), (-9, 0.5), (30, 0)])
+def test_a_turned_head_is_no_reference(yaw, trust):
+    (motion,) = with_references([measured(0, yaw=yaw)], 1)
+    assert motion.reference.trust == pytest.approx(trust)
+
+
+@pytest.mark.parametrize(("roll", "kept"), [(0.05, 0.05), (-0.6, 0.0)])
+def test_a_tilted_head_is_upright_at_rest(roll, kept):
+    (motion,) = with_references([measured(0, roll=roll)], 1)
+    assert motion.reference.placement.roll == pytest.approx(kept, abs=1e-3)
+
+
+def test_each_track_has_its_own_reference_and_nothing_gets_lost():
+    tracks = [None, 0, 0, None, 0, 1, 1, None, 2]
+    result = list(with_references([measured(t, 0.1 * (t or 0)) for t in tracks], 4))
+    assert [None if motion is None else motion.track for motion in result] == tracks
+    for motion in result:
+        if motion is not None:
+            assert motion.reference.backflow == pytest.approx(motion.backflow)
+
+
+def test_only_the_first_motions_of_a_track_are_held_back():
+    taken = []
+
+    def source():
+        for i in range(40):
+            taken.append(i)
+            yield measured(0, 0.1)
+
+    result = with_references(source(), 10)
+    next(result)
+    assert len(taken) == 10
+    for _ in range(20):
+        next(result)
+    assert len(taken) == 21
+
+
+@pytest.mark.parametrize(("mouths", "closed"), [((0.0, 0.2, 0.3, 0.4), 0.0), ((0.2,) * 4, 0.05)])
+def test_the_mouth_at_rest_is_the_most_closed_one(mouths, closed):
+    first, *_ = with_references([measured(0, mouth=mouth) for mouth in mouths], 4)
+    assert first.reference.mouth == pytest.approx(closed)
+
+
+def test_a_blink_is_measured_against_the_eyes_of_the_track():
+    openings = [0.3, 0.3, 0.3, 0.05, 0.3]
+    closed = [m.eyes_closed for m in with_references([measured(0, eyes=e) for e in openings], 5)]
+    assert closed == [0.0, 0.0, 0.0, 1.0, 0.0]
+
+
+def test_values_are_smoothed_and_the_face_stays_as_it_was_found():
+    before = measured(0, 0.5, mouth=0.1, eyes=0.2)
+    after = before.with_signals([signal.value * 2 for signal in before.signals()])
+    assert (after.mouth, after.eyes, after.backflow[0, 0, 0]) == (0.2, 0.4, 1.0)
+    assert (after.face, after.track, after.placement) == (
+        before.face,
+        before.track,
+        before.placement,
+    )
+
+
+@pytest.mark.parametrize(
+    ("opening", "usual", "yaw", "expected"),
+    [
+        (0.30, 0.30, 0, 0.0),
+        (0.35, 0.30, 0, 0.0),
+        (0.28, 0.30, 0, 0.0),  # landmarks tremble
+        (0.19, 0.30, 0, 1.0),
+        (0.00, 0.30, 0, 1.0),
+        (0.19, 0.30, 35, 0.0),  # a turned head
+        (0.08, 0.08, 0, 1.0),  # eyes that were shut from the beginning
+    ],
+)
+def test_what_counts_as_closed(opening, usual, yaw, expected):
+    assert eyelid_closure(opening, usual, yaw) == pytest.approx(expected)
+    assert eyelid_closure(opening, usual, -yaw) == eyelid_closure(opening, usual, yaw)
+
+
+def test_half_a_blink_is_in_between():
+    assert 0.3 < eyelid_closure(0.24, 0.30, 5.0) < 0.7

@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     from facecycle_cli.faces import FaceBackend, load_backend
     from facecycle_cli.media import Provenance, read_frames, read_image, write_image
     from facecycle_cli.model import FaceCycle, load
-    from facecycle_cli.portrait.crops import CropSettings, Picture, crop_faces, face_crop
+    from facecycle_cli.portrait.crops import (
+        CropSettings,
+        FaceCrop,
+        FailedCrop,
+        Picture,
+        crop_faces,
+        face_crop,
+    )
     from facecycle_cli.portrait.motions import (
         FRONTAL,
         MEAN,
@@ -70,7 +77,14 @@ _MODULES = {
     "faces": ["FaceBackend", "load_backend"],
     "media": ["Provenance", "read_frames", "read_image", "write_image"],
     "model": ["FaceCycle", "load"],
-    "portrait.crops": ["CropSettings", "Picture", "crop_faces", "face_crop"],
+    "portrait.crops": [
+        "CropSettings",
+        "FaceCrop",
+        "FailedCrop",
+        "Picture",
+        "crop_faces",
+        "face_crop",
+    ],
     "portrait.motions": [
         "FRONTAL",
         "MEAN",
@@ -109,8 +123,10 @@ __all__ = [
     "REBUILT",
     "CropSettings",
     "FaceBackend",
+    "FaceCrop",
     "FaceCycle",
     "FacecycleError",
+    "FailedCrop",
     "NoFaceError",
     "Picture",
     "Portrait",
@@ -158,7 +174,9 @@ class _Library(ModuleType):
 
     ``preprocess``, ``translate`` and ``verify`` are functions here, and subpackages, too. When
     Python first imports a subpackage, it binds the name in this package to it; here the function
-    keeps the name. ``from facecycle_cli.verify.pairs import ...`` works all the same.
+    keeps the name. ``from facecycle_cli.verify import pairs`` works all the same; only
+    ``import facecycle_cli.verify.pairs as pairs`` does not, as Python looks for ``pairs`` in the
+    function.
     """
 
     def __getattr__(self, name: str) -> Any:

@@ -34,8 +34,8 @@ if __name__ == "__main__":
     people = [
         fc.read_image(EXAMPLES / f"faces/person{i}_smiling.jpg") for i in range(1, COLUMNS + 1)
     ]
-    neutral = fc.neutralize(people, model=model, backend=backend, size=TILE)
-    write("neutralize.jpg", "neutralize", [[crop(p) for p in people], list(neutral)])
+    neutral = fc.neutralize_many(people, model=model, backend=backend, size=TILE)
+    write("neutralize.jpg", "neutralize", [[crop(p) for p in people], neutral])
 
     with fc.read_frames(EXAMPLES / "head_turn.gif") as reader:
         frames = [frame.image for frame in reader]
@@ -44,8 +44,8 @@ if __name__ == "__main__":
     yaws = np.array([face.pose.yaw for face in faces])
     wanted = np.linspace(max(yaws.min(), -35), min(yaws.max(), 35), COLUMNS)
     turned = [frames[int(np.abs(yaws - yaw).argmin())] for yaw in wanted]
-    frontal = fc.frontalize(turned, model=model, backend=backend, size=TILE)
-    write("frontalize.jpg", "frontalize", [[crop(f) for f in turned], list(frontal)])
+    frontal = fc.frontalize_many(turned, model=model, backend=backend, size=TILE)
+    write("frontalize.jpg", "frontalize", [[crop(f) for f in turned], frontal])
 
     profile, aside = (frames[int(np.abs(yaws - yaw).argmin())] for yaw in (yaws.min(), 30))
     failures = [

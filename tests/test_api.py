@@ -57,9 +57,9 @@ def test_dir_lists_public_names_and_unknown_names_are_errors():
     "first",
     [
         "import facecycle_cli.verify.metrics, facecycle_cli.translate, facecycle_cli.preprocess",
-        "import facecycle_cli.verify, facecycle_cli.translate.video as v, facecycle_cli.preprocess",
+        "import facecycle_cli.verify, facecycle_cli.translate.video, facecycle_cli.preprocess.run",
         "from facecycle_cli.verify.pairs import Pair; from facecycle_cli import translate as t",
-        "fc.verify, fc.translate, fc.preprocess; import facecycle_cli.verify.metrics as m",
+        "fc.verify, fc.translate, fc.preprocess; from facecycle_cli.verify import metrics as m",
     ],
 )
 def test_verbs_stay_functions_whatever_is_imported_first(first):

@@ -24,7 +24,7 @@ __all__ = [
     "Faces",
     "Grid",
     "Inputs",
-    "Mouth",
+    "MouthOption",
     "Output",
     "Overwrite",
     "PasteBack",
@@ -97,11 +97,11 @@ Faces = Annotated[FaceChoice, typer.Option(help="Which faces of a picture to use
 Size = Annotated[
     int, typer.Option(metavar="N", min=32, max=4096, help="Side of the face crop, in pixels.")
 ]
-Mouth = Annotated[
+MouthOption = Annotated[
     MouthSource,
     typer.Option(
-        help="Move lips and eyelids by their landmarks, or leave them to the networks' flow, which "
-        "cannot open or close them."
+        help="Close the lips where the landmarks find them, or leave the mouth to the networks' "
+        "flow, which hides no teeth."
     ),
 ]
 PasteBack = Annotated[

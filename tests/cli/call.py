@@ -14,9 +14,9 @@ import pytest
 from facecycle_cli.__main__ import main
 
 
-def call(
+def call_for_bytes(
     *arguments: str | os.PathLike[str], stdin: bytes = b""
-) -> subprocess.CompletedProcess[str]:
+) -> subprocess.CompletedProcess[bytes]:
     """Run ``facecycle ARGUMENTS`` through `main`, without a process of its own."""
     outputs = io.BytesIO(), io.BytesIO()
     handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
@@ -30,12 +30,21 @@ def call(
                 main()
             sys.stdout.flush()
             sys.stderr.flush()
-            texts = [output.getvalue().decode() for output in outputs]
+            data = [output.getvalue() for output in outputs]
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
     code = stop.value.code
-    return subprocess.CompletedProcess(arguments, 0 if code is None else int(code), *texts)
+    return subprocess.CompletedProcess(arguments, 0 if code is None else int(code), *data)
+
+
+def call(
+    *arguments: str | os.PathLike[str], stdin: bytes = b""
+) -> subprocess.CompletedProcess[str]:
+    """As `call_for_bytes`, with the outputs as text."""
+    done = call_for_bytes(*arguments, stdin=stdin)
+    texts = done.stdout.decode(), done.stderr.decode()
+    return subprocess.CompletedProcess(arguments, done.returncode, *texts)
 
 
 def files_below(folder: Path) -> set[str]:

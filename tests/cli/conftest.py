@@ -1,17 +1,11 @@
 from __future__ import annotations
 
-import io
-import os
-import signal
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from facecycle_cli.__main__ import main
 from tests.cli import invert_command
+from tests.cli.call import call_for_bytes
 
 
 @pytest.fixture
@@ -20,27 +14,11 @@ def invert(tmp_path, monkeypatch):
     assert invert_command.invert
 
     def run(*arguments, stdin=b"", env=None):
-        outputs = io.BytesIO(), io.BytesIO()
-        handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
         with monkeypatch.context() as patch:
             patch.chdir(tmp_path)
-            patch.setattr(sys, "argv", ["facecycle", "invert", *map(os.fspath, arguments)])
-            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-            patch.setattr(sys, "stdout", io.TextIOWrapper(outputs[0], "utf-8"))
-            patch.setattr(sys, "stderr", io.TextIOWrapper(outputs[1], "utf-8"))
             for name, value in (env or {}).items():
                 patch.setenv(name, value)
-            try:
-                with pytest.raises(SystemExit) as stop:
-                    main()
-                sys.stderr.flush()
-                code = stop.value.code
-                return subprocess.CompletedProcess(
-                    arguments, code, *(o.getvalue() for o in outputs)
-                )
-            finally:
-                for number, handler in handlers.items():
-                    signal.signal(number, handler)
+            return call_for_bytes("invert", *arguments, stdin=stdin)
 
     return run
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from facecycle_cli.__main__ import main
 from facecycle_cli.model import FaceCycle, load, preset, save_checkpoint
+from tests.cli.call import call
 from tests.model import authors
 
 METADATA = {
@@ -25,22 +24,16 @@ METADATA = {
 
 
 @pytest.fixture
-def facecycle(monkeypatch, capsys, tmp_path):
+def facecycle(monkeypatch, tmp_path):
     """The command in this process, in ``tmp_path``; gives code, out (text) and err (lines)."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FACECYCLE_CHECKPOINT", raising=False)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["facecycle", "checkpoint", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        said = capsys.readouterr()
-        return SimpleNamespace(code=stop.value.code, out=said.out, err=said.err.splitlines())
+        done = call("checkpoint", *map(str, arguments))
+        return SimpleNamespace(code=done.returncode, out=done.stdout, err=done.stderr.splitlines())
 
-    yield run
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    return run
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from facecycle_cli.cli.console import Console, one_line, prefix_errors, reason
+from facecycle_cli.cli.run import run_each
 from facecycle_cli.errors import (
     CommandError,
     FacecycleError,
@@ -89,30 +90,22 @@ def test_json_takes_arrays_numbers_and_paths(capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--set", "nonsense=1"], "facecycle: unknown setting nonsense"),
-        (["--set", "nonsense"], "facecycle: 'nonsense' is not of the form key=value"),
-        (["--set", "lr=fast"], "facecycle: lr must be a number, not 'fast'"),
-        (["--config", "wrong.toml"], "facecycle: wrong.toml: unknown setting nonsense"),
-        (["--config", "no.toml"], "facecycle: no.toml: not a TOML file"),
-    ],
+    ("error", "code"), [(MediaError("empty"), 1), (SettingsError("x must be 1"), 2)]
 )
-def test_train_with_a_wrong_setting_is_wrong_usage(tmp_path, monkeypatch, arguments, message):
-    monkeypatch.chdir(tmp_path)
-    Path("wrong.toml").write_text("nonsense = 1")
-    Path("no.toml").write_text("= 1")
-    done = call("train", "faces", "-o", "run", *arguments)
-    assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
-    assert line.startswith(message)
-    assert not Path("run").exists()
+def test_the_exit_code_of_the_command_is_that_of_the_error(monkeypatch, error, code):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr("facecycle_cli.cli.checkpoint.run_each", fail)
+    done = call("checkpoint", "info")
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr == f"facecycle: {error}\n"
 
 
-def test_train_with_a_missing_configuration_failed(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    done = call("train", "faces", "-o", "run", "--config", "gone.toml")
-    assert (done.returncode, done.stderr) == (
-        1,
-        "facecycle: gone.toml: No such file or directory\n",
-    )
+def test_a_setting_is_wrong_for_every_input(capsys):
+    def process(item):
+        raise SettingsError("size must be 64")
+
+    with pytest.raises(SettingsError):
+        run_each(["a.png", "b.png"], process, Console())
+    assert capsys.readouterr() == ("", "")

@@ -93,7 +93,7 @@ def test_json_takes_arrays_numbers_and_paths(capsys):
     ("error", "code"), [(MediaError("empty"), 1), (SettingsError("x must be 1"), 2)]
 )
 def test_the_exit_code_of_the_command_is_that_of_the_error(monkeypatch, error, code):
-    def fail(*_):
+    def fail(*_, **__):
         raise error
 
     monkeypatch.setattr("facecycle_cli.cli.checkpoint.run_each", fail)

@@ -72,8 +72,17 @@ class EvaluationRequest:
 
     Attributes:
         data: what is evaluated, as the user named it.
+        checkpoint: ``-c``.
+        compare: ``--compare``, instead of ``checkpoint``.
+        device: ``--device``.
+        aligner: ``--aligner``.
+        aligned: ``--aligned``.
+        report: ``--report``.
+        overwrite: ``--overwrite``.
+        seed: ``--seed``.
+        console: what prints.
         needs: importable libraries of the extra ``evaluate``.
-        whole: a picture without a face is taken whole.
+        whole: a picture without a face is used whole.
     """
 
     data: str
@@ -92,7 +101,15 @@ class EvaluationRequest:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """An evaluation's models, backend and report folder, opened and ready."""
+    """What an evaluation works with, opened and ready.
+
+    Attributes:
+        request: its options.
+        models: by the names of their checkpoints.
+        backend: finds the faces.
+        settings: how pictures become crops.
+        folder: of the report; None if none is to be written.
+    """
 
     request: EvaluationRequest
     models: dict[str, FaceCycle]
@@ -135,8 +152,8 @@ class Evaluation:
         }
         common = {"task": task, **{k: v for k, v in result.items() if k != "results"}, **traces}
         described = {name: describe_model(model) for name, model in self.models.items()}
-        others = {name: numbers for name, numbers in results.items() if name not in self.models}
-        extra = {"baselines": others} if others else {}
+        rest = {name: numbers for name, numbers in results.items() if name not in self.models}
+        extra = {"baselines": rest} if rest else {}
         if request.console.json:
             for name, checkpoint in described.items():
                 which = {"representation": name, "checkpoint": checkpoint}
@@ -221,7 +238,8 @@ def expression(
         pictures = load_expressions(data, seed)
     evaluation = _open(
         EvaluationRequest(
-            data, checkpoint, compare, device, aligner, aligned, report, overwrite, seed, console,
+            data=data, checkpoint=checkpoint, compare=compare, device=device, aligner=aligner,
+            aligned=aligned, report=report, overwrite=overwrite, seed=seed, console=console,
             needs=("sklearn",), whole=True,
         )
     )  # fmt: skip
@@ -289,7 +307,8 @@ def pose(
             fitted = load_poses(train)
     evaluation = _open(
         EvaluationRequest(
-            data, checkpoint, compare, device, aligner, aligned, report, overwrite, seed, console,
+            data=data, checkpoint=checkpoint, compare=compare, device=device, aligner=aligner,
+            aligned=aligned, report=report, overwrite=overwrite, seed=seed, console=console,
             needs=("sklearn",),
         )
     )  # fmt: skip
@@ -335,7 +354,8 @@ def reconstruction(
     facecycle evaluate reconstruction faces/ --compare old.safetensors new.safetensors
 
     The cycles are measured on what the networks draw. The neutral face and the mean face are those
-    that neutralize makes of the photograph.
+    that neutralize makes of the photograph; with --aligned the crop is moved as it is, without
+    landmarks.
     """
     from facecycle_cli.evaluation.reconstruction import evaluate_reconstruction
     from facecycle_cli.evaluation.reports import report_reconstruction
@@ -343,8 +363,9 @@ def reconstruction(
     console = Console(quiet=quiet, verbose=verbose, json=as_json)
     evaluation = _open(
         EvaluationRequest(
-            " ".join(data), checkpoint, compare, device, aligner, aligned, report, overwrite, seed,
-            console, needs=("skimage",),
+            data=" ".join(data), checkpoint=checkpoint, compare=compare, device=device,
+            aligner=aligner, aligned=aligned, report=report, overwrite=overwrite, seed=seed,
+            console=console, needs=("skimage",),
         )
     )  # fmt: skip
     missing: list[tuple[str, Exception]] = []

@@ -15,7 +15,7 @@ from facecycle_cli.cli.options import (
     Faces,
     Grid,
     Inputs,
-    Mouth,
+    MouthOption,
     Output,
     Overwrite,
     PasteBack,
@@ -33,7 +33,7 @@ def neutralize(
     mean: Annotated[
         bool, typer.Option("--mean", help="Go on to the mean face: de-identified.")
     ] = False,
-    mouth: Mouth = "landmarks",
+    mouth: MouthOption = "landmarks",
     size: Size = 256,
     faces: Faces = "largest",
     paste_back: PasteBack = False,

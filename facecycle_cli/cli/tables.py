@@ -72,7 +72,7 @@ def number(value: Any, digits: int = 4) -> str:
 
 
 def table(rows: Sequence[Sequence[str]], *, prefix: str = "") -> str:
-    """Rows of cells in columns: the first to the left, the others to the right."""
+    """Rows of cells in columns: the first to the left, the rest to the right."""
     widths = [max(len(row[i]) for row in rows if i < len(row)) for i in range(max(map(len, rows)))]
     lines = []
     for row in rows:
@@ -86,9 +86,7 @@ def table(rows: Sequence[Sequence[str]], *, prefix: str = "") -> str:
 def group_rows(
     groups: Mapping[str, Mapping[str, Any]], columns: Mapping[str, str]
 ) -> list[list[str]]:
-    """A row per group: its name and the metrics in ``columns`` (key -> heading), counts as they
-    are.
-    """
+    """A row for each group: its name and the metrics in ``columns`` (key -> heading)."""
     rows = [["group", *columns.values()]]
     for name, numbers in groups.items():
         cells = [

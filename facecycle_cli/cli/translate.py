@@ -16,7 +16,7 @@ from facecycle_cli.cli.options import (
     AsJson,
     Checkpoint,
     Device,
-    Mouth,
+    MouthOption,
     Overwrite,
     PasteBack,
     Quiet,
@@ -81,7 +81,7 @@ def translate(
             show_default=False,
         ),
     ] = None,
-    mouth: Mouth = "landmarks",
+    mouth: MouthOption = "landmarks",
     size: Size = 256,
     paste_back: PasteBack = False,
     side_by_side: Annotated[

@@ -84,16 +84,17 @@ def verify(
         typer.Option(
             min=0.0,
             max=1.0,
-            help="Use the threshold for this false-accept rate instead: of the labeled pairs, or "
-            "as the checkpoint has it.",
+            help="Use the threshold for this false-accept rate instead: that of the labeled pairs, "
+            "or the one that the checkpoint carries.",
             show_default=False,
         ),
     ] = None,
     against: Annotated[
         Against | None,
         typer.Option(
-            help="Verify generated faces against their originals: 1000 labeled pairs (or --draw) "
-            "of --pairs, half of them of different people.",
+            help="Verify the faces that this command makes against their originals: 1000 labeled "
+            "pairs (or --draw) of --pairs, half of them of different people. With --aligned the "
+            "crops are moved as they are, without landmarks.",
             show_default=False,
         ),
     ] = None,
@@ -109,7 +110,10 @@ def verify(
     baseline: Baseline = False,
     on_missing: Annotated[
         OnMissing,
-        typer.Option(help="Pairs with a missing picture or one without a face: leave out, or end."),
+        typer.Option(
+            help="What to do about a pair with a missing picture, or one without a face: skip it, "
+            "or end with an error."
+        ),
     ] = "skip",
     aligned: Aligned = False,
     aligner: Aligner = "mesh",

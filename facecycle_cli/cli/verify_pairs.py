@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,7 +46,7 @@ _STATISTICS = "sklearn.metrics"
 
 @dataclass(frozen=True)
 class PairsJob:
-    """What a call of ``verify --pairs`` asks for."""
+    """What a call of ``verify --pairs`` asks for: each attribute is the option of its name."""
 
     pairs: str
     root: Path | None
@@ -67,6 +67,7 @@ class PairsJob:
     def run(self, console: Console) -> None:
         """Compare every pair; print a row for each, and for labeled pairs the statistics."""
         from facecycle_cli.system import import_in_thread
+        from facecycle_cli.verify.report import PairPictures, report_pairs
 
         pairs = self._list(self.draw or _DRAWN)
         labeled = any(pair.same is not None for pair in pairs)
@@ -96,7 +97,10 @@ class PairsJob:
             f"({counted(counts.files_missing, 'picture')} missing or unreadable, "
             f"{counts.files_without_face} without a face)"
         )
-        self._write(folder, summary, matches, threshold, model, backend, console)
+        if folder is not None:
+            complete = {**summary, **self._traces(model)}
+            pictures = PairPictures(self._settings(model.verifier.side), backend)
+            say_written(report_pairs(folder, complete, matches, threshold, pictures), console)
         if calibrated is not None and statistics is not None:
             self._calibrate(calibrated, statistics.calibration, model, console)
         if counts.pairs_skipped:
@@ -263,24 +267,6 @@ class PairsJob:
         from facecycle_cli.verify.report import describe_model
 
         return {"checkpoint": describe_model(model), "seed": self.seed, "aligner": self.aligner}
-
-    def _write(
-        self,
-        folder: Path | None,
-        summary: Mapping[str, Any],
-        matches: Matches,
-        threshold: float | None,
-        model: FaceCycle,
-        backend: FaceBackend,
-        console: Console,
-    ) -> None:
-        if folder is None:
-            return
-        from facecycle_cli.verify.report import PairPictures, report_pairs
-
-        complete = {**summary, **self._traces(model)}
-        pictures = PairPictures(self._settings(model.verifier.side), backend)
-        say_written(report_pairs(folder, complete, matches, threshold, pictures), console)
 
 
 # -- what is printed ------------------------------------------------------------------------------

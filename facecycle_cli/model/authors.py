@@ -90,7 +90,7 @@ _NORMALIZER = {
     "torgb": "to_rgb",
 }
 
-NETWORKS: dict[str, dict[str, dict[str, str]]] = {
+AUTHORS_NETWORKS: dict[str, dict[str, dict[str, str]]] = {
     "codegeneration": {"expression_encoder": _ENCODER},
     "exptoflow": {"flow_decoder": _FLOW_DECODER},
     "Swap_Generator": {"trunk": _TRUNK, "expression_decoder": _GENERATOR},
@@ -135,7 +135,7 @@ def read_authors(path: str | os.PathLike[str]) -> FaceCycle:
     expected = model.state_dict()
     ours: dict[str, Tensor] = {}
     origins: dict[str, str] = {}
-    for network, parts in NETWORKS.items():
+    for network, parts in AUTHORS_NETWORKS.items():
         found = networks[network]
         for theirs, name in _pairs(parts, expected):
             origin = f"{network}.{theirs}"
@@ -188,18 +188,18 @@ def _state_dicts(saved: Any) -> dict[str, dict[str, Any]]:
     """The five state dicts, without ``module.``; they may be emptied."""
     if not isinstance(saved, Mapping):
         raise CheckpointError(f"not the authors' checkpoint: a {type(saved).__name__}, not a dict")
-    missing = [name for name in NETWORKS if not isinstance(saved.get(name), Mapping)]
-    if len(missing) == len(NETWORKS):
-        raise CheckpointError(f"not the authors' checkpoint: no {', '.join(NETWORKS)}")
+    missing = [name for name in AUTHORS_NETWORKS if not isinstance(saved.get(name), Mapping)]
+    if len(missing) == len(AUTHORS_NETWORKS):
+        raise CheckpointError(f"not the authors' checkpoint: no {', '.join(AUTHORS_NETWORKS)}")
     if missing:
         hint = ""
         if missing == ["idcodegen", "Swap_Norm"]:
             hint = " (a file of their first stage, without the identity networks)"
         raise CheckpointError(f"the authors' {' and '.join(missing)} is missing{hint}")
     for name, value in saved.items():
-        if name not in NETWORKS and isinstance(value, Tensor | Mapping | list | tuple):
+        if name not in AUTHORS_NETWORKS and isinstance(value, Tensor | Mapping | list | tuple):
             raise CheckpointError(f"{name} is not one of the authors' five networks")
-    return {network: _without_module(saved[network]) for network in NETWORKS}
+    return {network: _without_module(saved[network]) for network in AUTHORS_NETWORKS}
 
 
 def _without_module(state: Mapping[str, Any]) -> dict[str, Any]:

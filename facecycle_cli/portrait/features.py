@@ -20,7 +20,7 @@ from torch import Tensor
 from facecycle_cli.faces import Face
 from facecycle_cli.types import RGBImage
 
-__all__ = ["Eye", "Mouth", "eyelid_closure", "eyes_of", "smoothstep"]
+__all__ = ["Eye", "Mouth", "eyes_of", "smoothstep"]
 
 # -- lips and jaw: lengths are in half widths of the mouth between its inner corners ------------
 
@@ -69,16 +69,6 @@ _LASHES = 0.3
 _LIDS_MEET = 1.12
 """How far a closed lid comes down, in openings of the eye: its lashes lie on the lower lid."""
 
-_LID_NOISE, _SHUT = 0.1, 0.3
-"""By which share an opening is smaller than usual because landmarks tremble, and when the eye is
-shut: landmarks of shut eyes keep a distance (medians of blinks in talking faces)."""
-
-_NARROWEST = 0.15
-"""The smallest opening of open eyes, over their width."""
-
-_FRONTAL_YAW, _TURNED_YAW = 15.0, 28.0
-"""Degrees of yaw up to which openings are trusted, and from which they are not: on a turned head
-the landmarks of the lids come closer together than the lids do."""
 
 Values = TypeVar("Values", Tensor, np.ndarray)
 
@@ -308,20 +298,6 @@ def eyes_of(face: Face, to_picture: np.ndarray) -> list[Eye]:
     points = face.landmarks[:, :2] @ to_picture[:, :2].T + to_picture[:, 2]
     lids = face.topology.left_lids, face.topology.right_lids
     return [Eye(points[list(upper)], points[list(lower)]) for upper, lower in lids]
-
-
-def eyelid_closure(opening: float, usual: float, yaw: float) -> float:
-    """How far eyes are closed, 0 (open) to 1 (shut).
-
-    Args:
-        opening: between the lids, over the width of the eye.
-        usual: the same when this person's eyes are open.
-        yaw: of the head, in degrees.
-    """
-    smaller = 1 - opening / max(usual, _NARROWEST)
-    closed = min(1.0, max(0.0, (smaller - _LID_NOISE) / (_SHUT - _LID_NOISE)))
-    trust = (_TURNED_YAW - abs(yaw)) / (_TURNED_YAW - _FRONTAL_YAW)
-    return closed * min(1.0, max(0.0, trust))
 
 
 def _contour(coordinates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ import torch
 
 from facecycle_cli.errors import CheckpointError
 from facecycle_cli.model import load, read_info
-from facecycle_cli.model.authors import NETWORKS, convert, read_authors
+from facecycle_cli.model.authors import AUTHORS_NETWORKS, convert, read_authors
 from tests.model import authors
 
 
@@ -195,7 +195,7 @@ def refused(path):
     return message
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", AUTHORS_NETWORKS)
 def test_every_tensor_is_needed_and_no_other_is_taken(hollow, tmp_path, network):
     name = list(hollow[network])[-1]
     tensor = hollow[network].pop(name)

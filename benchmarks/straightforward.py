@@ -1,9 +1,9 @@
-"""One training step of each stage as the paper's formulas read, for comparison.
+"""One training step of each stage, written down formula by formula, for comparison.
 
-Every term is computed where the formula has it: D_exp reads the features of its input at each
-call, the perceptual loss those of both pictures, SSIM blurs its window as a convolution, and every
-layer keeps what a gradient would need. The losses are those of :mod:`facecycle_cli.training`, and
-the benchmark checks that they come out the same.
+Every term is computed where the formula has it: D_exp computes the features of its input at each
+call, the perceptual loss those of both pictures, SSIM blurs by a convolution, and every layer keeps
+what a gradient would need. The losses are those of :mod:`facecycle_cli.training`; the benchmark
+checks that they have the same values.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def expression_loss(
 def identity_loss(
     model: FaceCycle, perceptual: PerceptualLoss, x: Tensor, noise: Noise, noise_back: Noise
 ) -> Tensor:
-    """The identity cycle on ``x``: (N, 3, S, S); the expression networks are not to learn."""
+    """The identity cycle on ``x``: (N, 3, S, S); the expression networks do not learn."""
     flow, backflow = model.decode_flow(model.encode_expression(x))
     neutral = model.de_express(x, flow, noise)
     code = model.encode_identity(x)

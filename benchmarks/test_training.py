@@ -1,8 +1,8 @@
-"""A training step of the preset `paper` against the formulas written down one by one.
+"""A training step of the preset ``paper`` against the formulas written down one by one.
 
-Same networks, batch, noise and losses (compared below); 32 bits on both sides, and the precision
-of ``--amp`` where this processor multiplies bf16 faster. On one thread, in processor seconds:
-a step is all arithmetic, and what else the machine does must not count.
+Networks, batch, noise and losses are the same on both sides (they are compared below). Ours runs in
+float32, and with ``--amp`` if this processor multiplies bf16 faster. Times are processor seconds on
+one thread: a step is all arithmetic, and other work of the machine must not count.
 """
 
 from __future__ import annotations
@@ -17,16 +17,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from facecycle_cli.model import FaceCycle
+from facecycle_cli.model.networks import Noise
+from facecycle_cli.training.config import StageConfig, StageName
+from facecycle_cli.training.loop import autocast, half_type
 from facecycle_cli.training.perceptual import CHANNELS, PerceptualLoss
-from facecycle_cli.training.precision import autocast, half_type
-from facecycle_cli.training.stages import STAGES, LossWeights
+from facecycle_cli.training.stages import STAGES, StageResources, StepInputs
 
 from . import straightforward
 from .conftest import against
 
 CPU, GPU = 4, 32
-"""Faces of a step."""
-STRAIGHT = {
+"""Faces of a step on each device."""
+
+STRAIGHT: dict[StageName, Callable[..., Tensor]] = {
     "expression": straightforward.expression_loss,
     "identity": straightforward.identity_loss,
 }
@@ -34,7 +37,7 @@ STRAIGHT = {
 
 @pytest.fixture(scope="module")
 def perceptual() -> PerceptualLoss:
-    """VGG-19 with random weights: as fast as the published ones."""
+    """VGG-19 with random weights, which take the same time as the published ones."""
     source = torch.Generator().manual_seed(1)
     state = {}
     for number, (inputs, outputs) in CHANNELS.items():
@@ -53,7 +56,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def step(model: torch.nn.Module, loss: Callable[[], Tensor]) -> Callable[[], Tensor]:
-    """Forward and backward: what a step costs besides the optimizer, which is the same for both."""
+    """Forward and backward pass; the optimizer, which is the same on both sides, is left out."""
 
     def run() -> Tensor:
         model.zero_grad(set_to_none=True)
@@ -75,10 +78,16 @@ def synchronized(run: Callable[[], Tensor]) -> Callable[[], Tensor]:
     return wait
 
 
+def on_device(noise: Noise, device: torch.device) -> Noise:
+    """The same noise on the device."""
+    half, quarter = noise
+    return half.to(device), quarter.to(device)
+
+
 def steps(
     model: FaceCycle,
     perceptual: PerceptualLoss,
-    name: str,
+    name: StageName,
     precision: str,
     device: torch.device,
     faces: int,
@@ -90,7 +99,7 @@ def steps(
     source = torch.Generator().manual_seed(0)
     coarse = torch.randn(faces, 3, 12, 12, generator=source)
     x = F.interpolate(coarse, (64, 64), mode="bicubic").to(device)
-    noises = [tuple(t.to(device) for t in model.random_noise(faces, source)) for _ in range(2)]
+    noises = [on_device(model.random_noise(faces, source), device) for _ in range(2)]
 
     plain, plain_perceptual = (m.to(device) for m in copy.deepcopy((model, perceptual)))
     plain.requires_grad_(True)  # as modules come: whoever wants no gradients has to say so
@@ -100,11 +109,12 @@ def steps(
     model, perceptual = (
         m.to(device, memory_format=torch.channels_last) for m in copy.deepcopy((model, perceptual))
     )
-    stage = STAGES[name](model, LossWeights(), perceptual)
+    stage = STAGES[name](model, StageConfig(), StageResources(perceptual))
+    inputs = StepInputs(x, *noises)
 
     def loss() -> Tensor:
         with autocast(device, half):
-            return stage(x, *noises)["loss"]
+            return stage(inputs)["loss"]
 
     return step(model, loss), theirs
 
@@ -113,9 +123,13 @@ def steps(
 @pytest.mark.parametrize("precision", ["float32", "--amp"])
 @pytest.mark.parametrize("name", ["expression", "identity"])
 def test_step(
-    benchmark, models: dict[str, FaceCycle], perceptual: PerceptualLoss, name: str, precision: str
+    benchmark,
+    models: dict[str, FaceCycle],
+    perceptual: PerceptualLoss,
+    name: StageName,
+    precision: str,
 ) -> None:
-    """With ``--amp`` at most 0.6; in float32 what is left out is all that can be gained."""
+    """At most 0.6 of the time with ``--amp``; in float32 only repeated work can be saved."""
     half = precision == "--amp"
     ours, theirs = steps(models["paper"], perceptual, name, precision, torch.device("cpu"), CPU)
     torch.testing.assert_close(ours(), theirs(), rtol=0.02 if half else 1e-4, atol=0)
@@ -131,7 +145,11 @@ def test_step(
 @pytest.mark.parametrize("precision", ["float32", "--amp"])
 @pytest.mark.parametrize("name", ["expression", "identity"])
 def test_step_on_a_gpu(
-    benchmark, models: dict[str, FaceCycle], perceptual: PerceptualLoss, name: str, precision: str
+    benchmark,
+    models: dict[str, FaceCycle],
+    perceptual: PerceptualLoss,
+    name: StageName,
+    precision: str,
 ) -> None:
     """The paper's batch of 32 faces."""
     device = torch.device("cuda")

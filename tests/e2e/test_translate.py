@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import pytest
 from PIL import Image
 
 from facecycle_cli.__main__ import main
+from facecycle_cli.faces import load_backend
 from facecycle_cli.media import Frame, ffmpeg, probe, read_frames, read_image, read_provenance
 from tests.clips import EXAMPLES, TALKER, TURNER, run_ffmpeg
 
@@ -124,6 +126,37 @@ def test_motion(run, motion):
     assert json.loads(done.stdout)["motion"] == motion
 
 
+def mouth_openings(images: Sequence[np.ndarray]) -> list[float]:
+    return [faces[0].mouth_opening for faces in load_backend().detect(images)]
+
+
+def test_mouth_of_a_video(run, folder):
+    """A mouth that is cut along its lips opens wider than one that a smooth flow moves."""
+    widest = {}
+    for mouth in ("landmarks", "flow"):
+        done = run(TALKER, "face.jpg", "--mouth", mouth, "--max-frames", 40, "-o", f"{mouth}.mp4")
+        assert done.returncode == 0
+        frames = frames_of(folder / f"{mouth}.mp4")
+        widest[mouth] = max(mouth_openings([frame.image for frame in frames]))
+    assert widest["landmarks"] > 1.5 * widest["flow"]
+    assert run(TALKER, "face.jpg", "--max-frames", 40, "-o", "default.mp4").returncode == 0
+    default, landmarks = (folder / f"{name}.mp4" for name in ("default", "landmarks"))
+    assert default.read_bytes() == landmarks.read_bytes()
+
+
+def test_mouth_of_a_picture(run, folder):
+    laughing = EXAMPLES / "faces" / "person2_smiling.jpg"
+    for mouth in ("landmarks", "flow"):
+        done = run(laughing, "face.jpg", "--mouth", mouth, "-o", f"{mouth}.png")
+        assert done.returncode == 0
+    made = [read_image(folder / f"{mouth}.png") for mouth in ("landmarks", "flow")]
+    source, landmarks, flow = mouth_openings([read_image(laughing), *made])
+    assert landmarks == pytest.approx(source, abs=0.1)
+    assert flow < source - 0.1
+    rows = np.abs(made[0].astype(int) - made[1]).max(axis=(1, 2))
+    assert rows[:100].max() == 0, "nothing above the nose"
+
+
 def test_the_whole_picture_side_by_side(run, folder):
     done = run("talk.mp4", "face.jpg", "--paste-back", "--side-by-side", "--max-frames", 3)
     assert done.returncode == 0
@@ -203,25 +236,47 @@ def test_a_pipeline_of_videos(run_cli, folder):
 # -- what goes in ---------------------------------------------------------------------------------
 
 
-def test_rates_rotations_and_odd_sizes(run, folder):
-    """29.97 frames per second stay 30000/1001; a turned video is followed upright."""
+def test_rates_and_odd_sizes(run, folder):
+    """29.97 frames per second stay 30000/1001, and a frame of odd size is padded by one line."""
     run_ffmpeg(
-        *("-i", folder / "talk.mp4", "-vf", "transpose=1,scale=289:361,setsar=1"),
+        *("-i", folder / "talk.mp4", "-vf", "scale=361:289,setsar=1"),
         *("-r", "30000/1001", "-c:v", "ffv1", "-an", folder / "odd.mkv"),
     )
     done = run("odd.mkv", "face.jpg", "--json", "--side-by-side", "--size", 65)
     report = json.loads(done.stdout)
-    assert report["faces_found"] == 0 or report["frames_held"] >= 0
+    assert report["frames"] == len(frames_of(folder / "odd.mkv")) > 10
+    assert report["faces_found"] == report["frames"]
+    assert report["frames_held"] == 0
     info = probe(folder / "odd_face.mp4")
     assert info.fps == Fraction(30000, 1001)
     assert not info.has_audio
-    assert info.height == 66
+    assert (info.width, info.height) == (146, 66)  # 65 pixels beside 361 * 65 / 289 = 81
 
+
+def test_a_turned_video_is_followed_upright(run, folder):
+    """A telephone's video lies on its side and says by how much players have to turn it."""
     run_ffmpeg(
-        *("-display_rotation", "90", "-i", folder / "talk.mp4", "-c", "copy", "-t", "0.3"),
+        *("-i", folder / "talk.mp4", "-vf", "transpose=1", "-an"),
+        *("-c:v", "libx264", "-qp", "0", "-pix_fmt", "yuv420p", folder / "lying.mp4"),
+    )
+    run_ffmpeg(
+        *("-display_rotation", "90", "-i", folder / "lying.mp4", "-c", "copy"),
         folder / "turned.mp4",
     )
     assert probe(folder / "turned.mp4").rotation != 0
+    frames = frames_of(folder / "turned.mp4")
+    upright = frames_of(folder / "talk.mp4")
+    assert np.abs(frames[0].image.astype(int) - upright[0].image).mean() < 2
+    reports = {
+        name: json.loads(run(name, "face.jpg", "--json", "--motion", "absolute").stdout)
+        for name in ("turned.mp4", "talk.mp4")
+    }
+    assert reports["turned.mp4"]["faces_found"] == reports["talk.mp4"]["faces_found"] == 10
+    made = [frames_of(folder / f"{stem}_face.mp4") for stem in ("turned", "talk")]
+    differences = [
+        np.abs(one.image.astype(int) - other.image).mean() for one, other in zip(*made, strict=True)
+    ]
+    assert max(differences) < 3
 
 
 def test_a_gif_in(run, folder):
@@ -334,6 +389,7 @@ def test_outputs_that_cannot_be_written(run, folder):
         ("-o", "x.txt"),
         ("-o", "x.png"),  # a video is no picture
         ("--motion", "sideways"),
+        ("--mouth", "hand"),
         ("--face", "middle"),
         ("--face", "0"),
         ("--smooth", "2"),

@@ -8,6 +8,7 @@ import pytest
 from facecycle_cli.faces import Alignment
 from facecycle_cli.media import read_image
 from facecycle_cli.portrait.features import eyes_of
+from facecycle_cli.translate.motion import eyelid_closure
 from facecycle_cli.translate.stage import Fields, Stage, crop_stage, picture_stage
 
 
@@ -80,6 +81,7 @@ def test_lids_come_down_as_far_as_is_asked(backend, face, stage):
         openings.append(found.eye_opening)
     assert openings[0] == pytest.approx(face.eye_opening, abs=0.01)
     assert openings[0] > openings[1] > openings[2]
+    assert eyelid_closure(openings[2], openings[0], 0.0) > 0.5, "it counts as a blink again"
 
 
 def test_nothing_but_the_eyes_changes(photograph, face, stage):

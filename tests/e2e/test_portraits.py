@@ -13,7 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from facecycle_cli.faces import load_backend
 from facecycle_cli.media import read_image, read_provenance
+from facecycle_cli.portrait.grid import flow_colors
+from facecycle_cli.portrait.motions import FRONTAL, NEUTRAL
+from facecycle_cli.portrait.portraits import portraits
+from facecycle_cli.portrait.verbs import frontalize, neutralize
+from tests.conftest import run_process
 
 COMMANDS = ("frontalize", "neutralize")
 
@@ -62,6 +68,50 @@ def test_grid(run_cli, face, command):
     done = run_cli(command, face, "--grid", "--size", "96", "-o", "grid.png", cwd=face.parent)
     assert done.returncode == 0
     assert read_image(face.with_name("grid.png")).shape == (96, 480, 3)
+
+
+def test_the_grid_shows_the_flow_of_the_result(run_cli, face):
+    """Columns: input, flow, result, mean face, reconstruction."""
+    for command in COMMANDS:
+        options = ("--grid", "--size", "96", "-o", f"{command}.png")
+        done = run_cli(command, face, *options, cwd=face.parent)
+        assert done.returncode == 0
+    frontal, neutral = (read_image(face.with_name(f"{command}.png")) for command in COMMANDS)
+    (frontal_face,), (neutral_face,) = (
+        portraits(read_image(face), motion, size=96) for motion in (FRONTAL, NEUTRAL)
+    )
+    for grid, portrait in ((frontal, frontal_face), (neutral, neutral_face)):
+        assert np.array_equal(grid[:, 96:192], flow_colors(portrait.flow, 96))
+        assert np.array_equal(grid[:, 192:288], portrait.result)
+    assert not np.array_equal(frontal[:, 96:192], neutral[:, 96:192])
+    assert np.array_equal(frontal[:, 288:], neutral[:, 288:])
+
+
+def test_the_mouth_can_be_left_to_the_flow(run_cli, examples, tmp_path):
+    """Landmarks close the lips of this smile, the flow alone does not."""
+    photo = examples / "faces" / "person4_smiling.jpg"
+    openings = {}
+    for mouth in ("landmarks", "flow"):
+        done = run_cli("neutralize", photo, "--mouth", mouth, "-o", f"{mouth}.png", cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, b"")
+        made = read_image(tmp_path / f"{mouth}.png")
+        assert np.array_equal(made, neutralize(read_image(photo), mouth=mouth))
+        openings[mouth] = load_backend().detect([made])[0][0].mouth_opening
+    assert openings["landmarks"] < 0.7 * openings["flow"]
+
+
+def test_frontalize_takes_the_mouth_where_it_removes_the_expression(run_cli, examples, tmp_path):
+    photo = examples / "faces" / "person4_smiling.jpg"
+    wanted = {
+        ("keep", "landmarks"): frontalize(read_image(photo)),
+        ("keep", "flow"): frontalize(read_image(photo)),
+        ("remove", "landmarks"): neutralize(read_image(photo)),
+        ("remove", "flow"): neutralize(read_image(photo), mouth="flow"),
+    }
+    for (expression, mouth), expected in wanted.items():
+        options = ("--expression", expression, "--mouth", mouth, "-o", "out.png", "--overwrite")
+        assert run_cli("frontalize", photo, *options, cwd=tmp_path).returncode == 0
+        assert np.array_equal(read_image(tmp_path / "out.png"), expected)
 
 
 def test_paste_back_keeps_the_picture_size(run_cli, face):
@@ -206,3 +256,22 @@ def test_a_checkpoint_that_is_none(run_cli, face):
     assert done.returncode == 1
     (line,) = done.stderr.decode().splitlines()
     assert "not a facecycle checkpoint" in line
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_mesh_file_that_is_missing_is_one_clear_line(face, tmp_path, command):
+    """The thread that reads it while torch is imported does not print a traceback."""
+    code = (
+        "import sys; from pathlib import Path; from facecycle_cli import weights\n"
+        "shipped, elsewhere = weights.path, Path(sys.argv.pop())\n"
+        "weights.path = lambda n: elsewhere / n if n.endswith('.onnx') else shipped(n)\n"
+        "from facecycle_cli.__main__ import main\n"
+        "main()\n"
+    )
+    done = run_process([sys.executable, "-c", code, command, face, face, tmp_path / "nowhere"])
+    assert done.returncode == 1
+    assert done.stdout == b""
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith("facecycle: --aligner mesh: ")
+    assert ".onnx" in line
+    assert line.endswith("No such file or directory")

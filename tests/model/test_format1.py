@@ -53,8 +53,8 @@ def test_computes_what_it_computed(kind):
     expected = load_file(DATA / f"format1_{kind}_outputs.safetensors")
     assert found.keys() == expected.keys()
     for name, tensor in expected.items():
-        # Equal to the bit with one thread of the processor that computed them. Others add in another
-        # order, and the instance norms of the mean face, nearly constant here, magnify that.
+        # Equal to the bit with one thread of the processor that computed them. Others add in other
+        # orders, and the instance norms of the mean face, nearly constant here, magnify that.
         loose = 1e-2 if name == "restored" else 1e-5
         torch.testing.assert_close(found[name], tensor, rtol=1e-4, atol=loose, msg=name)
 

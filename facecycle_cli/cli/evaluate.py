@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from facecycle_cli.portrait.crops import CropSettings, Picture
     from facecycle_cli.verify.features import Extractor
 
-evaluate = typer.Typer(
+evaluate_command = typer.Typer(
     name="evaluate",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -195,7 +195,7 @@ def _open(request: EvaluationRequest) -> Evaluation:
     )
 
 
-@evaluate.command()
+@evaluate_command.command()
 def expression(
     data: Annotated[
         str,
@@ -255,7 +255,7 @@ def expression(
     evaluation.finish(written, result.problems)
 
 
-@evaluate.command()
+@evaluate_command.command()
 def pose(
     data: Annotated[
         str,
@@ -327,7 +327,7 @@ def pose(
     evaluation.finish(written, result.problems)
 
 
-@evaluate.command()
+@evaluate_command.command()
 def reconstruction(
     data: Annotated[
         list[str],

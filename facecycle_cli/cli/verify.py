@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 COULD_NOT_COMPARE = 3
 
 
-def verify(
+def verify_command(
     a: Annotated[
         str | None,
         typer.Argument(metavar="A", help="A picture, or - for standard input."),

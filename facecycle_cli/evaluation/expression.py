@@ -158,18 +158,18 @@ def evaluate_expression(
 
     Args:
         data: labeled pictures. Without a validation split a tenth of the training split is held
-            back to choose the regularization; the final fit has it back.
+            out to choose the regularization; the final fit has it back.
         extractors: by name.
         settings: how pictures become crops.
         backend: finds the faces.
-        seed: random seed of what is held back.
+        seed: random seed of what is held out.
         on_done: called for every picture.
 
     Raises:
         DataError: a split is empty, or the training split holds a single class.
         MissingExtraError: scikit-learn is not installed.
     """
-    held_back = "validation" not in data.splits
+    held_out = "validation" not in data.splits
     data = with_validation(data, seed)
     names: list[str] = []
 
@@ -186,7 +186,7 @@ def evaluate_expression(
     }
     truth = [data.labels[i] for i in usable["test"]]
     results = {
-        name: _probe(data, found, features, usable, held_back)
+        name: _probe(data, found, features, usable, held_out)
         for name, features in found.features.items()
     }
     return ExpressionResult(
@@ -204,7 +204,7 @@ def _probe(
     found: PictureFeatures,
     features: NDArray[np.float32],
     usable: Mapping[str, Sequence[int]],
-    held_back: bool,
+    held_out: bool,
 ) -> ProbeResult:
     def rows(split: str) -> NDArray[np.float32]:
         chosen: NDArray[np.float32] = features[found.rows[usable[split]]]
@@ -215,7 +215,7 @@ def _probe(
 
     validation = rows("validation"), labels("validation")
     classifier = final = fit_classifier(rows("train"), labels("train"), *validation)
-    if held_back:  # these pictures belong to the training split
+    if held_out:  # these pictures belong to the training split
         both = np.concatenate((rows("train"), validation[0]))
         everything = labels("train") + validation[1]
         final = fit_classifier(both, everything, *validation, strengths=[classifier.strength])

@@ -25,11 +25,17 @@ _ALIASES = {
     "publictest": "validation",
     "test": "test", "testing": "test", "privatetest": "test",
 }  # fmt: skip
-FER_CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-RAF_CLASSES = ("surprise", "fear", "disgust", "happy", "sad", "angry", "neutral")
-_SHARE_HELD_BACK = 0.2
-"""For testing, where a data set has no test split; and of the training split, half as much for
-validation where it has none."""
+"""The names that data sets give their splits, in small letters."""
+
+_FER = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+"""FER-2013's, from number 0."""
+
+_RAF = ("surprise", "fear", "disgust", "happy", "sad", "angry", "neutral")
+"""RAF-DB's, from number 1."""
+
+_SHARE_HELD_OUT = 0.2
+"""Share of each class that is held out for testing, where a data set has no test split; half as
+much of the training split is held out for validation, where it has none."""
 
 
 @dataclass(frozen=True)
@@ -101,17 +107,17 @@ def _with_test(data: Expressions, seed: int) -> Expressions:
     if "validation" in data.splits:
         renamed = ["test" if split == "validation" else split for split in data.splits]
         return replace(data, splits=renamed)
-    return replace(data, splits=_hold_back(data, "test", _SHARE_HELD_BACK, seed))
+    return replace(data, splits=_hold_out(data, "test", _SHARE_HELD_OUT, seed))
 
 
 def with_validation(data: Expressions, seed: int) -> Expressions:
     """The same with a validation split: its own, or a tenth of every class of the training one."""
     if "validation" in data.splits:
         return data
-    return replace(data, splits=_hold_back(data, "validation", _SHARE_HELD_BACK / 2, seed))
+    return replace(data, splits=_hold_out(data, "validation", _SHARE_HELD_OUT / 2, seed))
 
 
-def _hold_back(data: Expressions, split: str, share: float, seed: int) -> list[str]:
+def _hold_out(data: Expressions, split: str, share: float, seed: int) -> list[str]:
     """Move a share of every class (at least one picture, never all) out of the training split."""
     rng = np.random.default_rng((seed, SPLITS.index(split)))
     splits = list(data.splits)
@@ -185,11 +191,11 @@ def _raf_db(root: Path) -> Expressions:
             continue
         try:
             name, label = line.split()
-            expression = RAF_CLASSES[int(label) - 1] if int(label) > 0 else ""
+            expression = _RAF[int(label) - 1] if int(label) > 0 else ""
         except (ValueError, IndexError):
             expression = ""
         if not expression:
-            raise DataError(f"{listing.name}, line {number}: not 'picture 1..{len(RAF_CLASSES)}'")
+            raise DataError(f"{listing.name}, line {number}: not 'picture 1..{len(_RAF)}'")
         split = "train" if name.startswith("train") else "test"
         rows.append((f"Image/aligned/{Path(name).stem}_aligned.jpg", expression, split, None))
     return _files("raf-db", root, rows)
@@ -229,7 +235,7 @@ def _npz(path: Path) -> Expressions:
 def _class_name(label: object) -> str:
     """A name stays; FER-2013's numbers get theirs."""
     text = str(label)
-    return FER_CLASSES[int(text)] if text.isdigit() and int(text) < len(FER_CLASSES) else text
+    return _FER[int(text)] if text.isdigit() and int(text) < len(_FER) else text
 
 
 def _table(path: Path) -> Expressions:

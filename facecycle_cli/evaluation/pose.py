@@ -97,7 +97,7 @@ class PoseResult:
 
 @dataclass(frozen=True)
 class _UsablePoses:
-    """Pictures with features: their positions in the data, and why others have none."""
+    """Pictures with features: their positions in the data, and why the rest have none."""
 
     positions: list[int]
     features: dict[str, NDArray[np.float32]]

@@ -23,7 +23,7 @@ __all__ = ["ANGLES", "Poses", "load_poses"]
 
 ANGLES = ("yaw", "pitch", "roll")
 _LARGEST = 99.0
-"""Poses beyond are left out, as everyone does who reports on AFLW2000-3D: its angles are unreliable
+"""Degrees beyond which poses are left out, as is usual for AFLW2000-3D: its angles are unreliable
 there (Ruiz et al., "Fine-grained head pose estimation without keypoints", 2018)."""
 
 
@@ -56,6 +56,8 @@ class Poses:
 
 @dataclass(frozen=True)
 class _Row:
+    """One picture of a list, its path relative to the list's folder."""
+
     path: str
     angles: tuple[float, float, float]
     source: str

@@ -84,7 +84,7 @@ class CrossValidation:
 def cross_validate(
     similarities: ArrayLike, same: ArrayLike, folds: Sequence[int] | NDArray[np.int64]
 ) -> CrossValidation:
-    """Decide on each fold with the best threshold of all others.
+    """Decide on each fold with the best threshold of all other folds.
 
     Raises:
         EvaluationError: fewer than two folds, or what is left without one holds one kind of pair.

@@ -234,8 +234,8 @@ class PairStatistics:
 
     def to_json(self) -> dict[str, Any]:
         """The metrics, ``baselines`` if there are any, and ``verification``."""
-        others = {name: metrics.to_json() for name, metrics in self.baselines.items()}
-        baselines = {"baselines": others} if others else {}
+        measured = {name: metrics.to_json() for name, metrics in self.baselines.items()}
+        baselines = {"baselines": measured} if measured else {}
         return self.metrics.to_json() | baselines | {"verification": self.calibration.to_json()}
 
 

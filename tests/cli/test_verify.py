@@ -158,7 +158,7 @@ class TestPairs:
             (b"path_a,path_b,same\na.jpg,b.jpg,maybe\n", "line 2: same is 'maybe'"),
             (
                 b"10\t300\nA\t1\t2\n",
-                "announces 6000 pairs (300 and 300 in each of 10 folds), and the list has 1",
+                "announces 6000 pairs (300 and 300 in each of 10 folds)",
             ),
         ],
     )

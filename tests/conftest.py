@@ -1,4 +1,4 @@
-"""Fixtures for all tests: development data, the examples, and the command as a user runs it."""
+"""Fixtures for all tests: development data, examples, networks, and the command as users run it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,8 +67,8 @@ def run_cli() -> RunCli:
     script = Path(sys.executable).with_name("facecycle")
     start = [str(script)] if script.exists() else [sys.executable, "-m", "facecycle_cli"]
 
-    def run(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[bytes]:
-        return run_process([*start, *arguments], **options)  # type: ignore[arg-type]
+    def run(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[bytes]:
+        return run_process([*start, *arguments], **options)
 
     return run
 

@@ -26,8 +26,8 @@ SUMMARIES = {
     "evaluate": "Measure the representations in the field's own protocols.",
     "checkpoint": "Look into checkpoints, convert and export them.",
 }
-"""The commands in the order of the help. Each is the function, or the group of commands, ``name``
-in the module ``facecycle_cli.cli.name``.
+"""The commands in the order of the help, each with its summary. A command is the function, or the
+group of commands, ``NAME_command`` in the module ``facecycle_cli.cli.NAME``.
 """
 
 
@@ -49,7 +49,7 @@ class LazyGroup(HelpfulGroup):
 
 def build_command(name: str) -> Any:
     """What typer makes of the command ``name``: its options, its help page and its subcommands."""
-    found = getattr(import_module(f"facecycle_cli.cli.{name}"), name)
+    found = getattr(import_module(f"facecycle_cli.cli.{name}"), f"{name}_command")
     holder = typer.Typer(add_completion=False, rich_markup_mode=None)
     holder.callback()(lambda: None)  # with it, typer keeps a single command below a group
     if isinstance(found, typer.Typer):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from facecycle_cli.model import FaceCycle
 
-checkpoint = typer.Typer(
+checkpoint_command = typer.Typer(
     name="checkpoint",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -37,7 +37,7 @@ checkpoint = typer.Typer(
 )
 
 
-@checkpoint.command("info")
+@checkpoint_command.command("info")
 def print_info(
     checkpoints: Annotated[
         list[str] | None,
@@ -62,7 +62,7 @@ def print_info(
     run_each(names, _describe, console, what="checkpoints")
 
 
-@checkpoint.command("convert")
+@checkpoint_command.command("convert")
 def convert_authors(
     source: Annotated[
         str, typer.Argument(metavar="IN.tar", help="The authors' file.", show_default=False)
@@ -96,7 +96,7 @@ def convert_authors(
     run_each([source], one, console, what="checkpoints")
 
 
-@checkpoint.command("export")
+@checkpoint_command.command("export")
 def export_networks(
     onnx: Annotated[
         Path,

@@ -28,7 +28,7 @@ from facecycle_cli.cli.portraits import PortraitRequest, make_portraits
 from facecycle_cli.types import Expression
 
 
-def frontalize(
+def frontalize_command(
     inputs: Inputs,
     output: Output = None,
     expression: Annotated[

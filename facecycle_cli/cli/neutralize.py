@@ -27,7 +27,7 @@ from facecycle_cli.cli.options import (
 from facecycle_cli.cli.portraits import PortraitRequest, make_portraits
 
 
-def neutralize(
+def neutralize_command(
     inputs: Inputs,
     output: Output = None,
     mean: Annotated[

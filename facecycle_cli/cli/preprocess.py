@@ -36,7 +36,7 @@ def _check_share(text: str) -> str:
     return text
 
 
-def preprocess(
+def preprocess_command(
     inputs: Annotated[
         list[str],
         typer.Argument(

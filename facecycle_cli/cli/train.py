@@ -27,7 +27,7 @@ def _option(*names: str, help: str, **more: Any) -> Any:  # noqa: A002 (typer's 
     return typer.Option(*names, help=help, show_default=False, **more)
 
 
-def train(
+def train_command(
     data: Annotated[
         list[Path] | None,
         typer.Argument(

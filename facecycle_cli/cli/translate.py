@@ -44,7 +44,7 @@ def _check_face(value: str) -> str:
         raise typer.BadParameter(str(error)) from None
 
 
-def translate(
+def translate_command(
     source: Annotated[
         str,
         typer.Argument(

@@ -78,15 +78,14 @@ def test_wrong_usage_exits_2(run_cli, arguments):
 
 
 def test_every_command_module_is_registered():
-    """A module that holds something of its own name is a command, but for ``app`` itself."""
     found = {module.name for module in pkgutil.iter_modules(commands.__path__)}
-    named = {n for n in found if hasattr(import_module(f"{commands.__name__}.{n}"), n)}
-    assert set(SUMMARIES) == named - {"app"}
+    named = {n for n in found if hasattr(import_module(f"{commands.__name__}.{n}"), f"{n}_command")}
+    assert set(SUMMARIES) == named
 
 
 @pytest.mark.parametrize("name", list(SUMMARIES))
 def test_summary_is_how_the_command_describes_itself(name):
-    command = getattr(import_module(f"{commands.__name__}.{name}"), name)
+    command = getattr(import_module(f"{commands.__name__}.{name}"), f"{name}_command")
     text = command.info.help if isinstance(command, typer.Typer) else inspect.getdoc(command)
     first = " ".join(text.split("\n\n")[0].split())
     assert first.startswith(SUMMARIES[name].rstrip("."))

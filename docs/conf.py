@@ -49,6 +49,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 napoleon_numpy_docstring = False
 napoleon_use_ivar = False
+napoleon_use_rtype = False
 python_maximum_signature_line_length = 88
 python_use_unqualified_type_names = True
 
@@ -156,8 +157,17 @@ def skip_field(sphinx: Sphinx, kind: str, name: str, value: object, skip: bool, 
     return skip or (inspect.getdoc(value) or "").startswith("Alias for field number")
 
 
+def keep_prose(
+    sphinx: Sphinx, what: str, name: str, value: object, options: object, lines: list[str]
+) -> None:
+    """Keep Napoleon from taking what an attribute's docstring says before a colon for its type."""
+    if what in ("attribute", "data", "property"):
+        lines[:0] = ["..", ""]
+
+
 def setup(sphinx: Sphinx) -> None:
     """Register the functions above."""
     sphinx.connect("builder-inited", write_pages)
     sphinx.connect("source-read", relink_guide)
     sphinx.connect("autodoc-skip-member", skip_field)
+    sphinx.connect("autodoc-process-docstring", keep_prose, priority=400)  # before Napoleon

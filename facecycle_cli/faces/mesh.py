@@ -112,9 +112,9 @@ class FaceMesh:
         """Landmarks of the face in each region; ``images[i]`` belongs to ``regions[i]``.
 
         Returns:
-            landmarks: (N, 468, 3) float32, x and y in picture pixels, z in the same unit, negative
-                towards the camera;
-            presence: (N,) float32, 0..1, how sure the network is that this is a face at all.
+            Landmarks (N, 468, 3) float32, x and y in picture pixels, z in the same unit, negative
+            towards the camera; and presence (N,) float32, 0..1, how sure the network is that this
+            is a face at all.
         """
         count = len(regions)
         landmarks = np.empty((count, 468, 3), np.float32)

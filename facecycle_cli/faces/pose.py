@@ -54,7 +54,7 @@ def head_pose(landmarks: np.ndarray, topology: Topology) -> HeadPose:
     it, and noise and lopsided expressions average out over the pairs. What is left is one angle
     about it: with roll and yaw undone, the line from the forehead to the base of the nose, both in
     the plane of symmetry, lies in the y-z plane, at the pitch plus a constant of the human profile
-    (`Topology.rest_pitch`).
+    (``Topology.rest_pitch``).
 
     Args:
         landmarks: (topology.count, 3); z in the unit of x and y, negative towards the camera.

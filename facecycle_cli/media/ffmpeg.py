@@ -28,11 +28,11 @@ _LAST_MESSAGES_BYTES: Final = 1 << 16
 # ffmpeg must not read our terminal. In a session of its own it does not get Ctrl-C, so that we
 # decide what happens to the file.
 _COMMON = ("-hide_banner", "-nostdin")
-_OWN_SESSION: dict[str, Any] = (
-    {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
-    if os.name == "nt"
-    else {"start_new_session": True}
-)
+_OWN_SESSION: dict[str, Any]
+if sys.platform == "win32":
+    _OWN_SESSION = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+else:
+    _OWN_SESSION = {"start_new_session": True}
 
 
 @lru_cache(maxsize=1)

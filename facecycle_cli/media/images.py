@@ -155,7 +155,7 @@ def _identify(stream: BinaryIO) -> PictureReader:
 
 @contextmanager
 def _decoding() -> Iterator[None]:
-    """Pillow's many exceptions as one, and its warnings about odd files unsaid."""
+    """Turn Pillow's many exceptions into :class:`MediaError`, and suppress its warnings."""
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -184,7 +184,7 @@ def _turn_upright(image: Image.Image) -> None:
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:
-    """Any Pillow mode to RGB (sRGB)."""
+    """A picture of any Pillow mode to RGB, in sRGB."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return Image.fromarray(_scaled_to_8_bits(image)).convert("RGB")
     if image.has_transparency_data:
@@ -196,7 +196,7 @@ def _to_srgb(image: Image.Image) -> Image.Image:
     if image.mode not in ("RGB", "L", "CMYK"):
         image = image.convert("L" if image.mode == "1" else "RGB")
     image = _convert_profile(image, image.info.get("icc_profile"))
-    return image if image.mode == "RGB" else image.convert("RGB")  # which would copy a large scan
+    return image if image.mode == "RGB" else image.convert("RGB")  # convert would copy a large scan
 
 
 def _scaled_to_8_bits(image: Image.Image) -> RGBImage:

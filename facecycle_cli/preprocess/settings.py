@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from facecycle_cli.errors import SettingsError
@@ -70,10 +70,10 @@ def check_folder(folder: Path, settings: PreprocessSettings) -> bool:
         raise SettingsError(f"{path}: damaged") from error
     if not isinstance(found, dict) or found.get("version") != _VERSION:
         raise SettingsError(f"{folder}: made by another version of preprocess")
-    for field in fields(settings):
-        theirs, ours = found.get(field.name), getattr(settings, field.name)
+    for name, ours in asdict(settings).items():
+        theirs = found.get(name)
         if theirs != ours:
-            option = field.name.replace("_", "-")
+            option = name.replace("_", "-")
             raise SettingsError(
                 f"{folder}: made with {option} {theirs}, not {ours}; use the same settings or "
                 "another folder"

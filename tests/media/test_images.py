@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import threading
@@ -45,6 +46,27 @@ def test_path_bytes_stream_and_pipe_are_the_same(photo, tmp_path):
     feeder.join()
     for image in (read_image(path), read_image(str(path)), read_image(io.BytesIO(data)), from_pipe):
         assert np.array_equal(image, photo)
+
+
+@pytest.mark.parametrize(
+    "name", ["a.zip/x.png", "~x.png", "imageio:chelsea.png", "<video0>", "<bytes>"]
+)
+def test_a_name_is_a_file_whatever_imageio_would_take_it_for(photo, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(encoded(Image.fromarray(photo)))
+    assert np.array_equal(read_image(name), photo)
+    assert is_still(name)
+
+
+def test_a_failed_picture_leaves_no_open_file(photo, tmp_path, recwarn):
+    whole = encoded(Image.fromarray(photo), "JPEG")
+    for data in (b"hello, world", b"\x89PNG\r\n\x1a\n", whole[: len(whole) // 2]):
+        (tmp_path / "x").write_bytes(data)
+        with pytest.raises(MediaError):
+            read_image(tmp_path / "x")
+        gc.collect()
+    assert not [str(w.message) for w in recwarn.list]
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM", "WEBP", "TGA", "AVIF", "JPEG2000"])

@@ -92,7 +92,7 @@ def test_fields_are_those_that_are_documented(crops_of, clip):
         line.split("``")[1] for line in index.__doc__.splitlines() if line.startswith("``")
     ][1:]  # not the title
     assert documented[: len(lines[0])] == list(lines[0])
-    assert lines[0]["identity"], lines[0]["clip"] == ("clip", "0001")
+    assert (lines[0]["identity"], lines[0]["clip"]) == ("clip", "0001")
 
 
 def test_sharpness_falls_when_the_picture_is_blurred(crops_of, clip, tmp_path):

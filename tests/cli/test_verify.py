@@ -192,6 +192,31 @@ class TestPairs:
         assert {name: (folder / name).read_bytes() for name in files_below(folder)} == before
 
 
+class TestCounts:
+    """Counts agree with their nouns."""
+
+    def test_of_one_pair_and_of_two(self, faces, tmp_path):
+        one = "person1_neutral.jpg,person1_smiling.jpg,1\n"
+        other = "person1_neutral.jpg,person2_smiling.jpg,0\n"
+        listing = tmp_path / "pairs.csv"
+        for text, same, pairs, pictures in (
+            (one + other, "1 same and 1 different pair", "2 pairs", "3 different pictures"),
+            (one + 2 * other, "1 same and 2 different pairs", "3 pairs", "3 different pictures"),
+        ):
+            listing.write_text(f"path_a,path_b,same\n{text}")
+            done = call("verify", "--pairs", listing, "--root", faces)
+            assert f"# {same}\n" in done.stdout
+            assert f"{pairs} of {pictures} compared, 0 left out (0 pictures " in done.stderr
+
+    def test_of_a_pair_that_is_left_out(self, faces):
+        text = f"{faces}/person1_neutral.jpg,gone.jpg\n"
+        done = call("verify", "--pairs", "-", stdin=text.encode())
+        assert (
+            "0 pairs of 1 different picture compared" in done.stderr
+        assert "1 left out (1 picture missing or unreadable" in done.stderr
+        )
+
+
 class TestCalibration:
     def test_threshold_travels_with_the_checkpoint(self, labeled, faces, tmp_path):
         out = tmp_path / "new" / "calibrated.safetensors"

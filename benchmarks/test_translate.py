@@ -2,14 +2,14 @@
 
     python -m pytest benchmarks/test_translate.py
 
-End to end is examples/talker.mpg with its sound into an MP4 of 256 x 256 pixels: decoding, the
-search for the face, the networks, drawing and encoding. It is scaled to 480 x 360, as a video call
-has it. The start of the program and the loading of the networks are not counted.
+End to end is examples/talker.mpg with its sound, scaled to 480 x 360 like a video call, into an MP4
+of 256 x 256 pixels: decoding, face detection, the networks, drawing and encoding. The start of the
+program and the loading of the networks are not counted.
 
-The straightforward implementation is the paper's, frame by frame: the source's *and* the target's
-face are taken to neutral anew, then the target's neutral face to the source's motion, which takes
-three passes through D_exp and its trunk where one pass of D_exp without the trunk is enough. Its
-faces are found and cut out as ours are, in the same run; only what follows is compared.
+The straightforward implementation is the paper's. For every frame it neutralizes the source's and
+the target's face again, then gives the target's neutral face the source's motion. That takes three
+passes through D_exp and its trunk, where one pass of D_exp without the trunk is enough. Its faces
+are found and cut out as ours are, in the same run; only what follows is compared.
 """
 
 from __future__ import annotations
@@ -26,20 +26,23 @@ import torch
 from facecycle_cli.faces import Alignment, load_backend
 from facecycle_cli.media import open_video, probe, read_frames, read_image
 from facecycle_cli.model import FaceCycle, load, preset
-from facecycle_cli.translate.actor import Actor
-from facecycle_cli.translate.motion import BATCH, batches, performances
-from facecycle_cli.translate.source import Observation, follow, observe
+from facecycle_cli.translate.motion import MotionTiming, motions
+from facecycle_cli.translate.pipeline import BATCH, batches
+from facecycle_cli.translate.settings import TranslateSettings
+from facecycle_cli.translate.source import FaceFollower, SourceFace, crop_sightings
+from facecycle_cli.translate.target import Target
 from facecycle_cli.translate.video import Translation
 from tests.clips import EXAMPLES, TALKER, run_ffmpeg
 
 TARGET = EXAMPLES / "faces" / "person1_neutral.jpg"
 FRAMES = 16
-"""Of the comparison with `paper`, of whose networks nothing can be asked but their speed."""
+"""Frames of the comparison with the preset ``paper``, whose networks are random: only their speed
+is measured."""
 
 
 @pytest.fixture
 def say(capsys) -> Callable[[str], None]:
-    """Writes a line that is seen without asking for it."""
+    """Writes a line that pytest shows without being asked."""
 
     def write(line: str) -> None:
         with capsys.disabled():
@@ -100,12 +103,12 @@ def straightforward(model: FaceCycle, crops: Sequence[np.ndarray], target: np.nd
         model.to_image(model.re_express(model.de_express(y, own_flow), backflow))
 
 
-def ours(model: FaceCycle, observed: Sequence[Observation], actor: Actor) -> None:
+def ours(model: FaceCycle, faces: Sequence[SourceFace], target: Target) -> None:
     """From the crops to the frames, 256 x 256 pixels of the photograph."""
-    motions = performances(model, batches(observed), width=0, lips=0, settle=1)
-    for group in batches(motions):
-        for drawing in actor.perform(group):
-            actor.draw(drawing)
+    timing = MotionTiming(flow_width=0, lips_width=0, reference_frames=1)
+    for batch in batches(motions(model, batches(faces), timing)):
+        for drawing in target.prepare([motion for motion in batch if motion is not None]):
+            target.draw(drawing)
 
 
 def seconds(work: Callable[[], None]) -> float:
@@ -126,14 +129,14 @@ def test_time_per_frame_of_paper(benchmark, say) -> None:
     ((face,),) = backend.detect([picture])
     side = model.config.image_size
     with read_frames(TALKER, max_frames=FRAMES) as reader:
-        observed = list(observe(follow((f.image for f in reader), backend), side, width=0))
-    crops = [seen.crop for seen in observed if seen.crop is not None]
+        sightings = FaceFollower(backend).follow(frame.image for frame in reader)
+        faces = [seen for seen in crop_sightings(sightings, side, width=0) if seen is not None]
+    crops = [seen.crop for seen in faces]
     assert len(crops) == FRAMES
     target = Alignment.from_face(face, side).crop(picture)
 
     def once() -> None:
-        actor = Actor(picture, face, model, motion="relative", mouth="landmarks", size=256)
-        ours(model, observed, actor)
+        ours(model, faces, Target(picture, face, model, TranslateSettings()))
 
     simple = seconds(lambda: straightforward(model, crops, target))
     benchmark.pedantic(once, rounds=2, iterations=1)

@@ -16,7 +16,6 @@ from facecycle_cli.cli.options import (
     AsJson,
     Checkpoint,
     Device,
-    MouthOption,
     Overwrite,
     PasteBack,
     Quiet,
@@ -25,7 +24,7 @@ from facecycle_cli.cli.options import (
     Verbose,
 )
 from facecycle_cli.errors import CommandError, SettingsError
-from facecycle_cli.types import MotionMode
+from facecycle_cli.types import MotionMode, MouthSource
 
 if TYPE_CHECKING:
     from facecycle_cli.faces import FaceBackend
@@ -81,7 +80,14 @@ def translate_command(
             show_default=False,
         ),
     ] = None,
-    mouth: MouthOption = "landmarks",
+    mouth: Annotated[
+        MouthSource,
+        typer.Option(
+            help="landmarks: the lips part, and the eyelids close, as far as the landmarks of SRC "
+            "say. flow: the networks' flow alone moves them, which parts no lips and does not "
+            "blink."
+        ),
+    ] = "landmarks",
     size: Size = 256,
     paste_back: PasteBack = False,
     side_by_side: Annotated[

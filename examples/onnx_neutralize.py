@@ -17,17 +17,17 @@ import onnxruntime
 
 def neutralize(folder, faces):
     """Aligned faces, uint8 RGB (N, 64, 64, 3) -> the same faces, neutral and frontal."""
-    encoder, decoder, generator = (
+    encoder, flow_decoder, decoder = (
         onnxruntime.InferenceSession(Path(folder, f"{name}.onnx"))
         for name in ("expression_encoder", "flow_decoder", "expression_decoder")
     )
-    about = encoder.get_modelmeta().custom_metadata_map
-    mean, std = (np.array(json.loads(about[key]), np.float32) for key in ("mean", "std"))
+    metadata = encoder.get_modelmeta().custom_metadata_map
+    mean, std = (np.array(json.loads(metadata[key]), np.float32) for key in ("mean", "std"))
     x = ((faces / np.float32(255) - mean) / std).transpose(0, 3, 1, 2)
 
     (code,) = encoder.run(None, {"x": x})
-    flow, _backflow = decoder.run(None, {"expression_code": code})
-    (image,) = generator.run(None, {"x": x, "flow": flow})
+    flow, _backflow = flow_decoder.run(None, {"expression_code": code})
+    (image,) = decoder.run(None, {"x": x, "flow": flow})
 
     rgb = (image.transpose(0, 2, 3, 1) * std + mean) * 255
     return rgb.round().clip(0, 255).astype(np.uint8)

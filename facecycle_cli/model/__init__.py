@@ -1,4 +1,4 @@
-"""The core: networks, configuration and checkpoint. Imports nothing else of facecycle."""
+"""The core: the paper's networks, their configuration and their checkpoints."""
 
 from facecycle_cli.model.checkpoint import load, read_info, save_checkpoint
 from facecycle_cli.model.config import PRESETS, CheckpointInfo, ModelConfig, preset

@@ -65,7 +65,7 @@ _FLOW_DECODER = {
     "toflow4.3": "to_flow",
 }
 
-_GENERATOR = {
+_EXPRESSION_DECODER = {
     "noise_encoding1.0": "noise_half.conv1",
     "noise_encoding1.2": "noise_half.conv2",
     "noise_encoding0.0": "noise_quarter.conv1",
@@ -79,7 +79,7 @@ _GENERATOR = {
     "torgb": "to_rgb",
 }
 
-_NORMALIZER = {
+_IDENTITY_DECODER = {
     "denorm": "mlp_de",
     "renorm": "mlp_re",
     "cnn": "blocks",
@@ -93,9 +93,9 @@ _NORMALIZER = {
 AUTHORS_NETWORKS: dict[str, dict[str, dict[str, str]]] = {
     "codegeneration": {"expression_encoder": _ENCODER},
     "exptoflow": {"flow_decoder": _FLOW_DECODER},
-    "Swap_Generator": {"trunk": _TRUNK, "expression_decoder": _GENERATOR},
+    "Swap_Generator": {"trunk": _TRUNK, "expression_decoder": _EXPRESSION_DECODER},
     "idcodegen": {"identity_encoder": _ENCODER},
-    "Swap_Norm": {"trunk": _TRUNK, "identity_decoder": _NORMALIZER},
+    "Swap_Norm": {"trunk": _TRUNK, "identity_decoder": _IDENTITY_DECODER},
 }
 """Their state dict -> our networks -> their layer's prefix -> ours. What lies below the prefixes
 (``weight``, ``g.bias``, ``conv1.weight`` ...) has the same names on both sides."""
@@ -157,7 +157,7 @@ def _pairs(
 ) -> Iterator[tuple[str, str]]:
     """(their name, our name) of every tensor in one of their state dicts."""
     for part, layers in parts.items():
-        # Ours by longest prefix: "blocks.6" belongs to "cnn3.0", not to "cnn" with the others.
+        # Ours by longest prefix: "blocks.6" belongs to "cnn3.0", not to "cnn".
         prefixes = sorted(layers.items(), key=lambda pair: -len(pair[1]))
         for name in ours:
             if not name.startswith(f"{part}."):

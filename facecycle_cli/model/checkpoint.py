@@ -27,15 +27,16 @@ from facecycle_cli.model.skeleton import fill, skeleton
 from facecycle_cli.system import atomic_path
 
 FORMAT_VERSION = 2
-"""Version of the metadata; files with a higher one are refused, not guessed at."""
+"""Of the files that are written; files of a higher version are refused, not guessed at."""
 
 HEADER_KEY = "facecycle"
 EMBEDDED = ("small",)
 """Checkpoints that are installed with the package, by name."""
 
 _LENGTH_BYTES = 8
-_MAX_HEADER = 100_000_000
-"""A safetensors file begins with its header's length in 8 bytes; the format's own limit of it."""
+"""A safetensors file begins with the length of its header, in so many bytes, little-endian."""
+_MAX_HEADER_BYTES = 100_000_000
+"""The limit that safetensors sets itself."""
 
 
 def resolve(name_or_path: str | os.PathLike[str]) -> Path:
@@ -81,8 +82,9 @@ def save_checkpoint(
 def annotate(
     source: CheckpointInfo, path: str | os.PathLike[str], entries: Mapping[str, Any]
 ) -> None:
-    """Write a copy of a checkpoint whose metadata says ``entries``, too; the weights stay as they
-    are, to the bit and in their precision.
+    """Write a copy of a checkpoint with more metadata, in today's format.
+
+    The weights keep their bits and their precision.
 
     Args:
         source: of a loaded model; ``entries`` were found out with its weights.
@@ -150,7 +152,7 @@ def _read(path: Path) -> tuple[CheckpointInfo, dict[str, Tensor]]:
         with path.open("rb") as file:
             length = file.read(_LENGTH_BYTES)
             size = int.from_bytes(length, "little")
-            if len(length) < _LENGTH_BYTES or size > _MAX_HEADER:
+            if len(length) < _LENGTH_BYTES or size > _MAX_HEADER_BYTES:
                 raise CheckpointError(_not_ours(path, length))
             header = file.read(size)
             # Before the rest, which may be large.

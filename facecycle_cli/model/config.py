@@ -7,12 +7,15 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
+from facecycle_cli.errors import SettingsError
+
 Upsampling: TypeAlias = Literal["transposed", "bilinear"]
 Padding: TypeAlias = Literal["zeros", "border"]
 TrunkKind: TypeAlias = Literal["vgg19", "learned"]
 Compared: TypeAlias = Literal["code", "neutral"]
 
 IMAGE_SIZES = (64, 128)
+"""Sides of the networks' input in pixels."""
 
 VERIFIER_CELLS = 11, 9
 """Rows and columns of the neutral face that verification compares cell by cell."""
@@ -25,18 +28,18 @@ _Group = TypeVar("_Group", "Extensions", "VerifierConfig")
 
 def _check_integer(name: str, value: Any, lowest: int, highest: int) -> None:
     if type(value) is not int or not lowest <= value <= highest:
-        raise ValueError(f"{name} must be an integer from {lowest} to {highest}, not {value!r}")
+        raise SettingsError(f"{name} must be an integer from {lowest} to {highest}, not {value!r}")
 
 
 def _check_choice(name: str, value: Any, *choices: Any) -> None:
     if value not in choices or type(value) is not type(choices[0]):
         allowed = " or ".join(str(choice) for choice in choices)
-        raise ValueError(f"{name} must be {allowed}, not {value!r}")
+        raise SettingsError(f"{name} must be {allowed}, not {value!r}")
 
 
 def _check_widths(name: str, value: Any, length: int) -> None:
     if not isinstance(value, tuple) or len(value) != length:
-        raise ValueError(f"{name} must be {length} integers, not {value!r}")
+        raise SettingsError(f"{name} must be {length} integers, not {value!r}")
     for width in value:
         _check_integer(name, width, 1, _MOST_CHANNELS)
 
@@ -119,6 +122,9 @@ class ModelConfig:
         identity_decoder_upsampling_widths: channels of D_id at strides 2 and 1.
         extensions: what is not in the paper.
         verifier: what verification compares.
+
+    Raises:
+        SettingsError: a value is of another kind or out of range, or two do not fit together.
     """
 
     preset: str
@@ -158,13 +164,13 @@ class ModelConfig:
             _check_integer(name, getattr(self, name), 1, _MOST_CHANNELS)
         _check_integer("noise_kernel", self.noise_kernel, 1, 7)
         if self.noise_kernel % 2 == 0:
-            raise ValueError(f"noise_kernel must be odd, not {self.noise_kernel}")
+            raise SettingsError(f"noise_kernel must be odd, not {self.noise_kernel}")
         if self.verifier.size > self.verifier_inputs:
-            raise ValueError(f"verifier.size must not be larger than {self.verifier_inputs}")
+            raise SettingsError(f"verifier.size must not be larger than {self.verifier_inputs}")
         if self.extensions.trunk == "vgg19" and self.trunk_widths != (64, 128, 256):
-            raise ValueError("the VGG-19 trunk has widths (64, 128, 256)")
+            raise SettingsError("the VGG-19 trunk has widths (64, 128, 256)")
         if self.identity_decoder_width != self.trunk_widths[2]:
-            raise ValueError("identity_decoder_width must equal the trunk's last width")
+            raise SettingsError("identity_decoder_width must equal the trunk's last width")
 
     @property
     def flow_size(self) -> int:
@@ -190,11 +196,11 @@ class ModelConfig:
         What a file does not say, because it is older than the key, is as in the paper.
 
         Raises:
-            ValueError: a key is unknown, there is no ``preset``, or a value is out of range.
+            SettingsError: a key is unknown, there is no ``preset``, or a value is out of range.
         """
         _check_keys(cls, values, "")
         if "preset" not in values:
-            raise ValueError("missing model configuration key: preset")
+            raise SettingsError("missing model configuration key: preset")
         arguments: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in values.items()
@@ -207,14 +213,14 @@ class ModelConfig:
 def _check_keys(kind: type, values: Mapping[str, Any], prefix: str) -> None:
     known = {field.name for field in fields(kind)}
     if unknown := sorted(f"{prefix}{key}" for key in set(values) - known):
-        raise ValueError(f"unknown model configuration key: {', '.join(unknown)}")
+        raise SettingsError(f"unknown model configuration key: {', '.join(unknown)}")
 
 
 def _group(kind: type[_Group], values: Mapping[str, Any], name: str) -> _Group:
     """A nested group of a configuration."""
     group = values.get(name, {})
     if not isinstance(group, Mapping):
-        raise ValueError(f"{name} must be a group of values, not {group!r}")
+        raise SettingsError(f"{name} must be a group of values, not {group!r}")
     _check_keys(kind, group, f"{name}.")
     return kind(**group)
 
@@ -253,12 +259,12 @@ def preset(name: str, image_size: int = 64) -> ModelConfig:
     """The configuration known as ``name``, for square inputs of ``image_size`` pixels.
 
     Raises:
-        ValueError: the name or the size is unknown.
+        SettingsError: the name or the size is unknown.
     """
     try:
         return replace(PRESETS[name], image_size=image_size)
     except KeyError:
-        raise ValueError(f"no preset {name!r}; there are {', '.join(PRESETS)}") from None
+        raise SettingsError(f"no preset {name!r}; there are {', '.join(PRESETS)}") from None
 
 
 @dataclass(frozen=True)

@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from facecycle_cli.model import networks
 from facecycle_cli.model.config import CheckpointInfo, ModelConfig
-from facecycle_cli.model.networks import (
-    ExpressionDecoder,
-    ExpressionEncoder,
-    FlowDecoder,
-    IdentityDecoder,
-    IdentityEncoder,
-    LearnedTrunk,
-    Noise,
-    TrunkFeatures,
-    Vgg19Trunk,
-)
+from facecycle_cli.model.inputs import IMAGENET_MEAN, IMAGENET_STD, Crops, stack_crops
+from facecycle_cli.model.networks import Noise, TrunkFeatures
 from facecycle_cli.model.verifier import Verifier
-from facecycle_cli.types import RGBImage
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class Codes(NamedTuple):
-    """R_id and R_exp (expression *and* head pose), each (N, code_size) in (-1, 1)."""
+    """What a face is made of besides the mean face.
+
+    Attributes:
+        identity_code: R_id, (N, code_size) in (-1, 1).
+        expression_code: R_exp, expression *and* head pose, (N, code_size) in (-1, 1).
+    """
 
     identity_code: Tensor
     expression_code: Tensor
 
 
 class Flows(NamedTuple):
-    """De-expression (to the neutral, frontal face) and re-expression, each (N, 2, F, F) in grid
-    units, where F is ``config.flow_size``.
+    """The two flows of a face, each (N, 2, F, F) in grid units, F = ``config.flow_size``.
+
+    Attributes:
+        flow: takes the face to its neutral, frontal self (de-expression).
+        backflow: takes the neutral face back (re-expression).
     """
 
     flow: Tensor
@@ -49,8 +43,7 @@ class FaceCycle(nn.Module):
 
     Faces go in and come out as ``x``: (N, 3, S, S) float, ImageNet-normalized RGB, where S is
     ``config.image_size``; :meth:`to_input` and :meth:`to_image` convert from and to uint8 pictures.
-    The module draws nothing at random: noise is an argument (:meth:`noise`, :meth:`random_noise`),
-    and where none is given it is that of ``seed``.
+    The module draws no random numbers: noise is an argument, by default that of ``seed``.
     """
 
     input_mean: Tensor
@@ -61,13 +54,12 @@ class FaceCycle(nn.Module):
         self.config = config
         self.checkpoint: CheckpointInfo | None = None
         self.seed = 0
-        vgg19 = config.extensions.trunk == "vgg19"
-        self.trunk = Vgg19Trunk(config) if vgg19 else LearnedTrunk(config)
-        self.expression_encoder = ExpressionEncoder(config)
-        self.flow_decoder = FlowDecoder(config)
-        self.expression_decoder = ExpressionDecoder(config)
-        self.identity_encoder = IdentityEncoder(config)
-        self.identity_decoder = IdentityDecoder(config)
+        self.trunk = networks.build_trunk(config)
+        self.expression_encoder = networks.ExpressionEncoder(config)
+        self.flow_decoder = networks.FlowDecoder(config)
+        self.expression_decoder = networks.ExpressionDecoder(config)
+        self.identity_encoder = networks.IdentityEncoder(config)
+        self.identity_decoder = networks.IdentityDecoder(config)
         self.verifier = Verifier(config)
         self.set_constants()
         self._noise: dict[int, Noise] = {}
@@ -83,50 +75,34 @@ class FaceCycle(nn.Module):
         """Where the weights are."""
         return self.input_mean.device
 
-    def to_input(
-        self, images: RGBImage | Tensor | Sequence[RGBImage], side: int | None = None
-    ) -> Tensor:
-        """uint8 RGB (S, S, 3) or (N, S, S, 3) -> x (N, 3, S, S) on the model's device.
-
-        S is ``side``, by default the networks' own.
+    def to_input(self, images: Crops, side: int | None = None) -> Tensor:
+        """uint8 RGB (S, S, 3) or (N, S, S, 3) -> x (N, 3, S, S); S is ``side`` or the networks'.
 
         Raises:
             ValueError: not uint8, or of another size.
         """
-        array = images if isinstance(images, Tensor) else np.asarray(images)
-        side = side or self.config.image_size
-        dtype = str(array.dtype).removeprefix("torch.")
-        if dtype != "uint8" or tuple(array.shape[-3:]) != (side, side, 3) or array.ndim > 4:
-            raise ValueError(
-                f"faces must be uint8 (N, {side}, {side}, 3), not {dtype} {tuple(array.shape)}"
-            )
-        if isinstance(array, np.ndarray):  # torch takes no read-only array: Pillow makes such
-            array = torch.from_numpy(np.require(array, requirements=("C", "W")))
-        x = array.reshape(-1, side, side, 3).to(self.device).permute(0, 3, 1, 2).float() / 255
-        return (x - self.input_mean) / self.input_std
+        crops = stack_crops(images, side or self.config.image_size).to(self.device)
+        return (crops.float() / 255 - self.input_mean) / self.input_std
 
     def to_unit(self, x: Tensor) -> Tensor:
-        """``x`` (N, 3, H, W) -> RGB in [0, 1], not clamped."""
+        """X (N, 3, H, W) -> RGB in [0, 1], not clamped."""
         return x * self.input_std + self.input_mean
 
     def to_image(self, x: Tensor) -> Tensor:
-        """``x`` (N, 3, H, W) -> uint8 RGB (N, H, W, 3) on the CPU."""
+        """X (N, 3, H, W) -> uint8 RGB (N, H, W, 3) on the CPU."""
         rgb = (self.to_unit(x) * 255).round().clamp(0, 255).to(torch.uint8)
         return rgb.permute(0, 2, 3, 1).contiguous().cpu()
 
     def random_noise(self, n: int, generator: torch.Generator | None = None) -> Noise:
-        """Fresh N(0, 1) noise for ``n`` faces, as training uses it."""
-        (_, half, quarter), side = self.config.trunk_widths, self.config.image_size
-        source = generator.device if generator is not None else self.device
-
-        def normal(channels: int, size: int) -> Tensor:
-            shape = (n, channels, size, size)
-            return torch.randn(shape, generator=generator, device=source).to(self.device)
-
-        return normal(half, side // 2), normal(quarter, side // 4)
+        """Fresh noise for ``n`` faces, for training."""
+        side, (_, half, quarter) = self.config.image_size, self.config.trunk_widths
+        source = self.device if generator is None else generator.device
+        shapes = (n, half, side // 2, side // 2), (n, quarter, side // 4, side // 4)
+        first, second = (torch.randn(s, generator=generator, device=source) for s in shapes)
+        return first.to(self.device), second.to(self.device)
 
     def noise(self, seed: int | None = None) -> Noise:
-        """The noise of ``seed`` (default: ``self.seed``), a batch of 1 for every face and frame."""
+        """The noise of ``seed`` (default: ``self.seed``), one for all faces and frames (N = 1)."""
         seed = self.seed if seed is None else seed
         cached = self._noise.get(seed)
         if cached is None or cached[0].device != self.device:
@@ -168,7 +144,7 @@ class FaceCycle(nn.Module):
         return self.move(self.features(neutral), backflow, noise)
 
     def rebuild(self, x: Tensor) -> Tensor:
-        """D_exp(x) without a flow: the face itself."""
+        """D_exp(x) without a flow: the face itself, through the decoder."""
         return self.expression_decoder(self.features(x), None, None)
 
     def de_identify(self, neutral: Tensor, identity_code: Tensor) -> Tensor:
@@ -180,7 +156,5 @@ class FaceCycle(nn.Module):
         return self.identity_decoder(self.features(mean), identity_code, restore=True)
 
     def embed_identity(self, x: Tensor) -> Tensor:
-        """Faces (N, 3, E, E), E = ``verifier.side`` -> unit vectors (N, D) whose dot product is
-        the similarity that verification compares.
-        """
+        """Faces for comparison, see :class:`.Verifier`: (N, 3, E, E), E = ``verifier.side``."""
         return self.verifier(self, x)

@@ -1,8 +1,10 @@
-"""The paper's networks: E_exp and E_id, D_flow, D_exp, D_id, and their blocks.
+"""The paper's networks: E_exp, D_flow, D_exp, E_id and D_id, after the blocks that they share.
 
 Chang, Chen and Chiu, "Learning Facial Representations from the Cycle-consistency of Face", ICCV
-2021; figures are those of its supplementary. Faces are (N, 3, S, S), RGB normalized with ImageNet's
-mean and standard deviation; S is 64 or 128. The defaults of ``ModelConfig`` are the paper's sizes.
+2021; figures are those of its supplementary material. In shapes, N is the number of faces, S the
+side of the input in pixels (64 or 128) and C, H, W a feature map's channels, height and width.
+Faces are ImageNet-normalized RGB, (N, 3, S, S). Activations are LeakyReLU, but ReLU in the trunk
+and in the decoders D_exp and D_id, as the authors' code has it.
 """
 
 from __future__ import annotations
@@ -17,15 +19,10 @@ from torch import Tensor, nn
 from facecycle_cli.model.config import ModelConfig, Upsampling
 from facecycle_cli.model.flow import backward_flow, warp
 
-# -- blocks (figure 1) ----------------------------------------------------------------------------
-
 
 def leaky() -> nn.LeakyReLU:
-    """The activation everywhere but in the upsampling parts of D_exp and D_id, which use ReLU.
-
-    Its negative slope is 0.1 (supplementary, section 1).
-    """
-    return nn.LeakyReLU(0.1, inplace=True)
+    """The activation of the paper's networks (section 1)."""
+    return nn.LeakyReLU(negative_slope=0.1, inplace=True)
 
 
 def conv3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
@@ -34,15 +31,17 @@ def conv3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
 
 
 class ChannelAttention(nn.Module):
-    """Relations between channels: ``y = act(x + (phi theta^T) g)`` (supplementary, figure 1).
+    """Relations between channels: ``y = act(x + (phi theta^T) g)`` (figure 1).
 
-    ``theta`` is a softmax over positions, ``g`` one over channels; ``phi theta^T`` is therefore a
+    ``theta`` is a softmax over positions and ``g`` one over channels, so ``phi theta^T`` is a
     (C, C) matrix, however large the feature map is.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.g, self.theta, self.phi = (nn.Conv2d(channels, channels, 1) for _ in range(3))
+        self.g = nn.Conv2d(channels, channels, 1)
+        self.theta = nn.Conv2d(channels, channels, 1)
+        self.phi = nn.Conv2d(channels, channels, 1)
         self.act = leaky()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -68,28 +67,11 @@ class ResidualBlock(nn.Module):
         return self.act(x + self.conv2(self.act(self.conv1(x))))
 
 
-def residual_blocks(count: int, channels: int) -> nn.Sequential:
-    """``count`` residual blocks, one after the other."""
-    return nn.Sequential(*(ResidualBlock(channels) for _ in range(count)))
-
-
-def upsample2(inputs: int, outputs: int, kind: Upsampling) -> nn.Module:
-    """(N, inputs, H, W) -> (N, outputs, 2H, 2W): the paper's transposed convolution, or
-    ``bilinear`` interpolation after channels are mixed at the small size, where that is cheap.
-    """
-    if kind == "transposed":
-        return nn.ConvTranspose2d(inputs, outputs, 4, 2, 1)
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 1),
-        nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False),
-        conv3(outputs, outputs),
-    )
-
-
 class AdaptiveInstanceNorm(nn.Module):
-    """AdaIN: instance norm without affine parameters, scaled and shifted by a code.
+    """AdaIN: instance norm without parameters of its own, scaled and shifted by a code (figure 5).
 
-    ``gamma`` and ``beta`` are the MLP_de or MLP_re of the paper: one 1x1 convolution each.
+    ``gamma`` and ``beta``, one 1x1 convolution each, are the paper's MLP (Huang and Belongie,
+    "Arbitrary style transfer in real-time with adaptive instance normalization", ICCV 2017).
     """
 
     def __init__(self, code_size: int, channels: int) -> None:
@@ -98,39 +80,65 @@ class AdaptiveInstanceNorm(nn.Module):
         self.beta = nn.Conv2d(code_size, channels, 1)
 
     def forward(self, x: Tensor, code: Tensor) -> Tensor:
-        """``x``: (N, C, H, W); ``code``: (N, code_size)."""
+        """``x`` (N, C, H, W), ``code`` (N, code_size) -> (N, C, H, W)."""
         code = code[:, :, None, None]
         return F.instance_norm(x) * self.gamma(code) + self.beta(code)
 
 
-def initialize(module: nn.Module, *quiet: nn.Conv2d) -> None:
+class NoiseEncoder(nn.Module):
+    """Features for what a flow uncovers: noise around the map's average, convolved (figure 4)."""
+
+    def __init__(self, channels: int, kernel: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, kernel, 1, kernel // 2)
+        self.conv2 = nn.Conv2d(channels, channels, kernel, 1, kernel // 2)
+
+    def forward(self, feature: Tensor, noise: Tensor) -> Tensor:
+        """``feature`` (N, C, H, W), ``noise`` (1 or N, C, H, W) -> (N, C, H, W), 0 or more."""
+        x = noise + feature.mean(dim=(2, 3), keepdim=True)
+        return F.relu(self.conv2(F.relu(self.conv1(x))))
+
+
+def upsampling_layer(inputs: int, outputs: int, kind: Upsampling) -> nn.Module:
+    """Twice the size: the paper's transposed convolution, or interpolation and convolution."""
+    if kind == "transposed":
+        return nn.ConvTranspose2d(inputs, outputs, 4, 2, 1)
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 1),  # at the small size, where it is cheap
+        nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False),
+        conv3(outputs, outputs),
+    )
+
+
+def initialize(module: nn.Module, near_zero: tuple[nn.Conv2d, ...] = ()) -> None:
     """He initialization by fan-in for convolutions, N(0, 0.01) for fully connected layers.
 
-    ``quiet`` layers start at a tenth of that: what they add to a picture begins small.
+    Layers in ``near_zero`` start at a tenth of it: what they draw begins small. Frozen layers keep
+    their weights.
     """
     for layer in module.modules():
-        if isinstance(layer, nn.Linear):
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)) and layer.weight.requires_grad:
+            positions = layer.weight[0, 0].numel()
+            if isinstance(layer, nn.ConvTranspose2d):
+                positions //= 4  # at stride 2 a quarter of the kernel meets an output
+            gain = 0.1 if layer in near_zero else 1.0
+            nn.init.normal_(
+                layer.weight, 0.0, gain * math.sqrt(2.0 / (layer.in_channels * positions))
+            )
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        elif isinstance(layer, nn.Linear):
             nn.init.normal_(layer.weight, 0.0, 0.01)
-        elif isinstance(layer, nn.ConvTranspose2d):  # (in, out, 4, 4), a quarter meets an output
-            fan_in = layer.in_channels * layer.weight[0, 0].numel() // 4
-            nn.init.normal_(layer.weight, 0.0, math.sqrt(2.0 / fan_in))
-        elif isinstance(layer, nn.Conv2d) and layer.weight.requires_grad:
-            gain = 0.1 if layer in quiet else 1.0
-            nn.init.normal_(layer.weight, 0.0, gain * math.sqrt(2.0 / layer.weight[0].numel()))
-        else:
-            continue
-        if layer.bias is not None:
             nn.init.zeros_(layer.bias)
 
 
-# -- the trunk of D_exp and D_id (figures 4 and 5) ------------------------------------------------
 class TrunkFeatures(NamedTuple):
-    """What the decoders read.
+    """What D_exp and D_id read: a face and two feature maps of the trunk.
 
     Attributes:
         image: the face itself, (N, 3, S, S).
-        half: conv2_1, (N, C2, S/2, S/2).
-        quarter: conv3_1, (N, C3, S/4, S/4).
+        half: conv2_1, (N, trunk_widths[1], S/2, S/2), 0 or more.
+        quarter: conv3_1, (N, trunk_widths[2], S/4, S/4), 0 or more.
     """
 
     image: Tensor
@@ -139,7 +147,7 @@ class TrunkFeatures(NamedTuple):
 
 
 class Vgg19Trunk(nn.Module):
-    """VGG-19 up to conv3_1, frozen (the paper). It is built without weights."""
+    """The paper's trunk: VGG-19 up to conv3_1, frozen. Built bare: a checkpoint fills it."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -152,7 +160,7 @@ class Vgg19Trunk(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, x: Tensor) -> TrunkFeatures:
-        """``x``: (N, 3, S, S) -> features at half and at a quarter of its size."""
+        """Face (N, 3, S, S) -> its features."""
         first = F.relu(self.conv1_2(F.relu(self.conv1_1(x))))
         half = F.relu(self.conv2_1(F.max_pool2d(first, 2)))
         second = F.max_pool2d(F.relu(self.conv2_2(half)), 2)
@@ -160,10 +168,9 @@ class Vgg19Trunk(nn.Module):
 
 
 class LearnedTrunk(nn.Module):
-    """The same features from a trunk that is trained with the rest.
+    """Not in the paper: a trunk that is trained with the rest.
 
-    It halves with strides instead of pooling, so that nothing is computed at full size but the
-    first, cheap layer.
+    It halves with strides instead of pooling: only the first, cheap layer works at full size.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -177,22 +184,29 @@ class LearnedTrunk(nn.Module):
         initialize(self)
 
     def forward(self, x: Tensor) -> TrunkFeatures:
-        """``x``: (N, 3, S, S) -> features at half and at a quarter of its size."""
-        half = F.relu(self.conv2_1(F.relu(self.conv1_2(F.relu(self.conv1_1(x))))))
+        """Face (N, 3, S, S) -> its features."""
+        first = F.relu(self.conv1_2(F.relu(self.conv1_1(x))))
+        half = F.relu(self.conv2_1(first))
         return TrunkFeatures(x, half, F.relu(self.conv3_1(F.relu(self.conv2_2(half)))))
 
 
-# -- E_exp and E_id (figure 2) --------------------------------------------------------------------
-class Encoder(nn.Module):
-    """A face to a code: the shape that E_exp and E_id share.
+def build_trunk(config: ModelConfig) -> Vgg19Trunk | LearnedTrunk:
+    """The trunk that the configuration names, without pretrained weights."""
+    return Vgg19Trunk(config) if config.extensions.trunk == "vgg19" else LearnedTrunk(config)
 
-    A 128-pixel input is halved once more, so that both sizes end in 4x4 positions.
+
+# -- the facial-motion cycle: E_exp, D_flow, D_exp -------------------------------------------------
+
+
+class Encoder(nn.Module):
+    """What E_exp and E_id have in common: all layers (figure 2).
+
+    A 128-pixel face is halved once more, in ``top``, so that both sizes end in 4x4 positions.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         w2, w4, w8, w16 = config.encoder_widths
-        last_stride = config.image_size // 64
         self.stem = nn.Sequential(
             nn.Conv2d(3, w2, 7, 2, 3), leaky(),
             conv3(w2, w2), leaky(),
@@ -212,120 +226,93 @@ class Encoder(nn.Module):
             conv3(w8, w8), leaky(),
             conv3(w8, w16, 2), leaky(),
             conv3(w16, w16), leaky(),
-            conv3(w16, w16, last_stride), leaky(),
+            conv3(w16, w16, config.image_size // 64), leaky(),
             conv3(w16, config.encoder_features), leaky(),
         )  # fmt: skip
         self.code = nn.Sequential(
-            nn.Linear(config.encoder_features * 16, config.encoder_hidden),
-            leaky(),
+            nn.Linear(config.encoder_features * 16, config.encoder_hidden), leaky(),
             nn.Linear(config.encoder_hidden, config.code_size),
-        )
+        )  # fmt: skip
         initialize(self)
 
     def lower_features(self, x: Tensor) -> Tensor:
-        """The feature map at stride 4: (N, 3, H, W) -> (N, encoder_widths[1], H / 4, W / 4)."""
-        features: Tensor = self.middle(self.stem(x))
-        return features
+        """Picture (N, 3, H, W) -> the map at stride 4, (N, encoder_widths[1], H/4, W/4)."""
+        return self.middle(self.stem(x))
 
     def features(self, x: Tensor) -> Tensor:
-        """The last convolution's output, flattened: (N, 16 * encoder_features)."""
-        features: Tensor = self.top(self.lower_features(x))
-        return features.flatten(1)
+        """Face (N, 3, S, S) -> the last convolution, flattened: (N, 16 * encoder_features)."""
+        return self.top(self.lower_features(x)).flatten(1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``x``: (N, 3, S, S) -> code (N, code_size) in (-1, 1)."""
+        """Face (N, 3, S, S) -> code (N, code_size) in (-1, 1)."""
         return torch.tanh(self.code(self.features(x)))
 
 
 class ExpressionEncoder(Encoder):
-    """E_exp: what separates a face from its own neutral, frontal face, as R_exp."""
-
-
-class IdentityEncoder(Encoder):
-    """E_id: what separates a neutral face from the mean face, as R_id."""
-
-
-# -- D_flow (figure 3) ----------------------------------------------------------------------------
-
-START = 4
-"""Side of D_flow's first feature map, in cells; it doubles until the flow's size is reached."""
-
-
-def _double() -> nn.Upsample:
-    return nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
+    """E_exp: a face -> ``expression_code``, R_exp: expression *and* head pose (figure 2)."""
 
 
 class FlowDecoder(nn.Module):
-    """D_flow: code (N, code_size) -> (flow, backflow), each (N, 2, F, F) in [-1, 1].
+    """D_flow: ``expression_code`` -> the flows of the face (figure 3).
 
-    ``flow`` takes a face to its neutral, frontal self (de-expression); ``backflow`` is its inverse
-    (in the paper ``-warp(flow, flow)``), re-expression. F is ``config.flow_size``.
+    ``flow`` takes a face to its neutral, frontal self (de-expression). ``backflow``, its inverse,
+    takes the neutral face back (re-expression); the paper's is ``-warp(flow, flow)``. The decoder
+    starts at 4x4 cells and doubles until F = ``config.flow_size`` is reached, in the paper twice.
     """
+
+    START = 4
+    """Side of the first map in cells."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         w4, w8, w16 = config.flow_decoder_widths
-        doublings = int(math.log2(config.flow_size // (2 * START)))
-        self.expand = nn.Conv2d(config.code_size, w4 * START**2, 1)
+        double = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
+        doublings = int(math.log2(config.flow_size // self.START))
+        self.expand = nn.Conv2d(config.code_size, w4 * self.START**2, 1)
         self.start = nn.Sequential(
-            nn.PixelShuffle(START), leaky(),
+            nn.PixelShuffle(self.START), leaky(),
             ChannelAttention(w4),
             conv3(w4, w4), leaky(),
         )  # fmt: skip
         self.middle = nn.Sequential(
-            _double(),
+            double,
             conv3(w4, w8), leaky(),
             ChannelAttention(w8),
             conv3(w8, w8), leaky(),
             ResidualBlock(w8),
             ResidualBlock(w8),
         )  # fmt: skip
-        self.inverse_steps = config.extensions.inverse_steps
         self.out = nn.Sequential(
-            *(_double() for _ in range(doublings)),
+            *[double] * (doublings - 1),
             conv3(w8, w16), leaky(),
         )  # fmt: skip
         self.to_flow = nn.Conv2d(w16, 2, 1, bias=False)
+        self.inverse_steps = config.extensions.inverse_steps
         initialize(self)
-        nn.init.normal_(self.to_flow.weight, 0.0, 0.01)  # start close to standing still
-
-    def forward(self, code: Tensor) -> tuple[Tensor, Tensor]:
-        """``code``: (N, code_size) -> (flow, backflow), each (N, 2, F, F)."""
-        flow = self.flow(code)
-        return flow, backward_flow(flow, self.inverse_steps)
+        nn.init.normal_(self.to_flow.weight, 0.0, 0.01)  # the first flows hardly move anything
 
     def flow(self, code: Tensor) -> Tensor:
-        """The first of the two alone."""
+        """Code (N, code_size) -> flow (N, 2, F, F) in [-1, 1], in grid units."""
         x = self.start(self.expand(code[:, :, None, None]))
         # In float32 also under autocast: half precision has no room for positions.
         return torch.tanh(self.to_flow(self.out(self.middle(x))).float())
 
+    def forward(self, code: Tensor) -> tuple[Tensor, Tensor]:
+        """Code (N, code_size) -> (flow, backflow), each (N, 2, F, F) in [-1, 1], in grid units."""
+        flow = self.flow(code)
+        return flow, backward_flow(flow, self.inverse_steps)
 
-# -- D_exp (figure 4) -----------------------------------------------------------------------------
 
 Noise: TypeAlias = tuple[Tensor, Tensor]
-"""For the half-size and the quarter-size features: (1|N, C2, S/2, S/2), (1|N, C3, S/4, S/4)."""
-
-
-class NoiseEncoder(nn.Module):
-    """What the warp cannot supply: noise around the feature's global average, convolved twice."""
-
-    def __init__(self, channels: int, kernel: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
-        self.conv2 = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
-
-    def forward(self, feature: Tensor, noise: Tensor) -> Tensor:
-        """``feature``: (N, C, H, W); ``noise``: (1 or N, C, H, W) -> (N, C, H, W), 0 or more."""
-        x = noise + feature.mean(dim=(2, 3), keepdim=True)
-        return F.relu(self.conv2(F.relu(self.conv1(x))))
+"""N(0, 1) for the features at half and at a quarter of the size, in their shapes with N or 1."""
 
 
 class ExpressionDecoder(nn.Module):
-    """D_exp. Features of a face, a flow and noise -> the face as the flow moves it.
+    """D_exp: the features of a face, a flow and noise -> the face as the flow moves it (figure 4).
 
-    The noise is an argument: the same noise for every frame keeps a video from flickering. Without
-    a flow the face is rebuilt without noise; a ``residual`` decoder then has nothing to draw.
+    The noise is an argument: a video that has the same noise in every frame does not flicker.
+    Without a flow the face is rebuilt where it is, and no noise is added. A ``residual`` decoder
+    (not in the paper) draws only what differs from the warped face, without a flow nothing.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -333,67 +320,79 @@ class ExpressionDecoder(nn.Module):
         _, half, quarter = config.trunk_widths
         width = config.expression_decoder_width
         d2, d1 = config.expression_decoder_upsampling_widths
+        blocks = config.expression_decoder_blocks
         self.noise_half = NoiseEncoder(half, config.noise_kernel)
         self.noise_quarter = NoiseEncoder(quarter, config.noise_kernel)
         self.reduce = conv3(quarter, width)
-        self.blocks = residual_blocks(config.expression_decoder_blocks, width)
-        self.up2 = upsample2(width, d2, config.extensions.upsampling)
+        self.blocks = nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))
+        self.up2 = upsampling_layer(width, d2, config.extensions.upsampling)
         self.conv2 = conv3(d2, d2)
-        self.up1 = upsample2(d2 + half, d1, config.extensions.upsampling)
+        self.up1 = upsampling_layer(d2 + half, d1, config.extensions.upsampling)
         self.conv1 = conv3(d1, d1)
         self.to_rgb = conv3(d1, 3)
         self.padding = config.extensions.padding
         self.residual = config.extensions.residual
-        initialize(self, self.to_rgb, self.noise_half.conv2, self.noise_quarter.conv2)
+        initialize(self, (self.to_rgb, self.noise_half.conv2, self.noise_quarter.conv2))
 
     def forward(self, features: TrunkFeatures, flow: Tensor | None, noise: Noise | None) -> Tensor:
-        """``flow``: (N, 2, h, w) in grid units, or None -> image (N, 3, S, S), normalized RGB."""
+        """Flow (N, 2, h, w) in grid units, or None -> face (N, 3, S, S).
+
+        Raises:
+            ValueError: there is a flow, but no noise.
+        """
         image, half, quarter = features
-        if self.residual and flow is None:
-            return image
-        if flow is not None:
-            if noise is None:
-                raise ValueError("a flow needs noise for what it uncovers: see FaceCycle.noise")
-            filling = self.noise_half(half, noise[0]), self.noise_quarter(quarter, noise[1])
-            half = warp(half, flow, padding=self.padding) + filling[0]
-            quarter = warp(quarter, flow, padding=self.padding) + filling[1]
+        if flow is None:
+            return image if self.residual else self._draw(half, quarter)
+        if noise is None:
+            raise ValueError("a flow needs noise for what it uncovers: see FaceCycle.noise")
+        uncovered_half = self.noise_half(half, noise[0])
+        uncovered_quarter = self.noise_quarter(quarter, noise[1])
+        half = warp(half, flow, padding=self.padding) + uncovered_half
+        quarter = warp(quarter, flow, padding=self.padding) + uncovered_quarter
+        drawn = self._draw(half, quarter)
+        return drawn + warp(image, flow, padding=self.padding) if self.residual else drawn
+
+    def _draw(self, half: Tensor, quarter: Tensor) -> Tensor:
         x = self.blocks(F.relu(self.reduce(quarter)))
         x = F.relu(self.conv2(F.relu(self.up2(x))))
         x = F.relu(self.conv1(F.relu(self.up1(torch.cat((half, x), dim=1)))))
-        drawn = self.to_rgb(x)
-        if self.residual and flow is not None:
-            drawn = drawn + warp(image, flow, padding=self.padding)
-        return drawn
+        return self.to_rgb(x)
 
 
-# -- D_id (figure 5) ------------------------------------------------------------------------------
+# -- the identity cycle: E_id, D_id ----------------------------------------------------------------
+
+
+class IdentityEncoder(Encoder):
+    """E_id: a face -> ``identity_code``, R_id (figure 2)."""
+
+
 class IdentityDecoder(nn.Module):
-    """D_id. Features of a face and an identity code -> the mean face, or the neutral face again.
+    """D_id: the features of a face and ``identity_code`` -> the mean face, or back (figure 5).
 
-    One network does both: ``mlp_de`` and ``mlp_re`` turn the same code into the AdaIN parameters
-    that remove the identity or restore it.
+    One network does both: ``mlp_de`` and ``mlp_re`` make different AdaIN parameters of the same
+    code, such as take the identity out of the neutral face or put it into the mean face.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        width = config.identity_decoder_width
+        width, blocks = config.identity_decoder_width, config.identity_decoder_blocks
         d2, d1 = config.identity_decoder_upsampling_widths
         self.mlp_de = AdaptiveInstanceNorm(config.code_size, width)
         self.mlp_re = AdaptiveInstanceNorm(config.code_size, width)
-        self.blocks = residual_blocks(config.identity_decoder_blocks, width)
-        self.up2 = upsample2(width, d2, config.extensions.upsampling)
+        self.blocks = nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))
+        self.up2 = upsampling_layer(width, d2, config.extensions.upsampling)
         self.conv2 = conv3(d2, d2)
-        self.up1 = upsample2(d2, d1, config.extensions.upsampling)
+        self.up1 = upsampling_layer(d2, d1, config.extensions.upsampling)
         self.to_rgb = nn.Conv2d(d1, 3, 1)
-        initialize(self, self.to_rgb)
+        initialize(self, (self.to_rgb,))
 
     def forward(self, features: TrunkFeatures, code: Tensor, *, restore: bool) -> Tensor:
-        """``code``: (N, code_size); ``restore``: MLP_re instead of MLP_de -> (N, 3, S, S)."""
+        """Code (N, code_size); ``restore`` takes MLP_re instead of MLP_de -> face (N, 3, S, S)."""
         norm = self.mlp_re if restore else self.mlp_de
         return self.draw(norm(features.quarter, code))
 
     def draw(self, normalized: Tensor) -> Tensor:
-        """Features after AdaIN, (N, C3, S/4, S/4) -> image (N, 3, S, S), normalized RGB."""
+        """Features after AdaIN (N, trunk_widths[2], S/4, S/4) -> face (N, 3, S, S)."""
         x = self.blocks(normalized)
         x = F.relu(self.conv2(F.relu(self.up2(x))))
         return self.to_rgb(F.relu(self.up1(x)))

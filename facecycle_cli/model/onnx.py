@@ -24,8 +24,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facecycle_cli.errors import ExportError
-from facecycle_cli.model.facecycle import IMAGENET_MEAN, IMAGENET_STD, FaceCycle
-from facecycle_cli.system import atomic_path
+from facecycle_cli.model.facecycle import FaceCycle
+from facecycle_cli.model.inputs import IMAGENET_MEAN, IMAGENET_STD
+from facecycle_cli.system import atomic_path, require_extra
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -82,7 +83,7 @@ class _Example(NamedTuple):
         return cls(x, codes.expression_code, codes.identity_code, flow)
 
 
-class _Encode(nn.Module):
+class _EncoderFile(nn.Module):
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
@@ -91,7 +92,7 @@ class _Encode(nn.Module):
         return self.encoder(x)
 
 
-class _DecodeFlow(nn.Module):
+class _FlowDecoderFile(nn.Module):
     def __init__(self, model: FaceCycle) -> None:
         super().__init__()
         self.decoder = model.flow_decoder
@@ -100,7 +101,7 @@ class _DecodeFlow(nn.Module):
         return self.decoder(expression_code)
 
 
-class _Generate(nn.Module):
+class _ExpressionDecoderFile(nn.Module):
     """D_exp with its trunk, and its noise as a constant."""
 
     noise_half: Tensor
@@ -116,7 +117,7 @@ class _Generate(nn.Module):
         return self.expression_decoder(self.trunk(x), flow, (self.noise_half, self.noise_quarter))
 
 
-class _Normalize(nn.Module):
+class _IdentityDecoderFile(nn.Module):
     """D_id with its trunk; ``restore`` chooses between MLP_de and MLP_re at run time."""
 
     def __init__(self, model: FaceCycle) -> None:
@@ -147,27 +148,27 @@ class _Network:
 
 _NETWORKS = {
     "expression_encoder": _Network(
-        lambda model: _Encode(model.expression_encoder),
+        lambda model: _EncoderFile(model.expression_encoder),
         lambda example: [{"x": example.x}],
         ("expression_code",),
     ),
     "flow_decoder": _Network(
-        _DecodeFlow,
+        _FlowDecoderFile,
         lambda example: [{"expression_code": example.expression_code}],
         ("flow", "backflow"),
     ),
     "expression_decoder": _Network(
-        _Generate,
+        _ExpressionDecoderFile,
         lambda example: [{"x": example.x, "flow": example.flow}],
         ("image",),
     ),
     "identity_encoder": _Network(
-        lambda model: _Encode(model.identity_encoder),
+        lambda model: _EncoderFile(model.identity_encoder),
         lambda example: [{"x": example.x}],
         ("identity_code",),
     ),
     "identity_decoder": _Network(
-        _Normalize,
+        _IdentityDecoderFile,
         lambda example: [
             {"x": example.x, "identity_code": example.identity_code, "restore": restore}
             for restore in (torch.tensor(False), torch.tensor(True))
@@ -193,16 +194,17 @@ def export_onnx(
     the checkpoint's hash.
 
     Args:
-        model: has the network, and the seed of the generator's noise.
+        model: has the network, and the seed of D_exp's noise.
         name: one of :data:`NETWORKS`.
         path: the file to write; its folder must exist.
         faces: x (N, 3, S, S), real faces to compare on, in addition to random input.
 
     Raises:
-        ExportError: the extra ``onnx`` is not installed, or the comparison fails; nothing is
-            written then.
+        MissingExtraError: the extra ``onnx`` is not installed.
+        ExportError: the network cannot be exported, or the comparison fails; nothing is written.
     """
-    _require_onnx()
+    require_extra("onnx")
+    require_extra("onnxscript")
     model = copy.deepcopy(model).cpu().eval().requires_grad_(False)
     network = _NETWORKS[name]
     module = network.module(model).eval()
@@ -220,14 +222,6 @@ def export_onnx(
     return ExportedNetwork(name, Path(path), tuple(arguments[0]), network.outputs, difference)
 
 
-def _require_onnx() -> None:
-    try:
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise ExportError(f"{error.name} is missing: pip install 'facecycle[onnx]'") from None
-
-
 def _to_proto(
     module: nn.Module, arguments: dict[str, Tensor], outputs: Sequence[str]
 ) -> ModelProto:
@@ -243,7 +237,8 @@ def _to_proto(
             dynamo=True,
             verbose=False,
         )
-    assert program is not None  # it is None only where torch writes the file itself
+    if program is None:  # only where torch writes the file itself
+        raise ExportError("torch returned no program")
     return program.model_proto
 
 
@@ -258,7 +253,7 @@ def _describe(proto: ModelProto, model: FaceCycle, name: str) -> None:
         del value.metadata_props[:]
     proto.ir_version = IR_VERSION
     checkpoint = model.checkpoint
-    about: dict[str, Any] = {
+    properties: dict[str, Any] = {
         "network": name,
         "image_size": model.config.image_size,
         "mean": IMAGENET_MEAN,
@@ -267,7 +262,7 @@ def _describe(proto: ModelProto, model: FaceCycle, name: str) -> None:
         "checkpoint_sha256": checkpoint.sha256 if checkpoint else None,
         "license": checkpoint.metadata.get("license") if checkpoint else None,
     }
-    for key, value in about.items():
+    for key, value in properties.items():
         proto.metadata_props.add(
             key=key, value=value if isinstance(value, str) else json.dumps(value)
         )

@@ -10,49 +10,21 @@ from torch import Tensor, nn
 
 from facecycle_cli.model.config import VERIFIER_CELLS, ModelConfig
 from facecycle_cli.model.flow import warp
+from facecycle_cli.model.inputs import face_ellipse
 from facecycle_cli.model.networks import ExpressionEncoder, FlowDecoder, IdentityEncoder
-
-_FACE_CENTER = 0.5, 0.56
-_FACE_HALF_SIDES = 0.36, 0.46
-"""The ellipse of a face in an aligned crop, as fractions of its side: (x, y)."""
-
-_FACE_EDGE = 0.06
-"""Softness of the ellipse's edge, in units of its radius."""
 
 _INNER_WIDTH = 0.9
 """Width of the ellipse in which neutral faces are compared, in widths of a face: without ears."""
 
 _FLOOR = 0.3
 """Added to every variance, in units of the mean variance that is kept: directions in which faces
-hardly differ are not blown up to the size of the others."""
+hardly differ are not blown up to the size of the rest."""
 
 _COMPONENTS = 800
 """Principal components that the whitening starts from, at most."""
 
 _WITHIN = 0.5
 """Weight of the differences between pictures of one person, beside those between people."""
-
-
-def pixel_centers(side: int, device: torch.device) -> Tensor:
-    """Where the pixels of a row or column are, (side,), in fractions of the picture."""
-    return (torch.arange(side, device=device) + 0.5) / side
-
-
-def face_ellipse(
-    side: int, device: torch.device, width: Tensor | float = 1.0, height: Tensor | float = 1.0
-) -> Tensor:
-    """A soft ellipse from the forehead to the chin: (..., side, side), 1 inside and 0 outside.
-
-    Args:
-        side: of the aligned crop, in pixels.
-        device: of the result.
-        width: in widths of an average face, a number or a tensor (..., 1, 1).
-        height: likewise.
-    """
-    line = pixel_centers(side, device)
-    across = (line - _FACE_CENTER[0]) / (_FACE_HALF_SIDES[0] * width)
-    down = (line[:, None] - _FACE_CENTER[1]) / (_FACE_HALF_SIDES[1] * height)
-    return torch.sigmoid((1 - (across.square() + down.square()).sqrt()) / _FACE_EDGE)
 
 
 class VerifierNetworks(Protocol):
@@ -70,7 +42,7 @@ class Verifier(nn.Module):
     are what E_exp's lower layers see in the neutral face, cell by cell.
 
     Faces differ unevenly in the directions of their features, and a few of these, such as the
-    light, drown the others in a plain cosine. Whitening by the principal components of unlabeled
+    light, drown the rest in a plain cosine. Whitening by the principal components of unlabeled
     faces makes them even (Jegou and Chum, "Negative evidences and co-occurences in image retrieval:
     the benefit of PCA and whitening", ECCV 2012). Where there are several pictures of some people,
     what differs between these counts as well (Hatch et al., "Within-class covariance normalization

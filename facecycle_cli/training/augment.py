@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from facecycle_cli.errors import SettingsError
-from facecycle_cli.model.verifier import face_ellipse, pixel_centers
+from facecycle_cli.model.inputs import face_ellipse, pixel_centers
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from facecycle_cli.model.flow import jacobian_determinant
-from facecycle_cli.model.verifier import face_ellipse
+from facecycle_cli.model.inputs import face_ellipse
 from facecycle_cli.training.guidance import Guide
 
 SSIM_WINDOW = 11

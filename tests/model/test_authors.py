@@ -137,17 +137,17 @@ FORMATS = {
 
 @pytest.mark.parametrize("options", FORMATS.values(), ids=FORMATS)
 def test_formats(hollow, tmp_path, options):
-    marks = iter(range(1, 1000))
+    values = iter(range(1, 1000))
     for network, state in hollow.items():
         for name, tensor in state.items():
             is_trunk = network == "Swap_Norm" and name in hollow["Swap_Generator"]
             if is_trunk and name.startswith(("conv1_", "conv2_", "conv3_")):
                 state[name] = hollow["Swap_Generator"][name]
             else:
-                state[name] = torch.full((1,), float(next(marks))).expand(tensor.shape)
+                state[name] = torch.full((1,), float(next(values))).expand(tensor.shape)
     model = read_authors(write(hollow, tmp_path / "finalmodel.tar", **options))
     found = sorted({t.flatten()[0].item() for t in model.state_dict().values()})
-    used = next(marks) - 1
+    used = next(values) - 1
     assert found == list(range(1, used + 1)), "every tensor is used, each once"
     assert sum(len(state) for state in hollow.values()) - 10 == used == len(model.state_dict())
     assert not model.training

@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from facecycle_cli.errors import ExportError
+from facecycle_cli.errors import ExportError, MissingExtraError
 from facecycle_cli.faces import Alignment, load_backend
 from facecycle_cli.media import read_image
 from facecycle_cli.model import FaceCycle, preset
@@ -134,13 +134,13 @@ def test_files_are_plain_onnx_and_say_what_they_are(exported):
         for value in (*proto.graph.input, *proto.graph.output):
             if value.name != "restore":
                 assert value.type.tensor_type.shape.dim[0].dim_param
-        about = {entry.key: entry.value for entry in proto.metadata_props}
-        assert about["network"] == name
-        assert json.loads(about["image_size"]) == 64
-        assert json.loads(about["mean"]) == [0.485, 0.456, 0.406]
+        properties = {entry.key: entry.value for entry in proto.metadata_props}
+        assert properties["network"] == name
+        assert json.loads(properties["image_size"]) == 64
+        assert json.loads(properties["mean"]) == [0.485, 0.456, 0.406]
 
 
-def test_files_tell_nothing_about_this_machine(exported):
+def test_files_tell_nothing_of_this_machine(exported):
     for network in exported.values():
         content = network.path.read_bytes()
         for trace in (str(ROOT), "site-packages", "facecycle_cli", "stack_trace"):
@@ -158,9 +158,7 @@ def test_a_file_that_computes_something_else_is_not_written(small, exported, tmp
 @pytest.mark.parametrize("missing", ["onnx", "onnxscript"])
 def test_without_the_extra(small, tmp_path, monkeypatch, missing):
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(
-        ExportError, match=rf"{missing} is missing: pip install 'facecycle\[onnx\]'"
-    ):
+    with pytest.raises(MissingExtraError, match=rf"{missing}: pip install 'facecycle\[onnx\]'"):
         export_onnx(small, "flow_decoder", tmp_path / "net.onnx")
 
 

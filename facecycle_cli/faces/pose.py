@@ -44,7 +44,7 @@ class HeadPose:
 def head_pose(landmarks: np.ndarray, topology: Topology) -> HeadPose:
     """The pose of the head with these landmarks.
 
-    Image axes: x to the right, y down, z away from the camera. The head's rotation is taken apart
+    Image axes: x to the right, y down, z away from the camera. The head's rotation is decomposed
     as R = Rz(roll) Ry(yaw) Rx(pitch), pitch first, because the two outer angles then depend on the
     head's *lateral* axis a = R (1, 0, 0) only::
 

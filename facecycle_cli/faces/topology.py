@@ -126,7 +126,7 @@ IBUG_68 = Topology(
     pairs=((36, 45), (39, 42), (0, 16), (1, 15), (17, 26), (31, 35)),
     upper=(27,),
     lower=(33,),
-    rest_pitch=2.4,  # of the mesh points in the same places, on the same portraits
+    rest_pitch=2.4,  # of the mesh points in the same positions, on the same portraits
 )
 """The 68 points of the 300-W challenge (Sagonas et al., 2013); their oval ends at the eyebrows."""
 

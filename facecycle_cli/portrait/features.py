@@ -22,7 +22,7 @@ from facecycle_cli.types import RGBImage
 
 __all__ = ["Eye", "Mouth", "eyes_of", "smoothstep"]
 
-# -- lips and jaw: lengths are in half widths of the mouth between its inner corners ------------
+# -- lips and jaw: lengths are in half widths of the mouth between its inner corners -------------
 
 _UPPER_SHARE, _LOWER_SHARE = 0.2, 0.8
 """Shares of the two lips in an opening: most of it is the jaw's."""
@@ -70,18 +70,18 @@ _LIDS_MEET = 1.12
 """How far a closed lid comes down, in openings of the eye: its lashes lie on the lower lid."""
 
 
-Values = TypeVar("Values", Tensor, np.ndarray)
+_Values = TypeVar("_Values", Tensor, np.ndarray)
 
 
-def smoothstep(values: Values, low: Any, high: Any) -> Values:
+def smoothstep(values: _Values, low: Any, high: Any) -> _Values:
     """0 up to ``low``, 1 from ``high`` on, and Hermite's cubic in between.
 
     Args:
         values: of any shape.
         low, high: numbers, or arrays that broadcast with ``values``.
     """
-    t: Values = ((values - low) / (high - low)).clip(0, 1)
-    smooth: Values = t * t * (3 - 2 * t)
+    t: _Values = ((values - low) / (high - low)).clip(0, 1)
+    smooth: _Values = t * t * (3 - 2 * t)
     return smooth
 
 

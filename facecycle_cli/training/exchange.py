@@ -21,6 +21,9 @@ def swap_views(x: Tensor, share: float = 1.0, start: int = 0) -> Tensor:
         x: (2P, ...), first views and then second.
         share: of the pairs that are exchanged, spread evenly over the pairs of all processes.
         start: number of the first pair here among those.
+
+    Returns:
+        (2P, ...); a pair that is not exchanged is as before.
     """
     first, second = x.chunk(2)
     if share < 1:
@@ -42,7 +45,10 @@ def relit(face: Tensor, like: Tensor, importance: Tensor) -> Tensor:
     Args:
         face: (N, 3, H, W).
         like: (N, 3, H, W).
-        importance: (H, W) of mean 1.
+        importance: (H, W), of mean 1, the weight of every pixel.
+
+    Returns:
+        (N, 3, H, W).
     """
 
     def moments(x: Tensor) -> tuple[Tensor, Tensor]:

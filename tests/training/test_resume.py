@@ -338,9 +338,7 @@ def test_the_run_of_an_older_version_is_one_clear_line(tmp_path, clips, tiny_che
     file = run / "config.toml"
     text = file.read_text().replace("[expression.weights]", "[expression.weights]\nexchange = 0.5")
     file.write_text(text)
-    with pytest.raises(
-        SettingsError, match=r"config\.toml: unknown setting .*weights\.exchange"
-    ):
+    with pytest.raises(SettingsError, match=r"config\.toml: unknown setting .*weights\.exchange"):
         go_on(run)
     header = {"facecycle": json.dumps({"version": 2, "stage": "expression", "step": 1})}
     save_file({}, run / STATE_FILE, metadata=header)

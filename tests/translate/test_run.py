@@ -1,0 +1,145 @@
+"""A run of translate on files: names, the order of things, and who is told what."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from facecycle_cli.errors import MediaError, NoFaceError, SettingsError
+from facecycle_cli.media import read_image, read_provenance
+from facecycle_cli.translate.run import TranslateEvents, TranslateJob, run_translate
+from facecycle_cli.translate.settings import TranslateSettings
+from tests.clips import EXAMPLES, TALKER
+
+
+class Heard(TranslateEvents):
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.expected: list[int | None] = []
+        self.frames = 0
+        self.blamed: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    @contextmanager
+    def progress(self, frames: int | None) -> Iterator:
+        self.expected.append(frames)
+        yield self._advance
+
+    @contextmanager
+    def errors_of(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception:
+            self.blamed.append(name)
+            raise
+
+    def _advance(self) -> None:
+        self.frames += 1
+
+
+@pytest.fixture
+def events() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def networks(model, backend):
+    """Opens both, and remembers for how many threads it was asked."""
+
+    def open_networks(threads):
+        open_networks.threads.append(threads)
+        return model, backend
+
+    open_networks.threads = []
+    return open_networks
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> TranslateJob:
+    """From smile.jpg to face.jpg."""
+    for name, file in {"face": "person2_neutral", "smile": "person1_smiling"}.items():
+        with Image.open(EXAMPLES / "faces" / f"{file}.jpg") as image:
+            image.reduce(3).save(tmp_path / f"{name}.jpg", quality=95)
+    return TranslateJob(
+        str(tmp_path / "smile.jpg"),
+        str(tmp_path / "face.jpg"),
+        settings=TranslateSettings(size=64),
+    )
+
+
+def test_a_picture(job, networks, events, tmp_path):
+    result = run_translate(job, networks, events)
+    assert result.output == str(tmp_path / "smile_face.png")
+    assert result.written
+    assert result.report == {"motion": "absolute", "frames": 1, "faces_found": 1}
+    assert read_image(result.output).shape == (64, 64, 3)
+    assert read_provenance(result.output)["operation"] == "translate"
+    assert networks.threads == [None]
+    assert (events.notes, events.blamed) == ([], [])
+
+
+def test_a_video(job, networks, events, tmp_path):
+    video = replace(
+        job, source=str(TALKER), output=str(tmp_path / "x.mkv"), max_frames=5, measure=True
+    )
+    result = run_translate(video, networks, events)
+    assert list(result.report) == [
+        *("motion", "frames", "faces_found", "frames_held"),
+        *("yaw_error", "yaw_correlation", "mouth_correlation"),
+        *("fps", "video_fps", "seconds"),
+    ]
+    assert (result.report["motion"], result.report["frames"]) == ("relative", 5)
+    assert (events.expected, events.frames) == ([5], 4)  # the first is written by itself
+    assert networks.threads == [1], "stages of a video run in threads of their own"
+
+
+def test_an_output_that_exists_is_kept_before_anything_is_opened(job, networks, events, tmp_path):
+    (tmp_path / "smile_face.png").write_bytes(b"mine")
+    kept = run_translate(job, networks, events)
+    assert (kept.written, kept.report) == (False, {})
+    assert (tmp_path / "smile_face.png").read_bytes() == b"mine"
+    assert networks.threads == []
+
+
+def test_a_target_that_cannot_be_read_is_to_blame(job, networks, events, tmp_path):
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(MediaError, match="not a picture"):
+        run_translate(replace(job, target=str(tmp_path / "text.png")), networks, events)
+    assert events.blamed == [str(tmp_path / "text.png")]
+    assert networks.threads == [], "nothing is loaded for it"
+
+
+def test_a_source_without_a_face_is_to_blame(job, networks, events, tmp_path):
+    Image.new("RGB", (200, 200), "green").save(tmp_path / "lawn.png")
+    with pytest.raises(NoFaceError):
+        run_translate(replace(job, source=str(tmp_path / "lawn.png")), networks, events)
+    assert events.blamed == []
+
+
+@pytest.mark.parametrize(
+    "change", [{"motion": "relative"}, {"output": "x.mp4"}, {"output": "x"}], ids=str
+)
+def test_what_a_picture_cannot_be(job, networks, events, change):
+    with pytest.raises(SettingsError):
+        run_translate(replace(job, **change), networks, events)
+    assert networks.threads == []
+
+
+def test_standard_input_and_output(job, networks, events, monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(Path(job.source).read_bytes())))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written))
+    result = run_translate(replace(job, source="-"), networks, events)
+    assert result.output == "-"
+    assert read_image(written.getvalue()).shape == (64, 64, 3)

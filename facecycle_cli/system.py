@@ -1,10 +1,15 @@
-"""What every floor needs of the machine: atomic writing, hashes, CPU cores, optional libraries."""
+"""What every floor needs of the machine: files and their locks, processes, optional libraries.
+
+Files that come from elsewhere are read with care: :func:`parse_json`, :func:`check_zip`.
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib
 import importlib.util
+import json
 import os
 import secrets
 import sys
@@ -13,8 +18,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
+from typing import Any, BinaryIO, NoReturn
 
-from facecycle_cli.errors import MissingExtraError
+from facecycle_cli.errors import MissingExtraError, OutputError
 
 _EXTRA_OF = {
     "face_alignment": ("face-alignment", "face-alignment"),
@@ -29,6 +35,17 @@ _EXTRA_OF = {
 """Name of a module -> its distribution, and our extra that installs it."""
 
 _CHUNK_BYTES = 1 << 20
+
+LOCK_FILE = ".facecycle.lock"
+"""In a folder that a run is writing. It stays behind if the run is killed: the folder is then not
+complete."""
+
+
+_LOCKED_BYTE = 1 << 30
+"""Windows locks a part of a file, which nobody else can read: one byte, far behind the end."""
+
+_IS_LOCKED = frozenset({errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK})
+"""Errors of the system that say that another process has the lock; EACCES over NFS."""
 
 
 class PendingFile:
@@ -100,6 +117,135 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def open_locked(path: str | os.PathLike[str]) -> BinaryIO | None:
+    """Open a file for appending that no other process has opened in this way.
+
+    The lock ends with the process, however that ends. A file system without locks locks nothing.
+
+    Returns:
+        The file, without a buffer; None if another process has it.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    while True:
+        file = open(path, "ab", buffering=0)  # noqa: SIM115 (the caller closes it)
+        try:
+            if not _lock(file):
+                file.close()
+                return None
+            # Whoever had it may have replaced or removed it: then this lock protects nothing.
+            if os.path.exists(path) and os.path.samestat(os.stat(path), os.fstat(file.fileno())):
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+
+
+def _lock(file: BinaryIO) -> bool:
+    """Lock an open file. False: another process has locked it."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            os.lseek(file.fileno(), _LOCKED_BYTE, os.SEEK_SET)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in _IS_LOCKED
+    return True
+
+
+@contextmanager
+def locked_folder(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Write a folder alone: a context with the folder's lock.
+
+    The folder is made if it is missing, and removed at the end if it is still empty.
+
+    Raises:
+        OutputError: Another process has the lock.
+        OSError: The folder cannot be made or written.
+    """
+    folder = Path(folder)
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / LOCK_FILE
+    try:
+        lock = open_locked(path)
+        if lock is None:
+            raise OutputError("another run is writing this folder")
+        try:
+            yield
+        finally:
+            if sys.platform == "win32":  # where an open file cannot be removed
+                lock.close()
+            with suppress(OSError):
+                path.unlink()
+            lock.close()
+    finally:
+        with suppress(OSError):
+            for empty in made:
+                empty.rmdir()
+
+
+def parse_json(text: bytes | str) -> Any:
+    """Parse JSON from a file that anybody may have made.
+
+    Raises:
+        ValueError: It is not JSON in UTF-8, holds NaN or an infinity by name, or is nested too
+            deeply; in one line.
+    """
+    try:
+        return _JSON.decode(text if isinstance(text, str) else text.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON ({error.msg} at character {error.pos + 1})") from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+_JSON = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+def check_zip(path: str | os.PathLike[str], most_bytes: int) -> None:
+    """Check what a ZIP file says it unpacks to, before anything is unpacked.
+
+    Raises:
+        ValueError: More than ``most_bytes``, or it is no ZIP file.
+        OSError: It cannot be read.
+    """
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+    except (zipfile.BadZipFile, NotImplementedError, EOFError):
+        raise ValueError("damaged, or not a ZIP file") from None
+    if size > most_bytes:
+        raise ValueError(f"it unpacks to {size:,} bytes, and {most_bytes:,} are allowed")
+
+
+def end_process(code: int) -> NoReturn:
+    """End this process at once, after the programs that it runs, without cleaning up."""
+    try:
+        import psutil
+
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                child.kill()
+    finally:  # whatever happens on the way, memory may be used up
+        os._exit(code)
 
 
 def usable_cores() -> int:

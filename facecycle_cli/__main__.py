@@ -9,19 +9,21 @@ import sys
 import warnings
 from typing import NoReturn
 
+from facecycle_cli.cli.streams import close_streams, open_streams
+
 
 def main() -> NoReturn:
     """Run the command line and exit with its code: one line about what went wrong, no traceback."""
+    open_streams()
     code: int | str | None = 1
     try:
-        try:
-            code = _run()
-        finally:
-            # A second Ctrl-C while Python shuts down ends it quietly.
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            sys.stdout.flush()
-    except BrokenPipeError:  # the reader of standard output has closed it: no error to report
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = _run()
+    except BrokenPipeError:
+        pass  # the reader of standard output has closed it: no error to report
+    finally:
+        # A second Ctrl-C while Python shuts down ends it quietly.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        code = close_streams(code)
     # Python would look for garbage once more at its end. With all that torch has made this takes a
     # third of a second, for memory that the system takes back anyway.
     gc.freeze()

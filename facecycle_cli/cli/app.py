@@ -7,6 +7,8 @@ only the one that is run.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -15,6 +17,7 @@ from typer.core import TyperCommand
 
 from facecycle_cli import __version__
 from facecycle_cli.cli.help import HelpfulCommand, HelpfulGroup
+from facecycle_cli.text import shown
 
 SUMMARIES = {
     "frontalize": "Turn the head to the front and keep the facial expression.",
@@ -45,6 +48,27 @@ class LazyGroup(HelpfulGroup):
         if name in SUMMARIES:
             command = self.commands[name] = build_command(name)
         return name, command, rest
+
+    def make_context(self, *args: Any, **settings: Any) -> Any:
+        """Take the arguments of the application apart."""
+        with _printable_usage_errors():
+            return super().make_context(*args, **settings)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Take the arguments of the command apart, and run it."""
+        with _printable_usage_errors():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _printable_usage_errors() -> Iterator[None]:
+    """Let the message of wrong usage, which quotes arguments, reach no terminal as it is."""
+    try:
+        yield
+    except Exception as error:
+        if hasattr(error, "format_message") and hasattr(error, "message"):  # click's, or typer's
+            error.message = shown(error.message)
+        raise
 
 
 def build_command(name: str) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 import os
 import sys
 import traceback
@@ -12,12 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
-from facecycle_cli.errors import CommandError, FacecycleError, exit_code_of
+from facecycle_cli.cli.streams import print_line, write_stdout
+from facecycle_cli.errors import CommandError, FacecycleError, OutputError, exit_code_of
+from facecycle_cli.text import json_text, one_line, shown
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-__all__ = ["Console", "ProgressLine", "one_line", "prefix_errors", "print_error", "reason"]
+__all__ = ["Console", "ProgressLine", "prefix_errors", "print_error", "reason"]
 
 DEBUG_VARIABLE = "FACECYCLE_DEBUG"
 """With this environment variable set (and not 0), errors are printed with their tracebacks."""
@@ -32,28 +32,22 @@ def reason(error: BaseException, name: str = "") -> str:
             the same.
     """
     if isinstance(error, OSError) and error.strerror:
-        file = "" if error.filename is None else os.fsdecode(error.filename)
+        named = isinstance(error.filename, (str, bytes, os.PathLike))  # not a number, or nothing
+        file = os.fsdecode(error.filename) if named else ""
         return one_line(f"{file}: {error.strerror}" if file and file != name else error.strerror)
     message = next((line for line in str(error).splitlines() if line.strip()), "")
     if isinstance(error, FacecycleError) and message:
         return one_line(message)
-    kind = type(error).__name__
+    kind = "out of memory" if isinstance(error, MemoryError) else type(error).__name__
     return one_line(f"{kind}: {message}" if message else kind)
-
-
-def one_line(text: str) -> str:
-    """``text`` with line breaks and other control characters (in file names) as escapes."""
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
-    )
 
 
 def print_error(error: BaseException, name: str = "") -> None:
     """Print ``facecycle: NAME: reason`` on standard error, and the traceback when debugging."""
     if os.environ.get(DEBUG_VARIABLE, "") not in ("", "0"):
-        traceback.print_exception(type(error), error, error.__traceback__)
+        print_line(shown("".join(traceback.format_exception(error)).rstrip("\n")))
     prefix = f"facecycle: {one_line(name)}" if name else "facecycle"
-    sys.stderr.write(f"{prefix}: {reason(error, name)}\n")
+    print_line(f"{prefix}: {reason(error, name)}")
 
 
 class ProgressLine:
@@ -91,25 +85,30 @@ class Console:
     json: bool = False
     _bar: Progress | None = field(default=None, init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        # File names may hold bytes that are no text; they leave as they came.
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="surrogateescape")
-
     def result(self, text: str | None, fields: Mapping[str, Any]) -> None:
-        """Print one result: ``text`` (None: nothing), or with ``--json`` its ``fields``."""
-        line = json.dumps(dict(fields), default=_plain) if self.json else text
-        if line is not None:
-            with self._without_bar(sys.stdout):
-                sys.stdout.write(f"{line}\n")
-                sys.stdout.flush()
+        """Print one result: ``text`` (None: nothing), or with ``--json`` its ``fields``.
+
+        A pipe or a file gets the text as it is, so that other programs find the files that it
+        names. A terminal gets no control characters.
+
+        Raises:
+            BrokenPipeError: The reader of standard output has closed it.
+            CommandError: Standard output cannot be written: no other result could be, either.
+        """
+        line = json_text(fields) if self.json else text
+        if line is None:
+            return
+        with self._without_bar(sys.stdout):
+            try:
+                write_stdout((shown(line) if sys.stdout.isatty() else line) + "\n")
+            except OutputError as error:
+                raise CommandError(str(error)) from error
 
     def note(self, text: str) -> None:
         """Print something worth knowing; not with ``--quiet``."""
         if not self.quiet:
             with self._without_bar(sys.stderr):
-                sys.stderr.write(f"facecycle: {one_line(text)}\n")
+                print_line(f"facecycle: {one_line(text)}")
 
     def detail(self, text: str) -> None:
         """Print a detail, such as a time; only with ``--verbose``."""
@@ -171,11 +170,6 @@ def prefix_errors(name: str) -> Iterator[None]:
         raise CommandError(f"{name}: {reason(error, name)}", exit_code_of(error)) from error
 
 
-def _plain(value: Any) -> Any:
-    """What the module ``json`` does not know: paths; numpy's arrays and numbers."""
-    return os.fspath(value) if isinstance(value, os.PathLike) else value.tolist()
-
-
 def _progress_bar(*, timed: bool) -> Progress:
     """A bar of rich on standard error; ``timed`` shows the time so far, not the time to come."""
     from rich.console import Console as Terminal
@@ -189,7 +183,7 @@ def _progress_bar(*, timed: bool) -> Progress:
     )
 
     return Progress(
-        "{task.description}",
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn() if timed else TimeRemainingColumn(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from facecycle_cli import __version__
 from facecycle_cli.system import atomic_path, import_extra
+from facecycle_cli.text import json_text
 from facecycle_cli.types import RGBImage
 
 if TYPE_CHECKING:
@@ -74,9 +74,10 @@ def write_report(folder: Path, report: Mapping[str, Any]) -> Path:
         The file's path.
     """
     path = folder / "report.json"
-    text = json.dumps({**report, "versions": library_versions()}, indent=2, ensure_ascii=False)
+    text = json_text({**report, "versions": library_versions()}, indent=2, ensure_ascii=False)
     with atomic_path(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        # Names of files may hold bytes that are no text: such an escape is also that of JSON.
+        temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
     return path
 
 

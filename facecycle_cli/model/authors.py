@@ -11,9 +11,6 @@ unpickler only, which knows how to make tensors and nothing else.
 from __future__ import annotations
 
 import os
-import pickle
-import re
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +24,7 @@ from facecycle_cli.model.checkpoint import save_checkpoint
 from facecycle_cli.model.config import preset
 from facecycle_cli.model.facecycle import FaceCycle
 from facecycle_cli.model.skeleton import fill, skeleton
+from facecycle_cli.model.tensors import checked_tensor, unpickle
 from facecycle_cli.system import sha256_of
 
 _TRUNK = {f"{name}.0": name for name in ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1")}
@@ -130,7 +128,7 @@ def read_authors(path: str | os.PathLike[str]) -> FaceCycle:
             left over, of another shape or not finite, the two trunks differ, or the file asks for
             code to be run.
     """
-    networks = _state_dicts(_unpickle(Path(path)))
+    networks = _state_dicts(unpickle(Path(path)))
     model = skeleton(preset("paper"))
     expected = model.state_dict()
     ours: dict[str, Tensor] = {}
@@ -141,7 +139,7 @@ def read_authors(path: str | os.PathLike[str]) -> FaceCycle:
             origin = f"{network}.{theirs}"
             if theirs not in found:
                 raise CheckpointError(f"{origin} is missing")
-            tensor = _checked(origin, found.pop(theirs), expected[name].shape)
+            tensor = checked_tensor(origin, found.pop(theirs), expected[name].shape)
             if name in ours and not torch.equal(ours[name], tensor):
                 raise CheckpointError(
                     f"{origins[name]} and {origin} differ: both must be the same frozen VGG-19"
@@ -165,23 +163,6 @@ def _pairs(
             below = name.removeprefix(f"{part}.")
             theirs, mine = next(p for p in prefixes if below.startswith(f"{p[1]}."))
             yield theirs + below.removeprefix(mine), name
-
-
-def _unpickle(path: Path) -> Any:
-    """What ``torch.save`` wrote, by the restricted unpickler, on the CPU."""
-    with path.open("rb") as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of unusual pickles; what matters becomes an error
-        if not file.read(1):
-            raise CheckpointError("the file is empty")
-        file.seek(0)
-        try:
-            return torch.load(file, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError as error:
-            wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
-            what = f"it asks for {wanted[1]} on load" if wanted else "or it is damaged"
-        except Exception:  # torch raises whatever its parsers stumble over
-            raise CheckpointError("truncated, or not a file of torch.save") from None
-    raise CheckpointError(f"refused: the file is not plain weights, {what}")
 
 
 def _state_dicts(saved: Any) -> dict[str, dict[str, Any]]:
@@ -208,13 +189,3 @@ def _without_module(state: Mapping[str, Any]) -> dict[str, Any]:
     if not all(name.startswith(prefix) for name in names):
         prefix = ""
     return {n.removeprefix(prefix): t for n, t in zip(names, state.values(), strict=True)}
-
-
-def _checked(name: str, tensor: Any, shape: torch.Size) -> Tensor:
-    if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
-        raise CheckpointError(f"{name} is not a tensor of floating point numbers")
-    if tensor.shape != shape:
-        raise CheckpointError(f"{name} is {tuple(tensor.shape)}, not {tuple(shape)}")
-    if not bool(torch.isfinite(tensor).all()):
-        raise CheckpointError(f"{name} holds values that are not finite")
-    return tensor

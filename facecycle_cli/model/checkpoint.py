@@ -23,8 +23,10 @@ from facecycle_cli.errors import CheckpointError
 from facecycle_cli.model.config import CheckpointInfo, ModelConfig
 from facecycle_cli.model.facecycle import FaceCycle
 from facecycle_cli.model.format1 import upgrade_config, upgrade_metadata, upgrade_tensors
+from facecycle_cli.model.metadata import check_numbers
 from facecycle_cli.model.skeleton import fill, skeleton
-from facecycle_cli.system import atomic_path
+from facecycle_cli.model.tensors import MAX_FILE_BYTES, checked_tensor
+from facecycle_cli.system import atomic_path, parse_json
 
 FORMAT_VERSION = 2
 """Of the files that are written; files of a higher version are refused, not guessed at."""
@@ -35,8 +37,8 @@ EMBEDDED = ("small",)
 
 _LENGTH_BYTES = 8
 """A safetensors file begins with the length of its header, in so many bytes, little-endian."""
-_MAX_HEADER_BYTES = 100_000_000
-"""The limit that safetensors sets itself."""
+_MAX_HEADER_BYTES = 4_000_000
+"""Parsed, a header may take fifty times its size. Those of our largest networks have 60 kB."""
 
 
 def resolve(name_or_path: str | os.PathLike[str]) -> Path:
@@ -74,8 +76,15 @@ def save_checkpoint(
         metadata: JSON-able; by convention ``stage`` (``expression``, ``identity``), ``steps``,
             ``data``, ``metrics``, ``license`` and ``created_by``.
         dtype: precision of the weights in the file; loading always gives float32.
+
+    Raises:
+        CheckpointError: a weight or a number of the metadata is not finite (in this precision), so
+            that the file could not be loaded.
+        OSError: the file cannot be written.
     """
     state = {k: v.detach().cpu().to(dtype).contiguous() for k, v in model.state_dict().items()}
+    for name, tensor in state.items():
+        checked_tensor(name, tensor, tensor.shape)
     _write(path, state, model.config, metadata)
 
 
@@ -107,7 +116,11 @@ def _write(
     metadata: Mapping[str, Any],
 ) -> None:
     header = {**metadata, "format_version": FORMAT_VERSION, "config": config.to_dict()}
-    data = serialize(dict(state), {HEADER_KEY: json.dumps(header, sort_keys=True)})
+    check_numbers(metadata)
+    text = json.dumps(header, sort_keys=True, allow_nan=False)
+    if len(text) > _MAX_HEADER_BYTES // 2:
+        raise CheckpointError(f"{len(text):,} bytes of metadata are too many for a checkpoint")
+    data = serialize(dict(state), {HEADER_KEY: text})
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
 
@@ -134,12 +147,12 @@ def load(
         The model in ``eval`` mode with gradients off; ``model.checkpoint`` says where it came from.
 
     Raises:
-        CheckpointError: as :func:`read_info`, or the weights do not fit the configuration.
+        CheckpointError: as :func:`read_info`, the weights do not fit the configuration, or one of
+            them is not a finite number.
     """
     info, state = _read(resolve(name_or_path))
     model = skeleton(info.config)
-    _check_shapes(state, model.state_dict())
-    model = fill(model, state)
+    model = fill(model, _checked_weights(state, model.state_dict()))
     model.checkpoint = info
     return model.to(device)
 
@@ -157,7 +170,9 @@ def _read(path: Path) -> tuple[CheckpointInfo, dict[str, Tensor]]:
             header = file.read(size)
             # Before the rest, which may be large.
             version, config, metadata = _parse_header(path, header)
-            data = b"".join((length, header, file.read()))
+            if (total := os.fstat(file.fileno()).st_size) > MAX_FILE_BYTES:
+                raise CheckpointError(f"{total:,} bytes are more than any weights take")
+            data = b"".join((length, header, file.read(MAX_FILE_BYTES)))
     except OSError as error:
         raise CheckpointError(f"cannot read the checkpoint: {error.strerror or error}") from None
     try:
@@ -172,14 +187,16 @@ def _read(path: Path) -> tuple[CheckpointInfo, dict[str, Tensor]]:
 def _parse_header(path: Path, header: bytes) -> tuple[int, ModelConfig, dict[str, Any]]:
     """The format's version, the configuration, and the rest of the metadata."""
     try:
-        entries = json.loads(header).get("__metadata__") or {}
-    except (ValueError, AttributeError, RecursionError):
+        entries = parse_json(header).get("__metadata__") or {}
+    except (ValueError, AttributeError):
         raise CheckpointError(_not_ours(path, header)) from None
     if HEADER_KEY not in entries:
         raise CheckpointError("a safetensors file, but not a facecycle checkpoint (no metadata)")
     try:
-        metadata = json.loads(entries[HEADER_KEY])
+        metadata = parse_json(entries[HEADER_KEY])
         version = metadata.pop("format_version")
+        if type(version) is not int or version < 1:
+            raise ValueError(f"format_version must be a whole number, not {version!r}")
         if version > FORMAT_VERSION:
             raise CheckpointError(
                 f"written by a newer facecycle (format {version}, this one reads up to "
@@ -188,16 +205,20 @@ def _parse_header(path: Path, header: bytes) -> tuple[int, ModelConfig, dict[str
         config = metadata.pop("config")
         if version == 1:
             config, metadata = upgrade_config(config), upgrade_metadata(metadata)
+        check_numbers(metadata)
         return version, ModelConfig.from_dict(config), metadata
     except CheckpointError:
         raise
     except KeyError as error:
         raise CheckpointError(f"damaged checkpoint metadata: no {error.args[0]}") from None
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(f"damaged checkpoint metadata: {error}") from None
 
 
-def _check_shapes(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+def _checked_weights(
+    found: Mapping[str, Tensor], expected: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """The weights of a file as float32, if they are what the networks need."""
     for problem, names in (
         ("is missing", expected.keys() - found.keys()),
         ("is unknown", found.keys() - expected.keys()),
@@ -210,6 +231,7 @@ def _check_shapes(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -
                 f"weights do not fit the configuration: {name} is {tuple(found[name].shape)}, "
                 f"not {tuple(tensor.shape)}"
             )
+    return {name: checked_tensor(name, found[name], t.shape) for name, t in expected.items()}
 
 
 def _not_ours(path: Path, content: bytes) -> str:

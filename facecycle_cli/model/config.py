@@ -146,6 +146,8 @@ class ModelConfig:
     verifier: VerifierConfig = field(default_factory=VerifierConfig)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.preset, str):
+            raise SettingsError(f"preset must be a name, not {self.preset!r}")
         _check_choice("image_size", self.image_size, *IMAGE_SIZES)
         _check_widths("encoder_widths", self.encoder_widths, 4)
         _check_widths("flow_decoder_widths", self.flow_decoder_widths, 3)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from facecycle_cli.errors import CommandError
 from facecycle_cli.model.config import VERIFIER_CELLS, ModelConfig
 from facecycle_cli.model.flow import warp
 from facecycle_cli.model.inputs import face_ellipse
@@ -75,13 +76,25 @@ class Verifier(nn.Module):
         """Faces (N, 3, side, side) -> unit vectors (N, D), whose dot product is their cosine.
 
         D is ``size``, or the number of features without whitening.
+
+        Raises:
+            CommandError: the features are not finite, so that no cosine says anything.
         """
         return self.whiten(self.features(networks, x))
 
     def whiten(self, features: Tensor) -> Tensor:
-        """``features``: (N, config.verifier_inputs) -> unit vectors (N, D)."""
+        """``features``: (N, config.verifier_inputs) -> unit vectors (N, D).
+
+        Raises:
+            CommandError: the features are not finite.
+        """
         if self.size:
             features = (features - self.mean) @ self.matrix
+        if not bool(features.norm(dim=1).isfinite().all()):
+            # It is the weights: a face is bytes, of which no sound network makes such numbers.
+            raise CommandError(
+                "this checkpoint's features of a face are not finite: nothing can be compared"
+            )
         return F.normalize(features, dim=1)
 
     def features(self, networks: VerifierNetworks, x: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ from collections import Counter
 import numpy as np
 import pytest
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from facecycle_cli.model import load, read_info
 from facecycle_cli.model.checkpoint import annotate
@@ -260,9 +261,14 @@ class TestCalibration:
     def test_damaged_entry(self, faces, tmp_path, entry):
         damaged = tmp_path / "damaged.safetensors"
         source = load().checkpoint
-        annotate(source, damaged, {"verification": entry})
+        with safe_open(source.path, "pt") as file:
+            header = json.loads(file.metadata()["facecycle"])
+        header["verification"] = entry
+        state = load_file(source.path)
+        save_file(state, damaged, metadata={"facecycle": json.dumps(header)})
         a = faces / "person1_neutral.jpg"
-        fails(call("verify", a, a, "-c", damaged), 2, "`verification` is damaged")
+        message = "damaged checkpoint metadata: `verification` "
+        fails(call("verify", a, a, "-c", damaged), 3, message)
 
     def test_checkpoint_without_threshold_says_what_to_do(self, faces, tmp_path):
         bare = tmp_path / "bare.safetensors"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
 import types
 import zipfile
 from collections import OrderedDict
@@ -17,6 +18,7 @@ import torch
 from facecycle_cli.errors import CheckpointError
 from facecycle_cli.model import load, read_info
 from facecycle_cli.model.authors import AUTHORS_NETWORKS, convert, read_authors
+from facecycle_cli.model.tensors import MAX_FILE_BYTES
 from tests.model import authors
 
 
@@ -338,3 +340,43 @@ def test_nothing_in_the_package_unpickles_freely():
         assert "weights_only=False" not in source, path
         assert source.count("torch.load(") == source.count("weights_only=True"), path
         assert "pickle.load" not in source, path
+
+
+# -- files that would fill the memory --------------------------------------------------------------
+
+
+def test_a_file_that_unpacks_to_more_than_it_holds(hollow, tmp_path):
+    path = tmp_path / "finalmodel.tar"
+    with (
+        zipfile.ZipFile(write(hollow, tmp_path / "a.tar")) as plain,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name))
+        packed.writestr("archive/data/bomb", bytes(50_000_000))
+    assert "not a file of torch.save: it unpacks to " in refused(path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs sparse files")
+@pytest.mark.parametrize("legacy", [True, False])
+def test_a_file_that_is_larger_than_any_weights(hollow, tmp_path, legacy):
+    path = write(hollow, tmp_path / "finalmodel.tar", legacy=legacy)
+    os.truncate(path, MAX_FILE_BYTES + 1)
+    assert "are more than any weights take" in refused(path)
+
+
+class Huge:
+    """Asks for a tensor of four terabytes on four bytes."""
+
+    def __reduce__(self):
+        storage = torch.zeros(1)._typed_storage()
+        rebuild = torch._utils._rebuild_tensor_v2
+        return rebuild, (storage, 0, (2**40,), (1,), False, OrderedDict())
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+def test_a_tensor_that_is_larger_than_its_file(hollow, tmp_path, legacy):
+    path = tmp_path / "finalmodel.tar"
+    saved = {**hollow, "exptoflow": {**hollow["exptoflow"], "toflow4.3.weight": Huge()}}
+    torch.save(saved, path, _use_new_zipfile_serialization=not legacy)
+    assert refused(path)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from facecycle_cli import weights
 from facecycle_cli.errors import CheckpointError
 from facecycle_cli.model import FaceCycle, checkpoint, load, preset, read_info, save_checkpoint
 from facecycle_cli.model.checkpoint import FORMAT_VERSION, HEADER_KEY
@@ -205,6 +208,10 @@ def test_newer_format(rewrite):
     assert "upgrade facecycle" in refused(path)
 
 
+def nested(depth):
+    return [nested(depth - 1)] if depth else []
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -222,8 +229,25 @@ def test_newer_format(rewrite):
             "config": {**header["config"], "expression_decoder_blocks": 10**9},
         },
         lambda header: {**header, "config": {**header["config"], "image_size": "64"}},
+        lambda header: {**header, "config": {**header["config"], "preset": [1]}},
+        lambda header: {**header, "format_version": float("nan")},
+        lambda header: {**header, "format_version": 0},
+        lambda header: {**header, "format_version": 1.5},
+        lambda header: {**header, "steps": float("nan")},
+        lambda header: {**header, "metrics": {"a": [1, {"b": float("-inf")}]}},
+        lambda header: json.dumps(header).replace('"steps": 1000', '"steps": 1e999'),
+        lambda header: {**header, "data": nested(33)},
+        *(
+            lambda header, entry=entry: {**header, "verification": entry}
+            for entry in (
+                [1], "no", {"threshold": None}, {"threshold": True}, {"threshold": 1.01},
+                {"threshold": "0.3"}, {"threshold": 0.3, "far": 2}, {"tar": -1},
+                {"thresholds": [1]}, {"thresholds": {"x": 0.5}}, {"thresholds": {"0.1": None}},
+                {"thresholds": {"nan": 0.5}}, {"thresholds": {"0.1": 1.5}},
+            )
+        ),
     ],
-)
+)  # fmt: skip
 def test_damaged_metadata(rewrite, change):
     assert refused(rewrite(change)).startswith("damaged checkpoint metadata: ")
 
@@ -244,6 +268,58 @@ def test_weights_that_do_not_fit(rewrite, weights, message):
     found = refused(path, reads_header=False)
     assert found == f"weights do not fit the configuration: {message}"
     assert read_info(path).config == preset("small")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_one_weight_that_is_not_finite(rewrite, value):
+    def spoil(state):
+        tensor = state[NAME].clone()
+        tensor.view(-1)[3] = value
+        return {**state, NAME: tensor}
+
+    path = rewrite(weights=spoil)
+    assert refused(path, reads_header=False) == f"{NAME} holds values that are not finite"
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int8, torch.bool, torch.uint8])
+def test_weights_that_are_no_floating_point_numbers(rewrite, dtype):
+    path = rewrite(weights=lambda state: {**state, NAME: state[NAME].to(dtype)})
+    found = refused(path, reads_header=False)
+    assert found == f"{NAME} is not a tensor of floating point numbers"
+
+
+def test_numbers_that_float32_does_not_hold(rewrite):
+    """Large ones are fine, also where their sum is not."""
+    large = rewrite(weights=lambda s: {**s, NAME: torch.full_like(s[NAME], 3e38)})
+    assert load(large).state_dict()[NAME].max() > 2e38
+    double = rewrite(weights=lambda s: {**s, NAME: s[NAME].double() + 1e39})
+    assert refused(double, reads_header=False) == f"{NAME} holds values that are not finite"
+
+
+def test_weights_of_format_1_that_are_not_finite(tmp_path):
+    embedded = weights.path("small.safetensors")
+    with safe_open(embedded, "pt") as file:
+        header = file.metadata()
+    assert json.loads(header[HEADER_KEY])["format_version"] == 1
+    state = load_file(embedded)
+    state["generator.to_rgb.bias"][0] = float("nan")
+    save_file(state, tmp_path / "old.safetensors", metadata=header)
+    found = refused(tmp_path / "old.safetensors", reads_header=False)
+    assert found == "expression_decoder.to_rgb.bias holds values that are not finite"
+
+
+@pytest.mark.parametrize("size", [10**7, 2**62])
+def test_a_header_that_is_too_large_is_not_read(tmp_path, size):
+    (tmp_path / "a").write_bytes(size.to_bytes(8, "little") + b"{" + b" " * 20)
+    assert refused(tmp_path / "a").startswith("not a facecycle checkpoint")
+
+
+def test_a_file_that_is_too_large_is_not_read(saved, tmp_path, monkeypatch):
+    """A sparse file takes no room on a disk, and all of it in memory."""
+    path = tmp_path / "large.safetensors"
+    path.write_bytes(saved.read_bytes())
+    os.truncate(path, checkpoint.MAX_FILE_BYTES + 1)
+    assert "are more than any weights take" in refused(path)
 
 
 def test_another_configuration_than_the_weights(rewrite):
@@ -284,6 +360,29 @@ def test_save_that_breaks_off_leaves_the_old_file(model, precious, monkeypatch, 
     monkeypatch.setattr(checkpoint.Path, "write_bytes", half_of_it)
     with pytest.raises(type(error)):
         save_checkpoint(precious, model, METADATA)
+    assert_untouched(precious)
+
+
+@pytest.mark.parametrize(
+    ("number", "dtype"), [(float("nan"), torch.float32), (1e30, torch.float16)]
+)
+def test_weights_that_could_not_be_loaded_are_not_saved(precious, number, dtype):
+    broken = FaceCycle(preset("small"))
+    with torch.no_grad():
+        broken.get_parameter(NAME).fill_(number)
+    with pytest.raises(CheckpointError, match=f"{NAME} holds values that are not finite"):
+        save_checkpoint(precious, broken, METADATA, dtype=dtype)
+    assert_untouched(precious)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [({"metrics": {"loss": float("nan")}}, "metrics.loss is nan"),
+     ({"note": "x" * 2_000_001}, "bytes of metadata are too many")],
+)  # fmt: skip
+def test_metadata_that_could_not_be_read_is_not_saved(model, precious, metadata, message):
+    with pytest.raises(CheckpointError, match=message):
+        save_checkpoint(precious, model, metadata)
     assert_untouched(precious)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from facecycle_cli.errors import CommandError
 from facecycle_cli.model import preset
 from facecycle_cli.model.config import VerifierConfig
 from facecycle_cli.model.verifier import Verifier
@@ -82,3 +83,15 @@ def test_fewer_faces_than_features_give_the_same_directions():
     many.fit(faces.repeat(2, 1))  # the same faces twice: 100 rows
     cosines = few.whiten(faces) @ few.whiten(faces).T - many.whiten(faces) @ many.whiten(faces).T
     assert cosines.abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e30])
+@pytest.mark.parametrize("size", [0, 8])
+def test_features_that_are_not_finite_are_not_compared(value, size):
+    """Their cosine would be no number, or 0 for whatever face."""
+    config = replace(preset("small"), code_size=8, verifier=VerifierConfig("code", size))
+    features = torch.ones(3, 8)
+    Verifier(config).whiten(features)
+    features[1, 2] = value
+    with pytest.raises(CommandError, match="are not finite: nothing can be compared"):
+        Verifier(config).whiten(features)

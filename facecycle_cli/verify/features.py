@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from facecycle_cli.errors import EvaluationError
 from facecycle_cli.portrait.crops import CropResult, FailedCrop
 
 __all__ = ["Extractor", "PictureFeatures", "cosine", "extract_features"]
@@ -43,6 +44,8 @@ def extract_features(
     on_done: Callable[[CropResult], None] | None = None,
 ) -> PictureFeatures:
     """Run every extractor over a stream of crops. Only the features are kept.
+
+    A picture whose features are not finite numbers has none, and a problem instead.
 
     Args:
         crops: as :func:`~facecycle_cli.portrait.crops.crop_faces` gives them.
@@ -80,7 +83,26 @@ def extract_features(
         name: np.concatenate(part) if part else np.empty((0, 0), np.float32)
         for name, part in parts.items()
     }
-    return PictureFeatures(features, np.array(rows, np.int64), problems, whole)
+    every = PictureFeatures(features, np.array(rows, np.int64), problems, whole)
+    return _finite(every) if found else every
+
+
+def _finite(found: PictureFeatures) -> PictureFeatures:
+    """The same without features that are not finite, as those of damaged networks."""
+    finite = [np.isfinite(values).all(axis=1) for values in found.features.values()]
+    good: NDArray[np.bool_] = np.logical_and.reduce(finite)
+    if good.all():
+        return found
+    rows = np.where(good, np.cumsum(good) - 1, -1)
+    bad = np.flatnonzero((found.rows >= 0) & ~good[found.rows])
+    error = EvaluationError("its features are not finite numbers")
+    problems = found.problems | {int(position): error for position in bad}
+    return PictureFeatures(
+        {name: values[good] for name, values in found.features.items()},
+        np.where(found.rows >= 0, rows[found.rows], -1),
+        dict(sorted(problems.items())),
+        found.whole,
+    )
 
 
 def cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:

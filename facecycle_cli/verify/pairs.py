@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from facecycle_cli.errors import DataError, EvaluationError
+from facecycle_cli.errors import DataError, EvaluationError, MediaError
 from facecycle_cli.faces import FaceBackend
 from facecycle_cli.media.files import IMAGE_SUFFIXES
 from facecycle_cli.portrait.crops import (
@@ -154,7 +155,7 @@ class PairCounts:
         files: how many files the pairs name.
         different_pictures: how many different pictures these are.
         files_missing: files that cannot be read.
-        files_without_face: readable files without a face, or that are no pictures.
+        files_without_face: the other files without a face, or that are no pictures.
     """
 
     pairs_listed: int
@@ -292,6 +293,19 @@ def _named(name: str, error: Exception) -> str:
     return f"{name}: {words}"
 
 
+def _content(name: str) -> str:
+    """The hash of a file's content.
+
+    Raises:
+        MediaError: it is a device or a pipe, which may have no end.
+        OSError: it cannot be read.
+    """
+    mode = os.stat(name).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise MediaError("not a regular file")
+    return sha256_of(name)
+
+
 def match_pairs(
     pairs: Sequence[Pair],
     extractors: Mapping[str, Extractor],
@@ -323,8 +337,8 @@ def match_pairs(
     contents: dict[str, list[str]] = {}
     for name in names:
         try:
-            contents.setdefault(sha256_of(name), []).append(name)
-        except OSError as error:
+            contents.setdefault(_content(name), []).append(name)
+        except (MediaError, OSError) as error:
             if fail_on_missing:
                 raise EvaluationError(_named(name, error)) from error
             problems[name] = error

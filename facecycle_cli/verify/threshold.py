@@ -22,6 +22,9 @@ __all__ = ["Calibration", "Threshold", "calibrate", "stored_threshold", "thresho
 _KEPT_RATES = (0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.001)
 """False-accept rates whose thresholds :func:`calibrate` keeps, where there are pairs enough."""
 
+_BEYOND = 1e-5
+"""A threshold that accepts nothing may lie so far above the highest cosine, 1."""
+
 
 @dataclass(frozen=True)
 class Threshold:
@@ -49,11 +52,9 @@ def stored_threshold(model: FaceCycle) -> Threshold | None:
         rate, measured_on = stored.get("far"), stored.get("measured_on")
         if "threshold" not in stored:
             return None
-        value = float(stored["threshold"])
-        if not -1 <= value <= 1:
-            raise ValueError("not a cosine")
-        return Threshold(value, None if rate is None else float(rate), measured_on)
-    except (AttributeError, TypeError, ValueError):
+        far = None if rate is None else _rate(rate)
+        return Threshold(_cosine(stored["threshold"]), far, _words(measured_on))
+    except (AttributeError, TypeError, ValueError, OverflowError):
         raise _damaged() from None
 
 
@@ -66,9 +67,10 @@ def threshold_at_stored_far(model: FaceCycle, far: float) -> Threshold:
     """
     stored = _stored(model)
     try:
-        rates = {float(rate): float(value) for rate, value in stored.get("thresholds", {}).items()}
-        measured_on = stored.get("measured_on")
-    except (AttributeError, TypeError, ValueError):
+        thresholds = stored.get("thresholds", {}).items()
+        rates = {_rate(rate): _cosine(value) for rate, value in thresholds}
+        measured_on = _words(stored.get("measured_on"))
+    except (AttributeError, TypeError, ValueError, OverflowError):
         raise _damaged() from None
     if far in rates:
         return Threshold(rates[far], far, measured_on)
@@ -81,6 +83,25 @@ def threshold_at_stored_far(model: FaceCycle, far: float) -> Threshold:
 def _stored(model: FaceCycle) -> Mapping[str, Any]:
     info = model.checkpoint
     return (info.metadata if info else {}).get("verification") or {}
+
+
+def _cosine(value: Any) -> float:
+    """A threshold as metadata hold it, which may hold anything."""
+    number = float(value)
+    if not abs(number) <= 1 + _BEYOND:
+        raise ValueError("not a cosine")
+    return number
+
+
+def _rate(value: Any) -> float:
+    number = float(value)
+    if not 0 <= number <= 1:
+        raise ValueError("not a rate")
+    return number
+
+
+def _words(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def _damaged() -> ThresholdError:

@@ -6,6 +6,7 @@ face recognition does and not fit for decisions about people.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from facecycle_cli.errors import DataError, ThresholdError
+from facecycle_cli.errors import DataError, EvaluationError, ThresholdError
 from facecycle_cli.faces import FaceBackend
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.crops import CropSettings, FailedCrop, Picture, crop_faces, resize_crops
@@ -102,6 +103,7 @@ def verify(
     Raises:
         NoFaceError: there is no face in one of them.
         ThresholdError: no threshold is given, and the checkpoint carries none.
+        EvaluationError: their similarity is not a finite number.
     """
     (verdict,) = verify_many(
         [image_a], [image_b], model=model, backend=backend, threshold=threshold
@@ -129,6 +131,7 @@ def verify_many(
         DataError: the lists are not of the same length.
         NoFaceError: there is no face in one of the pictures.
         ThresholdError: no threshold is given, and the checkpoint carries none.
+        EvaluationError: a similarity is not a finite number.
     """
     model, backend = model or default_model(), backend or default_backend()
     limit = stored_threshold(model) if threshold is None else Threshold(threshold)
@@ -146,10 +149,21 @@ def verify_many(
     if not crops:
         return []
     a, b = np.split(identity_embedding(model, np.stack(crops)), 2)
-    return [Verdict(float(cosine), limit) for cosine in (a * b).sum(axis=1)]
+    return [_verdict(float(cosine), limit) for cosine in (a * b).sum(axis=1)]
 
 
 def compare_crops(model: FaceCycle, a: RGBImage, b: RGBImage, threshold: Threshold) -> Verdict:
-    """Compare two aligned faces, uint8 (H, H, 3) of any one size."""
+    """Compare two aligned faces, uint8 (H, H, 3) of any one size.
+
+    Raises:
+        EvaluationError: their similarity is not a finite number.
+    """
     embedding = identity_embedding(model, np.stack((a, b)))
-    return Verdict(float(embedding[0] @ embedding[1]), threshold)
+    return _verdict(float(embedding[0] @ embedding[1]), threshold)
+
+
+def _verdict(similarity: float, threshold: Threshold) -> Verdict:
+    # Any comparison with NaN is false, which would read as "different".
+    if not (math.isfinite(similarity) and math.isfinite(threshold.value)):
+        raise EvaluationError("the similarity or the threshold is not a finite number")
+    return Verdict(similarity, threshold)

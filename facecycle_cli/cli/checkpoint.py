@@ -21,6 +21,7 @@ from facecycle_cli.cli.options import (
 )
 from facecycle_cli.cli.outputs import refuse_existing
 from facecycle_cli.cli.run import InputResult, run_each
+from facecycle_cli.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -186,6 +187,7 @@ def _as_text(fields: Mapping[str, Any]) -> str:
         ("preset", f"{config['preset']}, {config['image_size']}x{config['image_size']}"),
     ]
     rows += [(str(key).replace("_", " "), _in_words(value)) for key, value in metadata.items()]
+    rows = [(one_line(key), one_line(value)) for key, value in rows]  # anybody may have written it
     width = max(len(key) for key, _ in rows)
     lines = [f"{key:{width}}  {value}" for key, value in rows]
     lines += ["", f"{'network':28}{'parameters':>12}{'multiply-adds':>16}"]

@@ -104,6 +104,10 @@ class Console:
             except OutputError as error:
                 raise CommandError(str(error)) from error
 
+    def name(self, name: str) -> str:
+        """A name that is part of a result: as it is in a pipe, in one line on a terminal."""
+        return one_line(name) if sys.stdout.isatty() else name
+
     def note(self, text: str) -> None:
         """Print something worth knowing; not with ``--quiet``."""
         if not self.quiet:

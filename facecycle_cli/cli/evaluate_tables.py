@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from facecycle_cli.cli.tables import counted, group_rows, number, percent, table
+from facecycle_cli.cli.tables import counted, group_rows, number, percent, plus_minus, table
+from facecycle_cli.text import one_line
 
 if TYPE_CHECKING:
     from facecycle_cli.evaluation.expression import ExpressionResult
@@ -34,7 +35,7 @@ def expression_table(result: ExpressionResult, features: Features) -> str:
     shown = {"pictures": "pictures", "accuracy": "accuracy", "macro_recall": "macro recall"}
     for name, probe in columns.items():
         if groups := probe.to_json().get("groups"):
-            parts.append(f"{name}\n" + table(group_rows(groups, shown)))
+            parts.append(f"{one_line(name)}\n" + table(group_rows(groups, shown)))
     return "\n".join(parts)
 
 
@@ -54,7 +55,7 @@ def pose_table(result: PoseResult, features: Features) -> str:
     shown = {"pictures": "pictures", "mae_yaw": "yaw", "mae_pitch": "pitch", "mae_roll": "roll"}
     for name, errors in columns.items():
         if groups := errors.to_json().get("groups"):
-            parts.append(f"{name}\n" + table(group_rows(groups, shown)))
+            parts.append(f"{one_line(name)}\n" + table(group_rows(groups, shown)))
     return "\n".join(parts)
 
 
@@ -62,10 +63,11 @@ def reconstruction_table(result: ReconstructionResult) -> str:
     """Mean and standard deviation of every metric."""
     columns = result.results
     summaries = [measured.metrics for measured in columns.values()]
-    rows = [["mean ± standard deviation", *columns]]
+    pm = plus_minus()
+    rows = [[f"mean {pm} standard deviation", *columns]]
     for name in summaries[0]:
         cells = (metrics[name] for metrics in summaries)
-        rows.append([name, *(f"{number(c.mean)} ± {number(c.std)}" for c in cells)])
+        rows.append([name, *(f"{number(c.mean)} {pm} {number(c.std)}" for c in cells)])
     for kind in ("input", "neutral", "mean_face"):
         spreads = (measured.spread[kind] for measured in columns.values())
         rows.append([f"spread over people, {kind}", *(number(spread) for spread in spreads)])

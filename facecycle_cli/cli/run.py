@@ -155,7 +155,8 @@ def run_pictures(
         pictures = transform(_read(item))
         written = [str(path) for path in destination.write(pictures.images, pictures.provenance)]
         output = written if destination.numbered else (written[0] if written else "-")
-        return InputResult("\n".join(written) or None, {"output": output, **pictures.fields})
+        names = "\n".join(map(console.name, written))
+        return InputResult(names or None, {"output": output, **pictures.fields})
 
     items: Iterable[Input] = expand_inputs(inputs, {"image"})
     if outputs.beside_inputs:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facecycle_cli.cli.console import Console
+from facecycle_cli.text import one_line
 
 if TYPE_CHECKING:
     from facecycle_cli.verify.features import Extractor
@@ -71,8 +73,21 @@ def number(value: Any, digits: int = 4) -> str:
     return "n/a" if value is None else f"{value:.{digits}f}"
 
 
+def plus_minus() -> str:
+    """``±``, or ``+-`` where standard output has no such character."""
+    try:
+        "±".encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return "+-"
+    return "±"
+
+
 def table(rows: Sequence[Sequence[str]], *, prefix: str = "") -> str:
-    """Rows of cells in columns: the first to the left, the rest to the right."""
+    """Rows of cells in columns: the first to the left, the rest to the right.
+
+    Cells may hold names, whose control characters become escapes.
+    """
+    rows = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows if i < len(row)) for i in range(max(map(len, rows)))]
     lines = []
     for row in rows:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +24,7 @@ from facecycle_cli.cli.options import (
     Seed,
     Verbose,
 )
+from facecycle_cli.cli.streams import stdout_is_closed
 from facecycle_cli.errors import CommandError, ThresholdError
 from facecycle_cli.types import Against, OnMissing
 
@@ -31,7 +34,9 @@ if TYPE_CHECKING:
     from facecycle_cli.types import RGBImage
     from facecycle_cli.verify.threshold import Threshold
 
+DIFFERENT = 1
 COULD_NOT_COMPARE = 3
+"""Exit codes of a comparison; 0 is the same person."""
 
 
 def verify_command(
@@ -144,6 +149,9 @@ def verify_command(
     console = Console(quiet=quiet, verbose=verbose, json=as_json)
     if calibrate is not None and (pairs is None or against is not None or threshold is not None):
         raise typer.BadParameter("--calibrate takes a threshold from the labeled --pairs alone")
+    for option, value in (("--threshold", threshold), ("--far", far)):
+        if value is not None and math.isnan(value):  # no bound refuses it
+            raise typer.BadParameter(f"{option} nan is not a number")
     if threshold is not None and far is not None:
         raise typer.BadParameter("--threshold and --far say the same thing twice; choose one")
     if pairs is None and against is not None and a is not None and b is None:
@@ -184,12 +192,21 @@ def verify_command(
     if (a, b) == ("-", "-"):
         raise typer.BadParameter("standard input holds one picture")
     try:
+        if stdout_is_closed():
+            raise CommandError("standard output is closed, and takes no verdict")
         model, backend = open_model(checkpoint, device), open_backend(aligner)
         limit = _threshold(model, threshold, far)
-        _compare(a, b, model, backend, limit, aligned, console)
-    except CommandError as error:
-        console.failure("", error)
+        same = _compare(a, b, model, backend, limit, aligned, console)
+    except (typer.Exit, typer.BadParameter):
+        raise
+    except Exception as error:
+        # Nothing but a verdict that was printed may end with the codes of verdicts.
+        with suppress(BrokenPipeError):
+            if not isinstance(error, BrokenPipeError):
+                console.failure("", error)
         raise typer.Exit(COULD_NOT_COMPARE) from None
+    if not same:
+        raise typer.Exit(DIFFERENT)
 
 
 def _threshold(model: FaceCycle, threshold: float | None, far: float | None) -> Threshold:
@@ -221,8 +238,8 @@ def _compare(
     threshold: Threshold,
     aligned: bool,
     console: Console,
-) -> None:
-    """Print the verdict and exit with its code."""
+) -> bool:
+    """Print the verdict, and return whether it is the same person."""
     from facecycle_cli.portrait.crops import CropSettings, face_crop
     from facecycle_cli.verify.verify import RESEARCH_ONLY, compare_crops
 
@@ -258,8 +275,7 @@ def _compare(
         "note": RESEARCH_ONLY,
     }
     console.result(text, fields)
-    if not verdict.same:
-        raise typer.Exit(1)
+    return verdict.same
 
 
 def _read(name: str) -> RGBImage:

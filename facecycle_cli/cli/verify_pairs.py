@@ -18,6 +18,7 @@ from facecycle_cli.cli.tables import (
     group_rows,
     number,
     percent,
+    plus_minus,
     report_folder,
     say_problems,
     say_written,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from facecycle_cli.faces import FaceBackend
     from facecycle_cli.model import FaceCycle
     from facecycle_cli.portrait.crops import CropSettings
+    from facecycle_cli.verify.decision import DecisionRule
     from facecycle_cli.verify.features import Extractor
     from facecycle_cli.verify.generated import AgainstResult
     from facecycle_cli.verify.metrics import VerificationMetrics
@@ -102,7 +104,7 @@ class PairsJob:
             pictures = PairPictures(self._settings(model.verifier.side), backend)
             say_written(report_pairs(folder, complete, matches, threshold, pictures), console)
         if calibrated is not None and statistics is not None:
-            self._calibrate(calibrated, statistics.calibration, model, console)
+            self._write_calibrated(calibrated, statistics.calibration, model, console)
         if counts.pairs_skipped:
             raise typer.Exit(1)
 
@@ -145,13 +147,12 @@ class PairsJob:
             require_extra(_STATISTICS)
 
     def _list(self, count: int) -> list[Pair]:
-        from facecycle_cli.verify.lists import parse_pairs, read_pairs
+        from facecycle_cli.verify.lists import read_pairs
         from facecycle_cli.verify.pairs import draw_pairs
 
         with prefix_errors(self.pairs):
             if self.pairs == "-":
-                text = sys.stdin.buffer.read().decode("utf-8-sig", errors="surrogateescape")
-                return parse_pairs(text, self.root or Path())
+                return read_pairs(sys.stdin.buffer, self.root)
             if Path(self.pairs).is_dir():
                 return draw_pairs(self.pairs, count, self.seed)
             return read_pairs(self.pairs, self.root)
@@ -189,45 +190,30 @@ class PairsJob:
         except EvaluationError as error:
             raise CommandError(str(error)) from error
 
-    def _fixed_threshold(self, model: FaceCycle) -> float | None:
-        """The one that was given or that the checkpoint carries."""
-        from facecycle_cli.verify.threshold import stored_threshold
+    @property
+    def _rule(self) -> DecisionRule:
+        from facecycle_cli.verify.decision import DecisionRule
 
-        if self.threshold is not None:
-            return self.threshold
+        return DecisionRule(self.threshold, self.far, calibrated=self.calibrate is not None)
+
+    def _fixed_threshold(self, model: FaceCycle) -> float | None:
         with prefix_errors(f"--checkpoint {self.checkpoint}"):
-            stored = stored_threshold(model)
-        return None if stored is None else stored.value
+            return self._rule.fixed(model)
 
     def _unlabeled_threshold(self, model: FaceCycle) -> float | None:
         """What decides where nothing is labeled."""
-        from facecycle_cli.verify.threshold import threshold_at_stored_far
-
         if self.far is None:
             return self._fixed_threshold(model)
         try:
-            return threshold_at_stored_far(model, self.far).value
+            return self._rule.at_stored_far(model)
         except ThresholdError as error:
             raise typer.BadParameter(f"--far {self.far:g}: {error}") from None
 
     def _statistics(self, matches: Matches, model: FaceCycle) -> PairStatistics:
-        """All numbers of the labeled pairs."""
-        from facecycle_cli.verify.pairs import PairStatistics
-
         fixed = self._fixed_threshold(model)
         with prefix_errors(self.pairs):
-            labeled = matches.labeled(_IDENTITY)
-            calibration = labeled.calibration(self._name(), far=self.far)
-            if self.far is not None or self.calibrate is not None:
-                fixed = calibration.threshold
-            return PairStatistics(
-                metrics=labeled.metrics(threshold=fixed, seed=self.seed),
-                baselines={
-                    name: matches.labeled(name).metrics(seed=self.seed)
-                    for name in matches.similarities
-                    if name != _IDENTITY
-                },
-                calibration=calibration,
+            return self._rule.statistics(
+                matches, _IDENTITY, fixed, measured_on=self._name(), seed=self.seed
             )
 
     def _name(self) -> str:
@@ -241,22 +227,13 @@ class PairsJob:
         console.note(f"{self.calibrate} exists, it is left as it is (--overwrite to replace it)")
         return None
 
-    def _calibrate(
+    def _write_calibrated(
         self, path: Path, calibration: Calibration, model: FaceCycle, console: Console
     ) -> None:
-        from facecycle_cli.model.checkpoint import annotate
+        from facecycle_cli.verify.decision import write_calibrated
 
-        source = model.checkpoint
-        if source is None:
-            raise CommandError("--calibrate needs the weights of a checkpoint")
-        traced = {
-            **calibration.to_json(),
-            "weights_sha256": source.sha256,
-            "aligner": self.aligner,
-        }
         with prefix_errors(f"--calibrate {path}"):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            annotate(source, path, {"verification": traced})
+            write_calibrated(path, calibration, model, aligner=self.aligner)
         console.note(
             f"wrote {path}: threshold {calibration.threshold:.4f}, "
             f"{percent(calibration.far)} false and {percent(calibration.tar)} true accepts on "
@@ -288,7 +265,7 @@ def _print_rows(matches: Matches, threshold: float | None, console: Console) -> 
         fields |= {"same": pair.same, "fold": pair.fold, "group": pair.group}
         fields |= {"status": "failed", "reason": problem} if problem else {"status": "done"}
         shown = "nan\tskipped" if problem else f"{value:.6f}\t{verdict}"
-        console.result(f"{pair.a}\t{pair.b}\t{shown}", fields)
+        console.result(f"{console.name(pair.a)}\t{console.name(pair.b)}\t{shown}", fields)
 
 
 def _summary(statistics: PairStatistics) -> str:
@@ -327,7 +304,9 @@ def _summary(statistics: PairStatistics) -> str:
 def _with_error(metrics: VerificationMetrics) -> str:
     error = metrics.accuracy_standard_error
     accuracy = percent(metrics.accuracy)
-    return accuracy if error is None else f"{accuracy.removesuffix(' %')} ± {percent(error)}"
+    if error is None:
+        return accuracy
+    return f"{accuracy.removesuffix(' %')} {plus_minus()} {percent(error)}"
 
 
 def _against_table(result: AgainstResult) -> str:

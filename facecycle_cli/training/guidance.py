@@ -9,6 +9,8 @@ those that remain.
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -24,7 +26,7 @@ from facecycle_cli.faces.canonical import frontal_shape, visibility
 from facecycle_cli.faces.mesh import FaceMesh, Region
 from facecycle_cli.faces.pose import head_pose
 from facecycle_cli.faces.topology import MESH_468, MESH_468_MIRRORED
-from facecycle_cli.system import atomic_path
+from facecycle_cli.system import atomic_path, check_zip
 from facecycle_cli.training.augment import Draw
 from facecycle_cli.training.data.frames import FrameStore, Views
 from facecycle_cli.types import RGBImage
@@ -37,6 +39,9 @@ _MIRRORED = np.array(MESH_468_MIRRORED)
 
 _COMPONENTS = 24
 """Principal components of frontal shapes; they hold 99.9 % of the variance."""
+
+_MAX_BYTES = 10_000_000
+"""Of a file with a neutral shape, which takes a fiftieth of it."""
 
 _MIN_PRESENCE = 0.5
 """The mesh's probability that it sees a face, below which its landmarks are not used."""
@@ -159,9 +164,30 @@ class NeutralShape:
 
     @classmethod
     def load(cls, path: Path) -> NeutralShape:
-        """Read what :meth:`save` wrote."""
-        with np.load(path, allow_pickle=False) as file:
-            return cls(**{f.name: file[f.name] for f in fields(cls)})
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            DataError: it is damaged, or not what :meth:`save` wrote.
+        """
+        try:
+            check_zip(path, _MAX_BYTES)
+            with np.load(path, allow_pickle=False) as file:
+                shape = cls(**{f.name: file[f.name] for f in fields(cls)})
+            shape._check()
+        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            raise DataError(f"{path}: damaged, remove it to measure it again ({error})") from None
+        return shape
+
+    def _check(self) -> None:
+        """Raises ValueError: an array has another shape or type, or a number is not finite."""
+        length = 2 * MESH_468.count
+        count = self.basis.shape[0] if self.basis.ndim else 0
+        shapes = (length,), (count, length), (count,), (count, count)
+        for (name, array), wanted in zip(vars(self).items(), shapes, strict=True):
+            if array.shape != wanted or not np.issubdtype(array.dtype, np.floating):
+                raise ValueError(f"{name} is {array.dtype}{array.shape}, not numbers {wanted}")
+            if not np.isfinite(array).all():
+                raise ValueError(f"{name} holds values that are not finite")
 
 
 def _symmetric(shapes: Points) -> Points:

@@ -108,7 +108,7 @@ class Learner:
             losses = self.module(inputs)
         if self.device.type == "cpu" and not torch.isfinite(losses["loss"]):
             # On a CPU, the backward pass of a warp reads wild memory if the flow is not finite.
-            raise self._not_finite("loss", losses["loss"].item())
+            raise self.not_finite("loss", losses["loss"].item())
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(losses["loss"]).backward()  # type: ignore[no-untyped-call]  # torch's
         self.scaler.unscale_(self.optimizer)
@@ -131,10 +131,11 @@ class Learner:
         found = self.meter.averages(self.processes)
         for name, value in found.items():
             if not math.isfinite(value):
-                raise self._not_finite(name, value)
+                raise self.not_finite(name, value)
         return found
 
-    def _not_finite(self, name: str, value: float) -> NonFiniteLoss:
+    def not_finite(self, name: str, value: float) -> NonFiniteLoss:
+        """The error that ends a run whose numbers are no longer finite."""
         return NonFiniteLoss(
             f"stopped: the {self.stage.name} stage's {name} is {value} at step {self.step}; what "
             "was saved before is kept (try a lower lr, or clip)"

@@ -6,9 +6,7 @@ The weights (ImageNet, torchvision's file) also fill the frozen trunk of preset 
 from __future__ import annotations
 
 import os
-import pickle
 import socket
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -20,8 +18,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from facecycle_cli.errors import TrainingError
+from facecycle_cli.errors import CheckpointError, TrainingError
 from facecycle_cli.model.networks import Vgg19Trunk
+from facecycle_cli.model.tensors import MAX_FILE_BYTES, checked_tensor, unpickle
 from facecycle_cli.training.losses import gram
 
 VGG19_URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
@@ -162,28 +161,35 @@ def read_vgg19(path: Path) -> VggState:
 
     No code in the file is executed.
 
+    Returns:
+        Its convolutions that are used here, float32.
+
     Raises:
-        TrainingError: the file holds something else.
+        TrainingError: the file holds something else, or a number that is not finite.
         OSError: it cannot be read.
     """
-    with path.open("rb"):
-        pass  # a missing file is an OSError, whatever the format
+    with path.open("rb") as file:  # a missing file is an OSError, whatever the format
+        if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
+            raise TrainingError(f"{path}: larger than any file with weights")
     try:
-        if path.suffix == ".safetensors":
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, zipfile.BadZipFile, EOFError, SafetensorError):
+        state = load_file(path) if path.suffix == ".safetensors" else unpickle(path)
+    except (CheckpointError, SafetensorError):
         raise TrainingError(f"{path}: not a file with weights") from None
+    if not isinstance(state, dict):
+        raise TrainingError(f"{path}: not a file with weights")
+    found: VggState = {}
     for number, (inputs, outputs) in CHANNELS.items():
         for name, shape in (
             (f"features.{number}.weight", (outputs, inputs, 3, 3)),
             (f"features.{number}.bias", (outputs,)),
         ):
-            tensor = state.get(name) if isinstance(state, dict) else None
-            if not isinstance(tensor, Tensor) or tuple(tensor.shape) != shape:
+            if name not in state:
                 raise TrainingError(f"{path}: not VGG-19's weights: no {name} of shape {shape}")
-    return state
+            try:
+                found[name] = checked_tensor(name, state[name], shape)
+            except CheckpointError as error:
+                raise TrainingError(f"{path}: not VGG-19's weights: {error}") from None
+    return found
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ from facecycle_cli.errors import SettingsError, TrainingError
 from facecycle_cli.media.images import write_image
 from facecycle_cli.model import FaceCycle, save_checkpoint
 from facecycle_cli.system import atomic_path
+from facecycle_cli.text import json_text
 from facecycle_cli.training.config import TrainConfig
 from facecycle_cli.training.data.index import CropIndex
 from facecycle_cli.training.layers import read_toml
@@ -216,7 +217,7 @@ class RunFolder:
         file = self.path / "log.jsonl"
         row = {"stage": stage, "step": step, **{k: _short(v) for k, v in values.items()}}
         with writing(file), open(file, "a", encoding="ascii") as stream:
-            stream.write(json.dumps(row) + "\n")
+            stream.write(json_text(row) + "\n")
         if self._board is not None:
             for name, value in values.items():
                 self._board.add_scalar(f"{stage}/{name}", value, step)

@@ -7,19 +7,22 @@ any moment at which a run may be killed.
 from __future__ import annotations
 
 import json
+import math
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from facecycle_cli.errors import TrainingError
+from facecycle_cli.errors import CheckpointError, NonFiniteLoss, TrainingError
+from facecycle_cli.model.tensors import checked_tensor, is_finite
 from facecycle_cli.system import atomic_path
 from facecycle_cli.training.config import StageName
 
@@ -28,6 +31,9 @@ STATE_FILE = Path("last", "state.safetensors")
 
 _VERSION = 3
 """Of the file's format."""
+
+_UNMEASURED = sys.float_info.max
+"""Stands for an infinite best loss in the file, where JSON has no infinity."""
 
 _KEY = "facecycle"
 """Under which the file's header has our own part of it."""
@@ -40,7 +46,8 @@ class Position:
     Attributes:
         stage: the stage.
         step: number of its steps that are done.
-        best: lowest held-out loss so far; None before the first one.
+        best: lowest held-out loss so far; infinite if nothing is held out; None before the first
+            checkpoint.
         scaler: the gradient scaler's state, with fp16.
         sums: sums of the losses since the last line of the log, by name, and under ``steps`` the
             number of steps.
@@ -104,6 +111,7 @@ def save_state(
     """Replace the state of ``run``.
 
     Raises:
+        NonFiniteLoss: a number of it is not finite.
         TrainingError: it cannot be written (the disk is full); the old state is kept.
     """
     tensors = {f"model.{n}": t for n, t in model.state_dict().items()}
@@ -112,7 +120,16 @@ def save_state(
         for key, value in optimizer.state.get(parameter, {}).items():
             tensors[f"adam.{key}.{name}"] = value
     plain = {n: t.detach().cpu().clone().contiguous() for n, t in tensors.items()}
-    header = {_KEY: json.dumps({"version": _VERSION, **asdict(position)})}
+    for name, tensor in plain.items():
+        if not is_finite(tensor):
+            raise NonFiniteLoss(
+                f"stopped: {name} holds values that are not finite at step {position.step} of the "
+                f"{position.stage} stage; what was saved before is kept (try a lower lr, or clip)"
+            )
+    values = {"version": _VERSION, **asdict(position)}
+    if position.best == math.inf:
+        values["best"] = _UNMEASURED
+    header = {_KEY: json.dumps(values, allow_nan=False)}
     path = run / STATE_FILE
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -146,22 +163,57 @@ def read_position(run: Path) -> Position | None:
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})[_KEY])
-    except (SafetensorError, ValueError, KeyError) as error:
+        if header.pop("version", None) != _VERSION:
+            raise TrainingError(f"{path}: written by another version of facecycle")
+        return _position(header)
+    except TrainingError:
+        raise
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise TrainingError(f"{path}: damaged ({error})") from None
-    if header.pop("version", None) != _VERSION:
-        raise TrainingError(f"{path}: written by another version of facecycle")
-    return Position(**header)
+    except RecursionError:
+        raise TrainingError(f"{path}: damaged (nested too deeply)") from None
+
+
+def _position(header: Mapping[str, Any]) -> Position:
+    """The position that a file's header states.
+
+    Raises:
+        ValueError, TypeError, KeyError: something in it is no position.
+    """
+    position = Position(**header)
+    step, best = position.step, position.best
+    if position.stage not in get_args(StageName):
+        raise ValueError(f"stage is {position.stage!r}")
+    if type(step) is not int or step < 0:
+        raise ValueError(f"step is {step!r}")
+    if best is not None:
+        # Older versions wrote Infinity, which is no JSON.
+        position.best = math.inf if best >= _UNMEASURED else float(best)
+        if math.isnan(position.best):
+            raise ValueError("best is not a number")
+    for name, value in (*position.scaler.items(), *position.sums.items()):
+        if not math.isfinite(value):
+            raise ValueError(f"{name} is {value}")
+    return position
 
 
 def load_weights(run: Path, model: nn.Module) -> None:
-    """Fill the model with what :func:`save_state` wrote."""
-    with safe_open(run / STATE_FILE, framework="pt") as file:
+    """Fill the model with what :func:`save_state` wrote.
+
+    Raises:
+        TrainingError: the file is damaged, or does not fit.
+    """
+    with _opened(run) as file:
         _copy(model.state_dict(), file, "model.")
 
 
 def load_learning(run: Path, average: WeightAverage, optimizer: torch.optim.Optimizer) -> None:
-    """Fill the average and the optimizer with what :func:`save_state` wrote."""
-    with safe_open(run / STATE_FILE, framework="pt") as file:
+    """Fill the average and the optimizer with what :func:`save_state` wrote.
+
+    Raises:
+        TrainingError: the file is damaged, or does not fit.
+    """
+    with _opened(run) as file:
         _copy(average.values, file, "average.")
         names = set(file.keys())
         for name, parameter in average.parameters.items():
@@ -169,7 +221,8 @@ def load_learning(run: Path, average: WeightAverage, optimizer: torch.optim.Opti
             for key in ("step", "exp_avg", "exp_avg_sq"):
                 if (full := f"adam.{key}.{name}") not in names:
                     continue
-                value = file.get_tensor(full)
+                shape = () if key == "step" else parameter.shape
+                value = checked_tensor(full, file.get_tensor(full), shape)
                 if key != "step":  # Adam is fast only if moments have their parameter's layout
                     value = torch.empty_like(parameter, requires_grad=False).copy_(value)
                 moments[key] = value
@@ -177,10 +230,22 @@ def load_learning(run: Path, average: WeightAverage, optimizer: torch.optim.Opti
                 optimizer.state[parameter] = moments
 
 
+@contextmanager
+def _opened(run: Path) -> Iterator[Any]:
+    """The file that :func:`save_state` wrote; what is wrong with it becomes one line."""
+    path = run / STATE_FILE
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, CheckpointError) as error:
+        raise TrainingError(f"{path}: damaged ({error})") from None
+
+
 @torch.no_grad()
 def _copy(tensors: Mapping[str, Tensor], file: Any, prefix: str) -> None:
     names = set(file.keys())
     for name, tensor in tensors.items():
-        if f"{prefix}{name}" not in names:
-            raise TrainingError(f"the saved state does not fit: no {prefix}{name}")
-        tensor.copy_(file.get_tensor(f"{prefix}{name}"))
+        full = f"{prefix}{name}"
+        if full not in names:
+            raise TrainingError(f"the saved state does not fit: no {full}")
+        tensor.copy_(checked_tensor(full, file.get_tensor(full), tensor.shape))

@@ -235,6 +235,8 @@ def _measure(
     with learner.average.in_place():
         loss = held_out.loss(stage, warm_up=learner.step <= stage.warm_up_steps)
         name = f"{stage.sample_prefix}{learner.step:06d}.png"
+        if loss is not None and not math.isfinite(loss):
+            raise learner.not_finite("held-out loss", loss)
         run.sample(stage.name, learner.step, held_out.grid(), name)
     if loss is not None:
         run.log(stage.name, learner.step, {"held_out_loss": loss})

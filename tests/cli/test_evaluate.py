@@ -201,6 +201,19 @@ class TestPose:
             ("index.jsonl", "", "no pictures with a pose"),
             ("index.jsonl", "[1]\n", "line 1: not a JSON object"),
             ("index.jsonl", '{"path": "a.jpg", "yaw": "left"}\n', "line 1: yaw, pitch and roll"),
+            ("index.jsonl", '{"path": "a.jpg", "yaw": NaN}\n', "line 1: NaN is no number"),
+            (
+                "index.jsonl",
+                '\n{"path": "/dev/zero", "yaw": 1}\n',
+                "line 2: path '/dev/zero' leads",
+            ),
+            (
+                "index.jsonl",
+                '{"path": "../a.jpg", "yaw": 1}\n',
+                "line 1: path '../a.jpg' leads out",
+            ),
+            ("index.jsonl", '{"path": ' + "[" * 50_000, "line 1: nested too deeply"),
+            ("index.jsonl", " " * 70_000 + "\n" + " " * 70_000 + "{}", "line 2: longer than"),
         ],
     )
     def test_bad_data(self, tmp_path, name, content, words):

@@ -160,3 +160,43 @@ def test_contrast_does_not_ask_one_person_to_differ_from_himself():
     assert contrast_loss(twice) > known + 0.2
     distinct = contrast_loss(twice, torch.arange(5))
     torch.testing.assert_close(distinct, contrast_loss(twice))
+
+
+def stored(**changes):
+    arrays = {
+        "mean": np.zeros(936),
+        "basis": np.zeros((24, 936)),
+        "neutral": np.zeros(24),
+        "shrink": np.zeros((24, 24)),
+    }
+    return {name: array for name, array in {**arrays, **changes}.items() if array is not None}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mean": None},
+        {"mean": np.full(936, np.nan)},
+        {"mean": np.zeros(935)},
+        {"shrink": np.full((24, 24), np.inf)},
+        {"shrink": np.zeros((24, 23))},
+        {"neutral": np.array(["a"] * 24)},
+        {"neutral": np.array([{}] * 24)},
+        {"basis": np.zeros(())},
+        {"mean": np.zeros(2_000_000)},
+    ],
+)
+def test_a_damaged_neutral_shape_is_said_so(tmp_path, changes):
+    path = tmp_path / "shape.npz"
+    np.savez_compressed(path, **stored())
+    NeutralShape.load(path)
+    np.savez_compressed(path, **stored(**changes))
+    with pytest.raises(DataError, match=r"shape\.npz: damaged, remove it to measure it again"):
+        NeutralShape.load(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04" + b"\0" * 60])
+def test_what_is_no_neutral_shape(tmp_path, content):
+    (tmp_path / "shape.npz").write_bytes(content)
+    with pytest.raises(DataError, match="damaged"):
+        NeutralShape.load(tmp_path / "shape.npz")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from urllib.error import URLError
 
 import pytest
@@ -10,6 +11,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from facecycle_cli.errors import TrainingError
+from facecycle_cli.model.tensors import MAX_FILE_BYTES
 from facecycle_cli.training.config import TrainConfig
 from facecycle_cli.training.initial import build_networks
 from facecycle_cli.training.perceptual import PerceptualLoss, cached_file, find_vgg19
@@ -112,3 +114,21 @@ def test_a_file_of_something_else(tmp_path, vgg_state):
         find_vgg19(str(tmp_path / "part.pth"), pytest.fail)
     with pytest.raises(FileNotFoundError):
         find_vgg19(str(tmp_path / "missing.pth"), pytest.fail)
+    torch.save([1, 2], tmp_path / "list.pth")
+    with pytest.raises(TrainingError, match="not a file with weights"):
+        find_vgg19(str(tmp_path / "list.pth"), pytest.fail)
+    for bias, reason in (
+        (torch.zeros(1), r"features\.10\.bias is \(1,\), not \(256,\)"),
+        (
+            torch.zeros(256, dtype=torch.int),
+            r"features\.10\.bias is not a tensor of floating point",
+        ),
+        (torch.full((256,), torch.nan), r"features\.10\.bias holds values that are not finite"),
+    ):
+        torch.save({**vgg_state, "features.10.bias": bias}, tmp_path / "wrong.pth")
+        with pytest.raises(TrainingError, match=reason):
+            find_vgg19(str(tmp_path / "wrong.pth"), pytest.fail)
+    (tmp_path / "large.pth").touch()
+    os.truncate(tmp_path / "large.pth", MAX_FILE_BYTES + 1)
+    with pytest.raises(TrainingError, match="larger than any file with weights"):
+        find_vgg19(str(tmp_path / "large.pth"), pytest.fail)

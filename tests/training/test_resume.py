@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -16,8 +17,16 @@ from safetensors.torch import load_file, save_file
 
 from facecycle_cli.errors import NonFiniteLoss, SettingsError, TrainingError
 from facecycle_cli.model import load, read_info
+from facecycle_cli.system import parse_json
+from facecycle_cli.training.held_out import HeldOutFaces
 from facecycle_cli.training.run import SilentReporter, open_run
-from facecycle_cli.training.state import STATE_FILE
+from facecycle_cli.training.state import (
+    STATE_FILE,
+    Position,
+    WeightAverage,
+    read_position,
+    save_state,
+)
 from facecycle_cli.training.train import train
 
 CPU = torch.device("cpu")
@@ -330,6 +339,96 @@ def test_a_damaged_state_is_said_so(tmp_path, clips, tiny_checkpoint):
     (run / STATE_FILE).write_bytes((run / STATE_FILE).read_bytes()[:100])
     with pytest.raises(TrainingError, match=r"state\.safetensors: damaged"):
         train(go_on(run), run, device=CPU)
+
+
+def rewrite_state(run, change_header=lambda header: None, change_tensors=lambda tensors: None):
+    tensors, header = state(run)
+    change_header(header)
+    change_tensors(tensors)
+    save_file(tensors, run / STATE_FILE, metadata={"facecycle": json.dumps(header)})
+
+
+@pytest.fixture
+def stopped(tmp_path, clips, tiny_checkpoint):
+    """A run that stopped at step 2 of 3."""
+    run = tmp_path / "run"
+    config = begin(run, clips, tiny_checkpoint, stage="expression", steps=3)
+    train(config, run, device=CPU, stop=StopAfter(2))
+    return run
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"step": -1}, {"step": 1.5}, {"step": "2"}, {"stage": "both"}, {"best": float("nan")},
+        {"best": "low"}, {"sums": {"loss": float("nan")}}, {"sums": 1}, {"scaler": {"scale": "a"}},
+        {"more": 1},
+    ],
+)  # fmt: skip
+def test_a_state_whose_header_is_damaged(stopped, changes):
+    rewrite_state(stopped, lambda header: header.update(changes))
+    with pytest.raises(TrainingError, match=r"state\.safetensors: damaged"):
+        train(go_on(stopped), stopped, device=CPU)
+
+
+@pytest.mark.parametrize("prefix", ["model", "average", "adam.exp_avg", "adam.step"])
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda t: torch.full_like(t, torch.nan), "holds values that are not finite"),
+        (lambda t: torch.zeros(2, 1), r"is \(2, 1\), not"),
+        (lambda t: t.int(), "is not a tensor of floating point numbers"),
+    ],
+)
+def test_a_state_whose_tensors_are_damaged(stopped, prefix, damage, reason):
+    name = f"{prefix}.expression_encoder.code.2.bias"
+
+    def spoil(tensors):
+        tensors[name] = damage(tensors[name])
+
+    before = (stopped / "checkpoint.safetensors").read_bytes()
+    rewrite_state(stopped, change_tensors=spoil)
+    with pytest.raises(TrainingError, match=rf"state\.safetensors: damaged \({name} {reason}"):
+        train(go_on(stopped), stopped, device=CPU)
+    assert (stopped / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_without_held_out_faces_the_state_is_json_all_the_same(tmp_path, clips, tiny_checkpoint):
+    run = tmp_path / "run"
+    config = begin(run, clips, tiny_checkpoint, stage="expression", steps=6, holdout=0)
+    train(config, run, device=CPU, stop=StopAfter(4))
+    with safe_open(run / STATE_FILE, framework="pt") as file:
+        parse_json(file.metadata()["facecycle"])
+    assert read_position(run).best == math.inf
+    rewrite_state(run, lambda header: header.update(best=math.inf))  # as older versions wrote it
+    assert read_position(run).best == math.inf
+    train(go_on(run), run, device=CPU)
+    for line in (run / "log.jsonl").read_text().splitlines():
+        parse_json(line)
+    assert "metrics" not in read_info(run / "checkpoint.safetensors").metadata
+
+
+def test_weights_that_are_not_finite_are_not_saved(stopped):
+    model = torch.nn.Linear(2, 2)
+    average = WeightAverage(dict(model.named_parameters()), 0.5)
+    optimizer = torch.optim.Adam(model.parameters())
+    with torch.no_grad():
+        model.bias[1] = torch.inf
+    before = (stopped / STATE_FILE).read_bytes()
+    with pytest.raises(NonFiniteLoss, match=r"stopped: model\.bias holds values .* at step 7"):
+        save_state(stopped, Position("expression", 7), model, average, optimizer)
+    assert (stopped / STATE_FILE).read_bytes() == before
+
+
+def test_a_held_out_loss_that_is_not_finite_stops_the_run(stopped, monkeypatch):
+    before = (stopped / "checkpoint.safetensors").read_bytes()
+    monkeypatch.setattr(HeldOutFaces, "loss", lambda *_, **__: math.nan)
+    with pytest.raises(
+        NonFiniteLoss, match="the expression stage's held-out loss is nan at step 3"
+    ):
+        train(go_on(stopped), stopped, device=CPU)
+    assert (stopped / "checkpoint.safetensors").read_bytes() == before
+    assert read_position(stopped).step == 2
 
 
 def test_the_run_of_an_older_version_is_one_clear_line(tmp_path, clips, tiny_checkpoint):

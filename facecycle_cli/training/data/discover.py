@@ -14,18 +14,24 @@ In all of them every picture of a folder in ``singles`` is a person of its own.
 
 from __future__ import annotations
 
-import json
 import os
-import tarfile
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from facecycle_cli.errors import DataError
 from facecycle_cli.media.files import IMAGE_SUFFIXES
+from facecycle_cli.media.listing import (
+    find_wrong_file,
+    name_below,
+    numbered_lines,
+    parse_entry,
+)
 from facecycle_cli.training.data.index import CropIndex, IndexBuilder
+from facecycle_cli.training.data.shards import Quality, samples
+
+__all__ = ["LISTING", "Quality", "Singles", "find_crops"]
 
 LISTING = "index.jsonl"
 """The file that preprocess writes beside its crops: one JSON object a line, a crop if it has a
@@ -34,36 +40,6 @@ LISTING = "index.jsonl"
 
 _MANY = 1000
 """More pictures in one folder than this are unlikely to show one person."""
-
-
-@dataclass
-class Quality:
-    """Which crops are good enough.
-
-    Attributes:
-        min_sharpness: least ``sharpness`` of the index.
-        max_yaw: largest ``yaw`` to either side, degrees.
-        left_out: number of crops so far that were not.
-    """
-
-    min_sharpness: float = 0.0
-    max_yaw: float = 180.0
-    left_out: int = field(default=0, init=False)
-
-    @property
-    def matters(self) -> bool:
-        """Whether there is anything to check."""
-        return self.min_sharpness > 0 or self.max_yaw < 180
-
-    def accepts(self, record: dict[str, Any]) -> bool:
-        """Whether the crop of this line in the index is good enough; one without numbers is not."""
-        sharpness, yaw = record.get("sharpness"), record.get("yaw")
-        good = (
-            (self.min_sharpness <= 0 or (sharpness is not None and sharpness >= self.min_sharpness))
-            and (self.max_yaw >= 180 or (yaw is not None and abs(yaw) <= self.max_yaw))
-        )  # fmt: skip
-        self.left_out += not good
-        return good
 
 
 class Singles:
@@ -168,34 +144,41 @@ class _Finder:
     def _listed(self, root: int, path: Path) -> None:
         groups: dict[str, str] = {}  # names joined by "/", because lists take too much memory
         current, names = "", list[str]()
-        broken = 0
+        listing, broken = path / LISTING, 0
 
         def put_away() -> None:
             if names:
                 groups[current] = "/".join((*filter(None, [groups.get(current)]), *names))
                 names.clear()
 
-        with open(path / LISTING, "rb") as file:
-            for line in file:
-                if b'"path"' not in line:
-                    continue
-                try:
-                    record = json.loads(line)
-                    folder, _, name = record["path"].rpartition("/")
-                except (ValueError, KeyError, TypeError, AttributeError):
+        for number, line in _lines_of_crops(listing):
+            try:
+                record = parse_entry(line)
+            except ValueError as error:
+                if not line.endswith(b"\n"):
                     broken += 1  # what a killed run left of a line
                     continue
+                raise DataError(f"{listing}: line {number}: {error}") from None
+            try:
+                folder, _, name = name_below(record.get("path")).rpartition("/")
                 if not self.quality.accepts(record):
                     continue
-                if folder != current:
-                    put_away()
-                    current = folder
-                names.append(name)
+            except ValueError as error:
+                raise DataError(f"{listing}: line {number}: {error}") from None
+            if folder != current:
+                put_away()
+                current = folder
+            names.append(name)
         put_away()
         if broken:
-            self.note(f"{path / LISTING}: {broken} lines cannot be read")
+            self.note(f"{listing}: {broken} lines cannot be read")
         for folder in sorted(groups):
-            self._folder(root, path, folder, sorted(set(groups[folder].split("/"))))
+            found = sorted(set(groups[folder].split("/")))
+            if wrong := find_wrong_file(path, folder, found):
+                name, reason = wrong
+                number = _line_of(listing, f"{folder}/{name}" if folder else name)
+                raise DataError(f"{listing}: line {number}: {reason}")
+            self._folder(root, path, folder, found)
 
     def _walked(self, root: int, path: Path) -> None:
         for where, folders, names in os.walk(path, followlinks=True):
@@ -228,50 +211,38 @@ class _Finder:
         groups: dict[str, array[int]] = {}
         for number, shard in enumerate(shards):
             try:
-                for key, offset, length in _samples(shard, self.quality):
+                for key, offset, length in samples(shard, self.quality):
                     # Without folders in the names every picture is a person of its own.
                     folder = key.rpartition("/")[0] or key
                     groups.setdefault(folder, array("q")).extend((number, offset, length))
-            except (tarfile.TarError, EOFError) as error:
-                raise DataError(f"{shard}: not a tar file that can be read ({error})") from None
+            except DataError as error:
+                raise DataError(f"{shard}: {error}") from None
         for folder in sorted(groups):
             numbers = iter(groups[folder])
             spans = zip(numbers, numbers, numbers, strict=True)
-            samples = ((shards[n].name, o, size) for n, o, size in spans)
+            found = ((shards[n].name, o, size) for n, o, size in spans)
             if self.singles.include(shards[0].parent, folder):
-                for sample in samples:
+                for sample in found:
                     self.builder.add_samples(root, [sample])
             else:
-                self.builder.add_samples(root, samples)
+                self.builder.add_samples(root, found)
 
 
-def _samples(shard: Path, quality: Quality) -> Iterator[tuple[str, int, int]]:
-    """Name, offset and length of every picture in a shard that is good enough."""
-    with tarfile.open(shard, "r:") as tar:
-        spans: dict[str, tuple[int, int]] = {}
-        accepted: dict[str, bool] = {}
-        for member in tar:
-            tar.members.clear()  # type: ignore[attr-defined]  # it would keep all of them
-            key, dot, suffix = _split_key(member.name)
-            if not member.isfile() or not dot:
-                continue
-            if f".{suffix.lower()}" in IMAGE_SUFFIXES:
-                spans[key] = (member.offset_data, member.size)
-            elif suffix == "json" and quality.matters and (content := tar.extractfile(member)):
-                accepted[key] = quality.accepts(json.load(content))
-            if key in spans and (key in accepted or not quality.matters):
-                span = spans.pop(key)
-                if accepted.pop(key, True):
-                    yield key, *span
-        quality.left_out += len(spans)  # pictures without a JSON file
+def _lines_of_crops(listing: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines that have a ``path``, with their numbers."""
+    try:
+        for number, line in numbered_lines(listing):
+            if b'"path"' in line:
+                yield number, line
+    except DataError as error:
+        raise DataError(f"{listing}: {error}") from None
 
 
-def _split_key(name: str) -> tuple[str, str, str]:
-    """A member's sample and suffix, as webdataset splits them: at the file name's first dot."""
-    path = PurePosixPath(name)
-    stem, dot, suffix = path.name.partition(".")
-    folder = str(path.parent)
-    return (stem if folder == "." else f"{folder}/{stem}"), dot, suffix
+def _line_of(listing: Path, name: str) -> int:
+    """The first line whose ``path`` is ``name``."""
+    wanted = PurePosixPath(name)
+    lines = _lines_of_crops(listing)
+    return next(n for n, line in lines if PurePosixPath(parse_entry(line)["path"]) == wanted)
 
 
 def _leads_back(path: Path, where: str, folder: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from facecycle_cli.errors import DataError
+from facecycle_cli.errors import DataError, MediaError
+from facecycle_cli.system import parse_json
 
 IntArray: TypeAlias = NDArray[np.int64]
 """Numbers of crops or groups, positions, counts."""
@@ -26,6 +28,9 @@ IntArray: TypeAlias = NDArray[np.int64]
 _ARRAYS = (
     "names", "name_ends", "folders", "folder_ends", "starts", "roots_of", "offsets", "lengths",
 )  # fmt: skip
+MAX_CROP_BYTES = 1 << 28
+"""Of one picture file: crops have thousands of bytes, photographs millions."""
+
 _VERSION = 1
 """Of the folder that :meth:`CropIndex.save` writes."""
 
@@ -93,15 +98,20 @@ class CropIndex:
         """The bytes of a crop's image file.
 
         Raises:
+            MediaError: it is no regular file, or too large for a crop.
             OSError: the file cannot be read.
         """
         path = self.path(crop)
         offset = int(self.offsets[crop]) if len(self.offsets) else -1
+        found = os.stat(path)  # before it is opened, which can take forever
+        if not stat.S_ISREG(found.st_mode):
+            raise MediaError("not a regular file")
+        length = found.st_size if offset < 0 else int(self.lengths[crop])
+        if length > MAX_CROP_BYTES:
+            raise MediaError(f"{length:,} bytes, more than {MAX_CROP_BYTES:,}")
         with open(path, "rb") as file:
-            if offset < 0:
-                return file.read()
-            file.seek(offset)
-            return file.read(int(self.lengths[crop]))
+            file.seek(max(0, offset))
+            return file.read(length)
 
     def save(self, folder: Path) -> None:
         """Write to ``folder``, which appears complete or not at all."""
@@ -120,14 +130,47 @@ class CropIndex:
         """Map what :meth:`save` wrote into memory.
 
         Raises:
-            DataError: it was written by another version.
+            DataError: it was written by another version, or is damaged.
             OSError: it is missing.
         """
-        header: dict[str, Any] = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-        if header.get("version") != _VERSION:
-            raise DataError(f"{folder}: an index of another version: remove it")
-        arrays = {name: _open(folder / f"{name}.npy") for name in _ARRAYS}
-        return cls(roots=tuple(header["roots"]), **arrays)
+        try:
+            header: dict[str, Any] = parse_json((folder / "index.json").read_bytes())
+            if header.get("version") != _VERSION:
+                raise DataError(f"{folder}: an index of another version: remove it")
+            arrays = {name: _open(folder / f"{name}.npy") for name in _ARRAYS}
+            index = cls(roots=tuple(map(str, header["roots"])), **arrays)
+            index._check()
+        except DataError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
+            raise DataError(
+                f"{folder}: damaged, remove it to list the crops again ({error})"
+            ) from None
+        return index
+
+    def _check(self) -> None:
+        """Raises ValueError: the arrays do not fit each other."""
+        for name in _ARRAYS:
+            array = vars(self)[name]
+            kind = np.uint8 if name in ("names", "folders") else np.int64
+            if array.ndim != 1 or array.dtype != kind:
+                raise ValueError(f"{name} is {array.dtype}{array.shape}")
+        crops, groups = len(self.name_ends), len(self.folder_ends)
+        fits = (
+            len(self.starts) == groups + 1
+            and len(self.roots_of) == groups
+            and len(self.offsets) == len(self.lengths)
+            and len(self.offsets) in (0, crops)
+            and groups > 0
+            and int(self.starts[0]) == 0
+            and int(self.starts[-1]) == crops
+            and int(self.name_ends[-1]) == len(self.names)
+            and int(self.folder_ends[-1]) == len(self.folders)
+            and int(self.roots_of.min()) >= 0
+            and int(self.roots_of.max()) < len(self.roots)
+        )
+        if not fits:
+            raise ValueError("its arrays do not fit each other")
 
 
 def _open(path: Path) -> NDArray[Any]:

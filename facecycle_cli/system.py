@@ -27,6 +27,7 @@ _EXTRA_OF = {
     "matplotlib": ("matplotlib", "evaluate"),
     "onnx": ("onnx", "onnx"),
     "onnxscript": ("onnxscript", "onnx"),
+    "pillow_heif": ("pillow-heif", "heif"),
     "ray": ("ray", "ray"),
     "scipy": ("scipy", "evaluate"),
     "skimage": ("scikit-image", "evaluate"),

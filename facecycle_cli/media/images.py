@@ -10,27 +10,27 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Final, TypeAlias
+from typing import Any, BinaryIO, Final
 
 import imageio.v3 as iio
 import numpy as np
 from imageio.core.request import Request
 from imageio.core.v3_plugin_api import PluginV3
 from imageio.plugins.pillow import PillowPlugin
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
-from facecycle_cli.errors import MediaError
+from facecycle_cli.errors import MediaError, MissingExtraError
+from facecycle_cli.media.picture_color import upright_srgb
 from facecycle_cli.media.provenance import Provenance
-from facecycle_cli.system import atomic_path
+from facecycle_cli.media.streams import ImageSource, is_pipe, open_seekable
+from facecycle_cli.system import atomic_path, import_extra
 from facecycle_cli.types import RGBImage
-
-ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO"
-"""A path, the bytes of a file, or a binary stream."""
 
 # Pillow reads more, but some of it by running other programs (EPS: Ghostscript). The everyday
 # formats come first: the modules of the others are imported only when these do not match.
@@ -45,19 +45,37 @@ _WRITABLE: Final = {
 IMAGE_FORMATS: Final = tuple(_WRITABLE)
 """Suffixes of the pictures that can be written."""
 _HEIF_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"})
+_AVIF_BRANDS: Final = frozenset({b"avif", b"avis"})
 _FULL_CHROMA_QUALITY: Final = 90
 """JPEG quality from which on chroma is kept at full resolution."""
 
+_MAX_PIXELS: Final = 250_000_000
+"""The largest picture: a phone's of 200 megapixels and some more."""
+_MAX_PIXELS_OF: Final = {"WEBP": 130_000_000, "AVIF": 130_000_000, "JPEG2000": 80_000_000}
+"""The largest where the decoder itself holds the picture several times."""
+_STILL: Final = frozenset({"MPO", "TIFF", "HEIF"})
+"""Formats whose further pictures are previews, views or pages, and no frames of a film."""
+
 
 class PictureReader(PillowPlugin):
-    """imageio's Pillow plugin for reading a known set of formats, with color management."""
+    """imageio's Pillow plugin for reading a known set of formats, with color management.
+
+    Raises:
+        MediaError: it has too many pixels, or is a HEIC picture and pillow-heif is missing.
+    """
 
     def __init__(self, request: Request) -> None:
         PluginV3.__init__(self, request)
         self.images_to_write: list[Image.Image] = []
-        self._image = None  # for ``close``, should the next line fail
-        self._picture = Image.open(request.get_file(), formats=_READABLE)
+        self._image = None  # for ``close``, should the next lines fail
+        file = request.get_file()
+        with _pillow_limit_raised():
+            self._picture = _open_heif(file) if _is_heif(file) else _open(file)
         self._image = self._picture
+        width, height = self._picture.size
+        limit = _MAX_PIXELS_OF.get(self._picture.format or "", _MAX_PIXELS)
+        if width * height > limit:
+            raise MediaError(_too_large(limit))
 
     def read_srgb(self) -> RGBImage:
         """The first frame: upright, in sRGB, on white where it is transparent, 8 bits deep.
@@ -65,13 +83,17 @@ class PictureReader(PillowPlugin):
         The parent's ``read`` ignores color profiles and transparent palette entries, and fails if
         the EXIF block is damaged.
         """
-        self._picture.load()
-        _turn_upright(self._picture)
-        return np.array(_to_srgb(self._picture))
+        with _pillow_limit_raised():
+            self._picture.load()
+        if not self.is_animated:
+            vars(self._picture).pop("_decoder", None)  # WebP's and AVIF's: as large as two pictures
+        return upright_srgb(self._picture)
 
     @property
     def is_animated(self) -> bool:
         """Whether there is more than one frame. Unlike ``properties`` it counts no further."""
+        if self._picture.format in _STILL:
+            return False
         return bool(getattr(self._picture, "is_animated", False))  # not every format defines it
 
 
@@ -103,8 +125,9 @@ def read_image(source: ImageSource) -> RGBImage:
         RGB, uint8 (H, W, 3).
 
     Raises:
-        MediaError: it is no picture, is damaged, or has more pixels than Pillow considers safe
-            (about 179 million).
+        MediaError: it is no picture, is damaged, is no regular file (``/dev/stdin`` and
+            ``/dev/fd/N`` may be pipes), or has more than 250 megapixels (WebP and AVIF: 130, JPEG
+            2000: 80).
         OSError: it cannot be opened.
     """
     with _opened(source) as picture, _decoding():
@@ -112,7 +135,14 @@ def read_image(source: ImageSource) -> RGBImage:
 
 
 def is_still(path: str | os.PathLike[str]) -> bool:
-    """Whether the file is a picture of one frame (an animated GIF or a video is not)."""
+    """Whether the file is a picture of one frame (an animated GIF or a video is not).
+
+    A photograph with a preview or a second view (MPO), a TIFF of several pages and a HEIC with
+    several pictures are stills: the first one counts. So is what comes through a pipe, which is not
+    read here, because it can be read only once.
+    """
+    if is_pipe(path):
+        return True
     try:
         with _opened(path) as picture:
             return not picture.is_animated
@@ -127,23 +157,14 @@ def _opened(source: ImageSource) -> Iterator[PictureReader]:
     imageio gets a stream, never a name: it would take some names for addresses of the internet or
     for members of a ZIP archive.
     """
-    if isinstance(source, (str, os.PathLike)):
-        with open(source, "rb") as file, _opened(file) as picture:
+    with open_seekable(source) as stream:
+        if not stream.read(1):
+            raise MediaError("empty file")
+        stream.seek(0)
+        with _decoding():
+            picture = _identify(stream)
+        with closing(picture):
             yield picture
-        return
-    stream = io.BytesIO(source) if isinstance(source, bytes) else source
-    if not stream.seekable():  # a pipe
-        stream = io.BytesIO(stream.read())
-    head = stream.read(12)
-    if not head:
-        raise MediaError("empty file")
-    stream.seek(0)
-    if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
-        raise MediaError("HEIC pictures are not supported; convert it to JPEG or PNG first")
-    with _decoding():
-        picture = _identify(stream)
-    with closing(picture):
-        yield picture
 
 
 def _identify(stream: BinaryIO) -> PictureReader:
@@ -151,6 +172,61 @@ def _identify(stream: BinaryIO) -> PictureReader:
         return iio.imopen(stream, "r", plugin=PictureReader)
     except OSError as error:  # imageio wraps whatever a plugin raises
         raise error.__cause__ or error from None
+
+
+def _open(file: BinaryIO) -> Image.Image:
+    return Image.open(file, formats=_READABLE)
+
+
+def _is_heif(file: BinaryIO) -> bool:
+    """Whether the picture is HEIC, and not AVIF, which has the same container."""
+    head = file.read(12)
+    brands = {head[8:12]}
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
+        compatible = file.read(min(int.from_bytes(head[:4], "big"), 512) - 12)
+        brands |= {compatible[i : i + 4] for i in range(4, len(compatible), 4)}
+    file.seek(0)
+    return head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS and not brands & _AVIF_BRANDS
+
+
+def _open_heif(file: BinaryIO) -> Image.Image:
+    """A HEIC picture. Its rotation is applied by libheif, and the EXIF orientation reset."""
+    try:
+        plugin = import_extra("pillow_heif")
+    except MissingExtraError as error:
+        raise MediaError(f"a HEIC picture: {error}") from None
+    picture: Image.Image = plugin.HeifImageFile(file)
+    return picture
+
+
+_limit_lock = threading.Lock()
+_limit_users = 0
+_limit_before: int | None = None
+
+
+@contextmanager
+def _pillow_limit_raised() -> Iterator[None]:
+    """Let Pillow open pictures up to our limit, which is above its own; for the time of the block.
+
+    Its limit belongs to the whole process, so the first of several threads raises it and the last
+    one puts it back.
+    """
+    global _limit_users, _limit_before
+    with _limit_lock:
+        if not _limit_users:
+            _limit_before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, _MAX_PIXELS // 2
+        _limit_users += 1
+    try:
+        yield
+    finally:
+        with _limit_lock:
+            _limit_users -= 1
+            if not _limit_users:
+                Image.MAX_IMAGE_PIXELS = _limit_before
+
+
+def _too_large(limit: int) -> str:
+    return f"too large a picture (more than {limit // 1_000_000} megapixels)"
 
 
 @contextmanager
@@ -164,8 +240,7 @@ def _decoding() -> Iterator[None]:
     except UnidentifiedImageError as error:
         raise MediaError("not a picture in a known format") from error
     except Image.DecompressionBombError as error:
-        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
-        raise MediaError(f"too large a picture (more than {limit} megapixels)") from error
+        raise MediaError(_too_large(_MAX_PIXELS)) from error
     except (MediaError, MemoryError):
         raise
     except Exception as error:  # decoders of damaged files raise nearly anything
@@ -176,54 +251,6 @@ def _decoding() -> Iterator[None]:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def _turn_upright(image: Image.Image) -> None:
-    with suppress(Exception):  # an unreadable EXIF block says nothing about the pixels
-        ImageOps.exif_transpose(image, in_place=True)
-
-
-def _to_srgb(image: Image.Image) -> Image.Image:
-    """A picture of any Pillow mode to RGB, in sRGB."""
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return Image.fromarray(_scaled_to_8_bits(image)).convert("RGB")
-    if image.has_transparency_data:
-        with_alpha = image.convert("RGBA")
-        colors = _convert_profile(with_alpha.convert("RGB"), image.info.get("icc_profile"))
-        on_white = Image.new("RGB", image.size, "white")
-        on_white.paste(colors, mask=with_alpha.getchannel("A"))
-        return on_white
-    if image.mode not in ("RGB", "L", "CMYK"):
-        image = image.convert("L" if image.mode == "1" else "RGB")
-    image = _convert_profile(image, image.info.get("icc_profile"))
-    return image if image.mode == "RGB" else image.convert("RGB")  # convert would copy a large scan
-
-
-def _scaled_to_8_bits(image: Image.Image) -> RGBImage:
-    """Gray of 16 bits (also if stored in 32) or float (0..1; 0..255 if any value exceeds 1)."""
-    values = np.asarray(image)
-    if values.dtype.kind == "f":
-        values = np.nan_to_num(values)
-        scale = 255.0 if values.max(initial=0.0) <= 1.0 else 1.0
-    else:
-        scale = 255.0 / 65535.0
-    return np.clip(np.rint(values * scale), 0, 255).astype(np.uint8)
-
-
-def _convert_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """``image`` (RGB, L or CMYK) in sRGB; as it is if its profile is sRGB or unusable."""
-    if not profile:
-        return image
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if "sRGB" in ImageCms.getProfileDescription(source):
-            return image
-        converted = ImageCms.profileToProfile(
-            image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
-        )
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        return image
-    return image if converted is None else converted
 
 
 def write_image(

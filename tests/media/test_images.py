@@ -5,7 +5,11 @@ from __future__ import annotations
 import gc
 import io
 import os
+import socket
+import struct
+import sys
 import threading
+import zlib
 
 import numpy as np
 import pytest
@@ -14,7 +18,15 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from facecycle_cli.errors import MediaError
-from facecycle_cli.media import encode_image, is_still, read_image, write_image
+from facecycle_cli.media import (
+    encode_image,
+    is_still,
+    picture_color,
+    read_image,
+    streams,
+    write_image,
+)
+from facecycle_cli.media import images as images_module
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
@@ -181,6 +193,70 @@ def test_animation_gives_its_first_frame(tmp_path):
     assert not is_still(path)
 
 
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "AVIF"])
+def test_films_are_not_still(tmp_path, kind):
+    frames = [Image.new("RGB", (16, 16), color) for color in ("red", "blue")]
+    frames[0].save(tmp_path / "x", kind, save_all=True, append_images=frames[1:], duration=100)
+    assert not is_still(tmp_path / "x")
+    assert difference(read_image(tmp_path / "x"), np.full((16, 16, 3), (255, 0, 0))) < 4
+
+
+@pytest.mark.parametrize("kind", ["MPO", "TIFF"])
+def test_previews_and_pages_are_no_film(photo, tmp_path, kind):
+    """Phones and drones write MPO, scanners TIFF of several pages: the first picture counts."""
+    second = Image.new("RGB", (16, 12))
+    options = {"quality": 100, "subsampling": 0} if kind == "MPO" else {}
+    Image.fromarray(photo).save(
+        tmp_path / "x", kind, save_all=True, append_images=[second], **options
+    )
+    with Image.open(tmp_path / "x") as picture:
+        assert picture.n_frames == 2
+    assert is_still(tmp_path / "x")
+    assert difference(read_image(tmp_path / "x"), photo) < 3
+
+
+def heic(tmp_path, *images, **options):
+    heif = pytest.importorskip("pillow_heif", reason="needs the extra heif")
+    file = heif.HeifFile()
+    for image in images:
+        file.add_from_pillow(image)
+    file.save(tmp_path / "x.heic", quality=-1, **options)
+    return tmp_path / "x.heic"
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_heic_is_upright_once(photo, tmp_path, orientation):
+    turned = {1: 0, 3: 2, 6: 1, 8: -1}[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = Image.fromarray(np.ascontiguousarray(np.rot90(photo, turned)))
+    path = heic(tmp_path, stored, exif=exif.tobytes())
+    assert difference(read_image(path), photo) < 3
+    assert is_still(path)
+
+
+def test_heic_with_several_pictures_is_still(photo, tmp_path):
+    path = heic(tmp_path, Image.fromarray(photo), Image.fromarray(255 - photo))
+    assert is_still(path)
+    assert difference(read_image(path), photo) < 3
+
+
+def test_heic_without_its_extra_says_what_to_install(photo, tmp_path, monkeypatch):
+    path = heic(tmp_path, Image.fromarray(photo))
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(MediaError, match=r"pip install 'facecycle\[heif\]'"):
+        read_image(path)
+    assert not is_still(path)
+
+
+def test_avif_in_the_container_of_heic_is_avif(photo):
+    """Some writers give both the same main brand."""
+    data = bytearray(encoded(Image.fromarray(photo), "AVIF", quality=100))
+    assert data[8:12] == b"avif"
+    data[8:12] = b"mif1"
+    assert difference(read_image(bytes(data)), photo) < 2
+
+
 def test_one_pixel():
     assert read_image(encoded(Image.new("RGB", (1, 1)))).shape == (1, 1, 3)
 
@@ -189,9 +265,32 @@ def test_large_scan_is_read_and_an_absurd_one_refused(recwarn):
     large = read_image(encoded(Image.new("1", (12000, 9000))))
     assert large.shape == (9000, 12000, 3)
     assert not recwarn.list
-    absurd = encoded(Image.new("1", (15000, 15000)))
-    with pytest.raises(MediaError, match=r"too large a picture \(more than 178 megapixels"):
+    absurd = encoded(Image.new("1", (16000, 16000)))
+    with pytest.raises(MediaError, match=r"too large a picture \(more than 250 megapixels"):
         read_image(absurd)
+    thrice = struct.pack(">II", 60000, 60000)
+    huge = absurd[:16] + thrice + absurd[24:29]
+    huge += struct.pack(">I", zlib.crc32(huge[12:29])) + absurd[33:]
+    with pytest.raises(MediaError, match=r"too large a picture \(more than 250 megapixels"):
+        read_image(huge)
+
+
+def test_photograph_of_200_megapixels(monkeypatch):
+    """A phone's size. Pillow's own limit is lower, and stays what it was."""
+    before = Image.MAX_IMAGE_PIXELS
+    data = encoded(Image.new("L", (16320, 12240), 77), "JPEG")
+    read = []
+    monkeypatch.setattr(images_module, "upright_srgb", lambda picture: read.append(picture.size))
+    read_image(data)
+    assert read == [(16320, 12240)]
+    assert before == Image.MAX_IMAGE_PIXELS
+
+
+def test_a_lower_limit_for_decoders_that_need_more_memory(photo, monkeypatch):
+    monkeypatch.setitem(images_module._MAX_PIXELS_OF, "WEBP", 1_000)
+    with pytest.raises(MediaError, match="too large a picture"):
+        read_image(encoded(Image.fromarray(photo), "WEBP"))
+    assert read_image(encoded(Image.fromarray(photo))).shape == photo.shape
 
 
 @pytest.mark.parametrize(
@@ -201,7 +300,7 @@ def test_large_scan_is_read_and_an_absurd_one_refused(recwarn):
         (b"hello, world", "not a picture"),
         (b"\0" * 1000, "not a picture"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC .* not supported"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC|damaged"),
         (b"\x89PNG\r\n\x1a\n", "not a picture|damaged"),
     ],
 )
@@ -238,6 +337,103 @@ def test_system_errors_stay_what_they_are(tmp_path):
         read_image(tmp_path / "gone.png")
     with pytest.raises(IsADirectoryError):
         read_image(tmp_path)
+
+
+MODES = ["1", "L", "P", "LA", "RGB", "RGBA", "CMYK", "I;16", "I", "F", "YCbCr", "LAB"]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("mode", MODES)
+def test_strips_give_what_the_whole_gives(photo, monkeypatch, mode, orientation):
+    plain = Image.fromarray(photo)
+    if mode in ("I;16", "I", "F"):
+        picture = Image.fromarray(photo[..., 0].astype({"I;16": "u2", "I": "i4", "F": "f4"}[mode]))
+    elif mode == "LAB":
+        lab = ImageCms.createProfile("LAB")
+        picture = ImageCms.profileToProfile(
+            plain, ImageCms.createProfile("sRGB"), lab, outputMode="LAB"
+        )
+    else:
+        picture = plain.convert(mode)
+    if mode in ("LA", "RGBA"):
+        picture.putalpha(plain.getchannel("G"))
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    picture.info["icc_profile"] = profile.replace(b"s\0R\0G\0B", b"x\0R\0G\0B")
+    picture.getexif()[0x0112] = orientation
+    whole = picture_color.upright_srgb(picture)
+    monkeypatch.setattr(picture_color, "_STRIP_PIXELS", 7 * picture.width)
+    strips = picture_color.upright_srgb(picture)
+    assert strips.flags.c_contiguous
+    assert strips.shape == ((80, 60, 3) if orientation > 4 else (60, 80, 3))
+    assert np.array_equal(whole, strips)
+    assert len(np.unique(strips)) > 1
+
+
+def test_gray_profile(photo):
+    """A gray picture with a gray profile of gamma 1 becomes lighter."""
+    gray = Image.new("L", (4, 3), 60)
+    assert (read_image(encoded(gray, icc_profile=gray_profile(1.0))) > 120).all()
+
+
+def gray_profile(gamma: float) -> bytes:
+    """A minimal ICC profile: a white point and a gray tone curve."""
+    white = b"XYZ \0\0\0\0" + struct.pack(">iii", 63190, 65536, 54061)
+    curve = b"curv\0\0\0\0" + struct.pack(">IHxx", 1, round(gamma * 256))
+    text = b"desc\0\0\0\0" + struct.pack(">I", 5) + b"gray\0" + bytes(79)
+    body, table = b"", b""
+    for name, data in ((b"desc", text), (b"wtpt", white), (b"kTRC", curve)):
+        data += bytes(-len(data) % 4)
+        table += name + struct.pack(">II", 128 + 4 + 36 + len(body), len(data))
+        body += data
+    head = bytearray(128)
+    head[0:4] = struct.pack(">I", 128 + 4 + len(table) + len(body))
+    head[8:12] = b"\2\x10\0\0"
+    head[12:24] = b"mntrGRAYXYZ "
+    head[36:40] = b"acsp"
+    head[68:80] = struct.pack(">iii", 63190, 65536, 54061)
+    return bytes(head) + struct.pack(">I", 3) + table + body
+
+
+needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX files")
+
+
+@needs_posix
+def test_devices_pipes_and_sockets_are_no_pictures(tmp_path):
+    os.mkfifo(tmp_path / "fifo.png")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.fspath(tmp_path / "socket.png"))
+        (tmp_path / "link.png").symlink_to("fifo.png")
+        names = [tmp_path / f"{name}.png" for name in ("fifo", "socket", "link")]
+        for name in [*names, "/dev/zero", "/dev/null"]:
+            with pytest.raises(MediaError, match=r"^not a regular file$"):
+                read_image(name)
+            assert not is_still(name)
+
+
+@needs_posix
+def test_a_pipe_that_the_user_names_is_read_once_and_to_a_limit(photo, monkeypatch):
+    data = encoded(Image.fromarray(photo))
+
+    def piped(give) -> np.ndarray:
+        reader, writer = os.pipe()
+        os.write(writer, data)
+        os.close(writer)
+        try:
+            return give(f"/dev/fd/{reader}")
+        finally:
+            os.close(reader)
+
+    assert np.array_equal(piped(lambda name: is_still(name) and read_image(name)), photo)
+    monkeypatch.setattr(streams, "PIPE_BYTES", len(data) - 1)
+    with pytest.raises(MediaError, match="from a pipe"):
+        piped(read_image)
+
+
+@needs_posix
+def test_an_endless_stream_ends(monkeypatch):
+    monkeypatch.setattr(streams, "PIPE_BYTES", 1 << 21)
+    with open("/dev/zero", "rb") as endless, pytest.raises(MediaError, match="from a pipe"):
+        read_image(endless)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".JPEG", ".webp"])

@@ -46,9 +46,12 @@ def pose_table(result: PoseResult, features: Features) -> str:
     for angle in ("yaw", "pitch", "roll"):
         rows.append([angle, *(number(errors.angles[angle], 2) for errors in columns.values())])
     rows.append(["mean", *(number(errors.mean, 2) for errors in columns.values())])
+    damaged = counts.get("damaged", 0)
+    unreadable = f"{damaged} with a damaged pose, " if damaged else ""
     head = (
         f"{result.layout}, {features} features, {result.protocol}: "
-        f"{counted(counts['pictures'], 'picture')} ({counts['skipped']} without a face, "
+        f"{counted(counts['pictures'], 'picture')} ({counts['skipped'] - damaged} without a face, "
+        f"{unreadable}"
         f"{counts['beyond_99_degrees']} beyond 99 degrees left out)"
     )
     parts = [head, table(rows)]

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from facecycle_cli.errors import DataError
 from facecycle_cli.evaluation.expression_data import Expressions, with_validation
+from facecycle_cli.evaluation.left_out import crop_listed, with_problems
 from facecycle_cli.evaluation.probes import fit_classifier
 from facecycle_cli.faces import FaceBackend
-from facecycle_cli.portrait.crops import CropResult, CropSettings, crop_faces
+from facecycle_cli.portrait.crops import CropResult, CropSettings
 from facecycle_cli.system import import_extra
 from facecycle_cli.verify.features import Extractor, PictureFeatures, extract_features
 
@@ -178,23 +179,27 @@ def evaluate_expression(
         if on_done is not None:
             on_done(face)
 
-    crops = crop_faces(data.open(), settings, backend)
+    crops = crop_listed(data.open(), settings, backend)
     found = extract_features(crops, extractors, on_done=remember)
     usable = {
         split: [i for i, s in enumerate(data.splits) if s == split and found.rows[i] >= 0]
         for split in ("train", "validation", "test")
     }
+    problems = data.problems + [(names[i], error) for i, error in found.problems.items()]
     truth = [data.labels[i] for i in usable["test"]]
-    results = {
-        name: _probe(data, found, features, usable, held_out)
-        for name, features in found.features.items()
-    }
+    try:
+        results = {
+            name: _probe(data, found, features, usable, held_out)
+            for name, features in found.features.items()
+        }
+    except DataError as error:
+        raise with_problems(error, problems) from None
     return ExpressionResult(
         layout=data.layout,
         split_counts={split: len(members) for split, members in usable.items()},
         whole_pictures=found.whole,
         chance=max(truth.count(name) for name in set(truth)) / len(truth),
-        problems=[(names[i], error) for i, error in found.problems.items()],
+        problems=problems,
         results=results,
     )
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import re
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facecycle_cli.errors import DataError
+from facecycle_cli.evaluation.csv_rows import CsvRow, CsvTable
+from facecycle_cli.evaluation.left_out import Problems, with_problems
 from facecycle_cli.media.files import IMAGE_SUFFIXES
-from facecycle_cli.portrait.crops import Picture
+from facecycle_cli.portrait.crops import FailedCrop, Picture
+from facecycle_cli.system import check_zip
 
 __all__ = ["Expressions", "load_expressions", "with_validation"]
 
@@ -47,14 +49,16 @@ class Expressions:
         labels: the name of each picture's class.
         splits: ``train``, ``validation`` or ``test`` for each.
         groups: of persons, where the labels name them.
-        open: gives the pictures, in order, one at a time.
+        open: gives the pictures, in order, one at a time; for one whose pixels cannot be read, why.
+        problems: (name, reason) of each row that lists no labeled picture; it is left out.
     """
 
     layout: str
     labels: list[str]
     splits: list[str]
     groups: list[str | None]
-    open: Callable[[], Iterator[Picture]]
+    open: Callable[[], Iterator[Picture | FailedCrop]]
+    problems: Problems = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -92,12 +96,15 @@ def load_expressions(path: str | os.PathLike[str], seed: int = 0) -> Expressions
 
 
 def _checked(data: Expressions) -> Expressions:
+    missing = None
     if not data.labels:
-        raise DataError("no labeled pictures")
-    if len(set(data.labels)) < 2:
-        raise DataError(f"the pictures are all of one class, {data.labels[0]}")
-    if "train" not in data.splits:
-        raise DataError("there is no training split")
+        missing = "no labeled pictures"
+    elif len(set(data.labels)) < 2:
+        missing = f"the pictures are all of one class, {data.labels[0]}"
+    elif "train" not in data.splits:
+        missing = "there is no training split"
+    if missing:
+        raise with_problems(DataError(missing), data.problems)
     return data
 
 
@@ -133,17 +140,19 @@ def _hold_out(data: Expressions, split: str, share: float, seed: int) -> list[st
     return splits
 
 
-def _files(
-    layout: str, root: Path, rows: Sequence[tuple[str, str, str, str | None]]
-) -> Expressions:
-    """From rows of path below ``root``, label, split and group."""
+_Listed = tuple[str, str, str, str | None]
+"""A picture of a list: its path below the root, label, split and group."""
 
+
+def _files(
+    layout: str, root: Path, rows: Sequence[_Listed], problems: Problems | None = None
+) -> Expressions:
     def pictures() -> Iterator[Picture]:
         for path, *_ in rows:
             yield Picture.file(root / path)
 
     _, labels, splits, groups = (list(c) for c in zip(*rows, strict=True)) if rows else ([],) * 4
-    return Expressions(layout, labels, splits, groups, pictures)
+    return Expressions(layout, labels, splits, groups, pictures, problems or [])
 
 
 def _split(name: str) -> str:
@@ -157,7 +166,7 @@ def _split(name: str) -> str:
 
 
 def _folders(root: Path) -> Expressions:
-    rows: list[tuple[str, str, str, str | None]] = []
+    rows: list[_Listed] = []
     for folder in _subfolders(root):
         below = _subfolders(folder)
         if below and not _pictures(folder):
@@ -185,8 +194,10 @@ def _pictures(folder: Path) -> list[Path]:
 
 def _raf_db(root: Path) -> Expressions:
     listing = root / "EmoLabel" / "list_patition_label.txt"  # (their spelling)
-    rows: list[tuple[str, str, str, str | None]] = []
-    for number, line in enumerate(listing.read_text().splitlines(), 1):
+    rows: list[_Listed] = []
+    problems: Problems = []
+    text = listing.read_text(encoding="utf-8", errors="surrogateescape")
+    for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
         try:
@@ -195,30 +206,29 @@ def _raf_db(root: Path) -> Expressions:
         except (ValueError, IndexError):
             expression = ""
         if not expression:
-            raise DataError(f"{listing.name}, line {number}: not 'picture 1..{len(_RAF)}'")
+            where = f"{listing.name}, line {number}"
+            problems.append((where, DataError(f"not 'picture 1..{len(_RAF)}'")))
+            continue
         split = "train" if name.startswith("train") else "test"
         rows.append((f"Image/aligned/{Path(name).stem}_aligned.jpg", expression, split, None))
-    return _files("raf-db", root, rows)
+    return _files("raf-db", root, rows, problems)
 
 
 # -- files ----------------------------------------------------------------------------------------
 
 
 def _npz(path: Path) -> Expressions:
-    try:
-        arrays = np.load(path, allow_pickle=False)
-        stored = {name: arrays[name] for name in arrays.files}
-    except ValueError as error:
-        raise DataError(f"not a readable .npz file ({error})") from None
+    stored = _arrays(path)
     images, labels, splits = [], [], []
     for name, values in stored.items():
         if not name.endswith("_images"):
             continue
         prefix = name.removesuffix("_images")
-        split, names = _split(prefix), stored.get(f"{prefix}_labels")
-        if names is None or len(names) != len(values):
+        split, names = _split(prefix), np.ravel(stored.get(f"{prefix}_labels", ()))
+        if not values.ndim or len(names) != len(values):
             raise DataError(f"{name} has no {prefix}_labels of its length")
-        if values.dtype != np.uint8 or values.ndim not in (3, 4):
+        gray_or_color = values.ndim == 3 or (values.ndim == 4 and values.shape[3] == 3)
+        if values.dtype != np.uint8 or not gray_or_color or 0 in values.shape[1:]:
             raise DataError(f"{name} must be uint8 (N, H, W) or (N, H, W, 3)")
         images.append(values)
         labels += [_class_name(label) for label in names]
@@ -232,69 +242,89 @@ def _npz(path: Path) -> Expressions:
     return Expressions("npz", labels, splits, [None] * len(labels), pictures)
 
 
+def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
+    """The arrays of an .npz, all of which are in memory.
+
+    Raises:
+        DataError: it is damaged, or does not fit into the memory.
+        OSError: it cannot be read.
+    """
+    import psutil
+
+    try:
+        check_zip(path, psutil.virtual_memory().available)
+        with np.load(path, allow_pickle=False) as arrays:
+            return {n: arrays[n] for n in arrays.files if n.endswith(("_images", "_labels"))}
+    except OSError:
+        raise
+    except Exception as error:  # numpy raises whatever it meets in a damaged one
+        raise DataError(f"not a readable .npz file ({error})") from None
+
+
 def _class_name(label: object) -> str:
-    """A name stays; FER-2013's numbers get theirs."""
+    """A name stays; FER-2013's numbers get theirs, also as pandas may write them: 3.0."""
     text = str(label)
-    return _FER[int(text)] if text.isdigit() and int(text) < len(_FER) else text
+    number = re.fullmatch(r"([0-9]{1,9})(?:\.0*)?", text)
+    if number is None:
+        return text
+    return _FER[int(number[1])] if int(number[1]) < len(_FER) else number[1]
 
 
 def _table(path: Path) -> Expressions:
-    # One row holds a picture of 2304 numbers, more than the csv module takes without being asked.
-    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-    header, _ = _read_rows(path)
-    if "pixels" in header:
-        return _fer_csv(path)
-    if "path" in header and "label" in header:
-        _, lines = _read_rows(path)
-        rows = [
-            (
-                row["path"],
-                row["label"],
-                _split(row["split"]) if row.get("split") else "train",
-                row.get("group") or None,
-            )
-            for row in lines
-        ]
-        return _files("table", path.parent, rows)
-    raise DataError("a table needs the columns path and label, or emotion, pixels and Usage")
+    table = CsvTable.open(path)
+    if {"emotion", "pixels"} <= set(table.header):
+        return _fer_csv(table)
+    if not {"path", "label"} <= set(table.header):
+        raise DataError("a table needs the columns path and label, or emotion, pixels and Usage")
+    rows: list[_Listed] = []
+    problems: Problems = []
+    for row in table.rows():
+        try:
+            row.require("path", "label")
+            row.refuse_more()
+            rows.append((row["path"], row["label"], _row_split(row, "split"), row["group"] or None))
+        except DataError as error:
+            problems.append((row.name, error))
+    return _files("table", path.parent, rows, problems)
 
 
-def _read_rows(path: Path) -> tuple[list[str], Iterator[dict[str, str]]]:
-    """Lower-case column names and the rows, read as they are needed."""
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        header = [name.strip().lower() for name in next(csv.reader(file, delimiter=delimiter), [])]
-
-    def rows() -> Iterator[dict[str, str]]:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, delimiter=delimiter)
-            next(reader)
-            for row in reader:
-                if row:
-                    yield dict(zip(header, (cell.strip() for cell in row), strict=False))
-
-    return header, rows()
+def _row_split(row: CsvRow, column: str) -> str:
+    if column in row.table.header and column not in row.cells:
+        raise DataError(f"{row.length}, and the one of {column} is missing")
+    return _split(row[column]) if row[column] else "train"
 
 
-def _fer_csv(path: Path) -> Expressions:
+def _fer_csv(table: CsvTable) -> Expressions:
+    def usable(problems: Problems) -> Iterator[tuple[CsvRow, str, str]]:
+        for row in table.rows():
+            try:
+                row.require("emotion", "pixels")
+                yield row, _class_name(row["emotion"]), _row_split(row, "usage")
+            except DataError as error:
+                problems.append((row.name, error))
+
+    problems: Problems = []
     labels, splits = [], []
-    for row in _read_rows(path)[1]:
-        labels.append(_class_name(row.get("emotion", "")))
-        splits.append(_split(row["usage"]) if row.get("usage") else "train")
+    for _, label, split in usable(problems):
+        labels.append(label)
+        splits.append(split)
 
-    def pictures() -> Iterator[Picture]:
-        for number, row in enumerate(_read_rows(path)[1], 2):
-            yield Picture(f"line {number}", _fer_pixels(row["pixels"], number))
+    def pictures() -> Iterator[Picture | FailedCrop]:
+        for row, *_ in usable([]):
+            try:
+                yield Picture(row.name, _fer_pixels(row["pixels"]))
+            except DataError as error:
+                yield FailedCrop(row.name, error)
 
-    return Expressions("fer2013.csv", labels, splits, [None] * len(labels), pictures)
+    return Expressions("fer2013.csv", labels, splits, [None] * len(labels), pictures, problems)
 
 
-def _fer_pixels(text: str, number: int) -> np.ndarray:
+def _fer_pixels(text: str) -> NDArray[np.uint8]:
     try:
         values = np.array(text.split(), np.uint8)
     except (ValueError, OverflowError):
         values = np.empty(0, np.uint8)
     side = round(len(values) ** 0.5)
     if not side or side * side != len(values):
-        raise DataError(f"line {number}: pixels are not a square picture of numbers from 0 to 255")
+        raise DataError("pixels are not a square picture of numbers from 0 to 255")
     return values.reshape(side, side)

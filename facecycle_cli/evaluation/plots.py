@@ -8,11 +8,21 @@ from pathlib import Path
 import numpy as np
 
 from facecycle_cli.media.reports import new_figure, save_figure
+from facecycle_cli.text import one_line
 
 __all__ = ["plot_confusion", "plot_histograms", "plot_scatter"]
 
 _BLUE, _GRAY = "#3465a4", "#888888"
 _COLORS = (_BLUE, _GRAY, "#d9822b", "#5c9e4a", "#8e5ea2")
+
+
+def _literal(name: str) -> str:
+    """A name for matplotlib to show as it is.
+
+    Dollar signs would make it a formula, and an underscore in front keeps it out of legends.
+    """
+    text = one_line(name).replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
 
 
 def plot_confusion(matrix: np.ndarray, classes: Sequence[str], path: Path) -> None:
@@ -22,8 +32,9 @@ def plot_confusion(matrix: np.ndarray, classes: Sequence[str], path: Path) -> No
     figure, (axes,) = new_figure((side, side))
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(count), classes, rotation=45, ha="right")
-    axes.set_yticks(range(count), classes)
+    names = [_literal(name) for name in classes]
+    axes.set_xticks(range(count), names, rotation=45, ha="right")
+    axes.set_yticks(range(count), names)
     axes.set(xlabel="predicted", ylabel="true")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
@@ -58,7 +69,9 @@ def plot_histograms(panels: Mapping[str, Mapping[str, np.ndarray]], path: Path) 
         bins = np.linspace(float(joined.min()), float(joined.max()) + 1e-9, 31).tolist()
         panel = axes[i]
         for k, (name, each) in enumerate(values.items()):
-            panel.hist(each, bins, histtype="step", color=_COLORS[k % len(_COLORS)], label=name)
+            panel.hist(
+                each, bins, histtype="step", color=_COLORS[k % len(_COLORS)], label=_literal(name)
+            )
         panel.set(xlabel=metric.replace("_", " "), ylabel="faces" if i == 0 else "")
         if len(values) > 1:
             panel.legend(frameon=False, fontsize="small")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecycle_cli.errors import DataError
+from facecycle_cli.evaluation.left_out import with_problems
 from facecycle_cli.evaluation.pose_data import ANGLES, Poses
 from facecycle_cli.evaluation.probes import cross_validated_regression, regress
 from facecycle_cli.faces import FaceBackend
@@ -70,7 +71,8 @@ class PoseResult:
     Attributes:
         layout: which form the data was found in.
         protocol: what was fitted on what, in words.
-        counts: of pictures, by kind.
+        counts: of pictures, by kind; ``skipped`` has all problems, ``damaged`` those whose pose
+            cannot be read, if there are any.
         problems: (name, reason) of each picture that could not be used.
         truth: (N, 3) yaw, pitch, roll in degrees.
         predicted: for each representation (N, 3).
@@ -146,14 +148,19 @@ def evaluate_pose(
         return _UsablePoses(positions, found.features, problems)
 
     used = usable(data)
+    damaged = data.problems + (training.problems if training else [])
     if not used.positions:
-        raise DataError("no face was found in any of the pictures")
+        raise with_problems(
+            DataError("no face was found in any of the pictures"), damaged + used.problems
+        )
     truth = data.angles[used.positions]
     counts = {
         "pictures": len(used.positions),
-        "skipped": len(used.problems),
+        "skipped": len(damaged) + len(used.problems),
         "beyond_99_degrees": data.left_out,
     }
+    if damaged:
+        counts["damaged"] = len(damaged)
     predicted: dict[str, NDArray[np.float64]] = {}
     if training is None:
         constant = {_CONSTANT: np.zeros((len(truth), 1), np.float32)}
@@ -164,7 +171,9 @@ def evaluate_pose(
     else:
         known = usable(training)
         if not known.positions:
-            raise DataError("no face was found in any of the training pictures")
+            raise with_problems(
+                DataError("no face was found in any of the training pictures"), known.problems
+            )
         targets = training.angles[known.positions]
         for name, values in used.features.items():
             predicted[name] = regress(known.features[name], targets, values)
@@ -176,7 +185,7 @@ def evaluate_pose(
         layout=data.layout,
         protocol=protocol,
         counts=counts,
-        problems=used.problems,
+        problems=damaged + used.problems,
         truth=truth,
         predicted=predicted,
         results={name: _errors(truth, values, groups) for name, values in predicted.items()},

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facecycle_cli.errors import DataError, FaceError, MediaError, NoFaceError
+from facecycle_cli.errors import DataError, EvaluationError, FaceError, MediaError, NoFaceError
 from facecycle_cli.faces import FaceBackend
 from facecycle_cli.media import read_image
 from facecycle_cli.model import FaceCycle
@@ -192,6 +192,7 @@ def evaluate_reconstruction(
 
     Raises:
         DataError: fewer than two faces.
+        EvaluationError: the networks give numbers that are not finite.
         MissingExtraError: scikit-image is not installed.
     """
     measured = {name: _Measurements(model) for name, model in models.items()}
@@ -284,6 +285,9 @@ class _Measurements:
             "identity_similarity": (embedded * embedded_neutral).sum(axis=1),
             "stranger_similarity": (embedded * np.roll(embedded_neutral, 1, axis=0)).sum(axis=1),
         }
+        for metric in METRICS:
+            if not np.isfinite(values[metric]).all():
+                raise EvaluationError(f"{metric} is not a finite number, as of damaged networks")
         self._values.append({metric: values[metric].astype(np.float64) for metric in METRICS})
         for kind, pictures in (("input", x), ("neutral", neutral), ("mean_face", mean)):
             self._spread[kind].add(pictures)

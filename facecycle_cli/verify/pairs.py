@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from facecycle_cli.errors import DataError, EvaluationError, MediaError
 from facecycle_cli.faces import FaceBackend
 from facecycle_cli.media.files import IMAGE_SUFFIXES
+from facecycle_cli.media.streams import require_file
 from facecycle_cli.portrait.crops import (
     CropResult,
     CropSettings,
@@ -293,19 +293,6 @@ def _named(name: str, error: Exception) -> str:
     return f"{name}: {words}"
 
 
-def _content(name: str) -> str:
-    """The hash of a file's content.
-
-    Raises:
-        MediaError: it is a device or a pipe, which may have no end.
-        OSError: it cannot be read.
-    """
-    mode = os.stat(name).st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise MediaError("not a regular file")
-    return sha256_of(name)
-
-
 def match_pairs(
     pairs: Sequence[Pair],
     extractors: Mapping[str, Extractor],
@@ -337,7 +324,8 @@ def match_pairs(
     contents: dict[str, list[str]] = {}
     for name in names:
         try:
-            contents.setdefault(_content(name), []).append(name)
+            require_file(name)  # a device may have no end
+            contents.setdefault(sha256_of(name), []).append(name)
         except (MediaError, OSError) as error:
             if fail_on_missing:
                 raise EvaluationError(_named(name, error)) from error

@@ -20,6 +20,7 @@ from facecycle_cli.media.reports import (
 )
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.crops import CropSettings, FaceCrop, Picture, crop_faces
+from facecycle_cli.text import one_line
 from facecycle_cli.types import RGBImage
 from facecycle_cli.verify.generated import GeneratedExample
 from facecycle_cli.verify.pairs import LabeledPairs, Matches, Pair
@@ -145,7 +146,7 @@ def _pair_sheet(pairs: Sequence[tuple[Pair, float]], pictures: PairPictures) -> 
 
 
 def _label(path: str) -> str:
-    return "/".join(Path(path).parts[-2:])
+    return one_line("/".join(Path(path).parts[-2:]))
 
 
 def plot_roc(curves: Mapping[str, RocCurve], path: Path) -> None:

@@ -91,7 +91,7 @@ def convert_authors(
         refuse_existing(output, overwrite)
         output.parent.mkdir(parents=True, exist_ok=True)
         authors.convert(name, output)
-        return InputResult(str(output), {"output": str(output)})
+        return InputResult(console.name(str(output)), {"output": str(output)})
 
     console = Console(quiet=quiet, verbose=verbose, json=as_json)
     run_each([source], one, console, what="checkpoints")

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from facecycle_cli.text import one_line
+
 if TYPE_CHECKING:
     from facecycle_cli.preprocess import Estimate, InputSummary
 
@@ -59,7 +61,9 @@ def run_table(summaries: Sequence[InputSummary], folder: str, seconds: float) ->
             rows += [("", n, why) for n, why in of_status[: -_COMMON_REASONS - 1 : -1]]
     rows.append(("crops", sum(summary.crops for summary in summaries), f"in {folder}"))
     rows.append(("frames", frames, f"{frames / seconds:.1f} per second"))
-    return "\n".join(f"{label:<19}{number:>10,}  {text}".rstrip() for label, number, text in rows)
+    return "\n".join(
+        f"{label:<19}{number:>10,}  {one_line(text)}".rstrip() for label, number, text in rows
+    )
 
 
 def estimate_fields(entry: Estimate, folder: str, processes: int) -> dict[str, Any]:

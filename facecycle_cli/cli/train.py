@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,13 +14,14 @@ import typer
 from facecycle_cli.cli.compute import pick_device
 from facecycle_cli.cli.console import Console, prefix_errors
 from facecycle_cli.cli.options import AsJson, Device, Quiet, Verbose
+from facecycle_cli.cli.signals import INTERRUPTED, TERMINATING, Deadline, is_ignored
 from facecycle_cli.types import Cache, PresetName, StageChoice, Transform
 
 if TYPE_CHECKING:
     from facecycle_cli.training.run import TrainingProgress
 
-INTERRUPTED = 128 + signal.SIGINT
-"""Exit code of a run that was asked to stop."""
+_STEP_SECONDS = 120.0
+"""From SIGTERM until a run is ended that does not come to the end of its step."""
 
 
 def _option(*names: str, help: str, **more: Any) -> Any:  # noqa: A002 (typer's own word)
@@ -167,9 +169,14 @@ def train_command(
     from facecycle_cli.training.train import train as run_training
 
     run = open_run(output, layers, resume=resume, preset=_preset_of_init(layers))
-    with _Display(console) as display, _stop_signals() as signals:
+    with _Display(console) as display, _Stop() as stop:
         outcome = run_training(
-            run, output, device=pick_device(device), reporter=display, stop=lambda: bool(signals)
+            run,
+            output,
+            device=pick_device(device),
+            reporter=display,
+            begin=stop.begin,
+            stop=stop.wanted,
         )
 
     if display.speaks:
@@ -182,7 +189,7 @@ def train_command(
             "skipped": outcome.skipped,
             "losses": display.losses,
         }
-        console.result(str(outcome.checkpoint) if outcome.finished else None, fields)
+        console.result(console.name(str(outcome.checkpoint)) if outcome.finished else None, fields)
         if not outcome.finished:
             console.note(f"interrupted at step {outcome.step}; --resume continues from there")
     if not outcome.finished:
@@ -263,25 +270,46 @@ class _Display:
             self._console.detail(line)
 
 
-@contextmanager
-def _stop_signals() -> Iterator[list[int]]:
-    """Collect Ctrl-C and SIGTERM: the run ends after its step. A second Ctrl-C ends it at once.
+class _Stop:
+    """Ctrl-C, SIGTERM and SIGHUP: the run ends after its step. A second Ctrl-C ends it at once.
 
-    Yields:
-        The signals so far.
+    Before the first step there is nothing to save, and the command ends as any other.
     """
-    received: list[int] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def handle(number: int, _: object) -> None:
-        if received and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        received.append(number)
+    def __init__(self) -> None:
+        self._received: list[int] = []
+        self._started = False
+        self._deadline: Deadline | None = None
+        numbers = (signal.SIGINT, *TERMINATING)
+        # What was ignored when the program started stays ignored.
+        self._before: dict[int, Any] = {
+            n: signal.getsignal(n) for n in numbers if not is_ignored(n)
+        }
 
-    for number in before:
-        signal.signal(number, handle)
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
+    def __enter__(self) -> _Stop:
+        for number in self._before:
+            signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def begin(self) -> None:
+        """The first step begins: from now on, the run is saved before it ends."""
+        self._started = True
+
+    def wanted(self) -> bool:
+        """Whether a signal asks the run to end."""
+        return bool(self._received)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        before = self._before[number]
+        if callable(before) and (not self._started or (self._received and number == signal.SIGINT)):
+            before(number, frame)
+            return
+        self._received.append(number)
+        if number != signal.SIGINT and self._deadline is None:
+            self._deadline = Deadline(_STEP_SECONDS, 128 + number)

@@ -217,7 +217,8 @@ def _run(job: TranslateJob, open_networks: OpenNetworks, console: Console) -> No
         raise typer.Exit(1) from error
     if result.written:
         done = {"status": "done", "output": result.output, **result.report}
-        console.result(None if result.output == _STREAM else result.output, {**fields, **done})
+        name = None if result.output == _STREAM else console.name(result.output)
+        console.result(name, {**fields, **done})
         if "seconds" in result.report:
             console.detail(f"{result.report['frames']} frames in {result.report['seconds']:.2f} s")
     else:

@@ -157,7 +157,8 @@ def _index(path: Path) -> Poses:
         except ValueError:
             raise DataError(f"line {number}: yaw, pitch and roll must be numbers") from None
         source = str(entry.get("source", name))
-        rows.append(_Row(name, (yaw, pitch, roll), source, entry.get("group")))
+        group = entry.get("group")
+        rows.append(_Row(name, (yaw, pitch, roll), source, None if group is None else str(group)))
     return _poses("index.jsonl", path.parent, rows, aligned=aligned)
 
 

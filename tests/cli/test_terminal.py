@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -168,3 +169,20 @@ def test_a_picture_is_not_written_to_a_terminal(pictures):
         assert seen.code == 2
         assert seen.stdout == ""
         assert "standard output is a terminal; use -o FILE or redirect it" in seen.stderr
+
+
+def test_names_move_no_terminal_and_are_no_markup(pictures):
+    names = ["e\x1b[31m.png", "[red]x.png", "new\nline.png", "\u202egnp.exe.png"]
+    for name in names:
+        shutil.copy(pictures / "a.png", pictures / name)
+    seen = see(pictures, *names, out_to_terminal=True, SLEEP="0.1")
+    assert seen.code == 0
+    assert seen.stdout.split("\r\n")[:-1] == [
+        "e\\x1b[31m_inverted.png",
+        "[red]x_inverted.png",
+        "new\\nline_inverted.png",
+        "\\u202egnp.exe_inverted.png",
+    ]
+    drawn = re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", seen.stderr)
+    assert "[red]x.png" in drawn
+    assert "e\\x1b[31m.png" in drawn

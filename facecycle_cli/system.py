@@ -52,11 +52,14 @@ _IS_LOCKED = frozenset({errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDE
 class PendingFile:
     """A file that is written at ``path`` and appears under its own name only when committed.
 
-    A link is followed and not replaced. What is no regular file (``/dev/null``, a named pipe) is
-    written directly.
+    A link is followed and not replaced, but one that leads nowhere is refused: it could make a file
+    anywhere. What is no regular file (``/dev/null``, a named pipe) is written directly.
 
     Args:
         name: The file. Its folder is made if it is missing.
+
+    Raises:
+        OutputError: It is a link that leads nowhere, or is below one.
 
     Attributes:
         target: The file, with links followed.
@@ -64,6 +67,7 @@ class PendingFile:
     """
 
     def __init__(self, name: str | os.PathLike[str]) -> None:
+        refuse_dangling_links(name)
         self.target = Path(os.path.realpath(name))
         self.path = self.target
         if not self.target.exists() or self.target.is_file():
@@ -85,6 +89,19 @@ class PendingFile:
         """Remove what was written."""
         if self.is_temporary:
             self.path.unlink(missing_ok=True)
+
+
+def refuse_dangling_links(name: str | os.PathLike[str]) -> None:
+    """Check that no link on the way to the file ``name``, or at its place, leads nowhere.
+
+    Raises:
+        OutputError: One does.
+    """
+    path = os.path.abspath(name)
+    while not os.path.exists(path):
+        if os.path.islink(path):
+            raise OutputError(f"{path} is a link that leads nowhere")
+        path = os.path.dirname(path)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from facecycle_cli.errors import MissingExtraError
+from facecycle_cli.errors import MissingExtraError, OutputError
 from facecycle_cli.system import (
     PendingFile,
     atomic_path,
@@ -88,10 +88,34 @@ def test_devices_are_written_and_links_followed(tmp_path):
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
     link = tmp_path / "link.png"
     link.symlink_to(tmp_path / "real.png")
+    (tmp_path / "real.png").touch()
     with atomic_path(link) as path:
         path.write_bytes(b"data")
     assert link.is_symlink()
     assert (tmp_path / "real.png").read_bytes() == b"data"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
+@pytest.mark.parametrize("name", ["link", "link/x.png", "link/new/x.png", "there/chain"])
+def test_a_link_to_nowhere_makes_no_file(tmp_path, name):
+    """Whoever may write into a folder could otherwise choose where our files are made."""
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "real").mkdir()
+    (tmp_path / "there").symlink_to("real")
+    (tmp_path / "real" / "chain").symlink_to("../link")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(OutputError, match="is a link that leads nowhere"):
+        PendingFile(tmp_path / name)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
+def test_a_folder_that_is_a_link_is_written_into(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    with atomic_path(tmp_path / "link" / "new" / "x.png") as path:
+        path.write_bytes(b"data")
+    assert (tmp_path / "real" / "new" / "x.png").read_bytes() == b"data"
 
 
 def test_longest_names_work(tmp_path):

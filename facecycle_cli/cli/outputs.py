@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from facecycle_cli.errors import OutputError
+from facecycle_cli.system import refuse_dangling_links
 
 if TYPE_CHECKING:
     from facecycle_cli.media import Input, Provenance
@@ -27,8 +28,10 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
     """Check that ``path`` may be written.
 
     Raises:
+        OutputError: It is a link that leads nowhere, or is below one.
         Skip: It is a file that exists, and ``overwrite`` is not given.
     """
+    refuse_dangling_links(path)
     if path.is_file() and not overwrite:
         raise Skip(f"{path} exists (--overwrite to replace it)")
 
@@ -90,7 +93,8 @@ class Outputs:
     goes to standard output. ``-o -`` is standard output. ``-o`` is a folder if it ends in a slash,
     if it exists as one, or if there are several inputs (several arguments, a folder or a glob); it
     keeps the structure of the folders that are walked. Otherwise it is the file to write, in the
-    format of its suffix.
+    format of its suffix. Inputs in one folder that differ in their suffix alone keep it in their
+    results' names: ``IMG_1_jpg_frontal.png``.
 
     Args:
         target: The value of ``-o``; None if it is not given.
@@ -101,7 +105,6 @@ class Outputs:
 
     Attributes:
         to_stdout: Results go to standard output.
-        beside_inputs: Results lie beside their inputs.
 
     Raises:
         typer.BadParameter: These cannot work together.
@@ -124,7 +127,6 @@ class Outputs:
         if target is None and list(inputs) == ["-"]:
             target = "-"
         self.to_stdout = target == "-"
-        self.beside_inputs = target is None
         self._file: Path | None = None
         self._folder: Path | None = None
         if self.to_stdout:
@@ -137,7 +139,8 @@ class Outputs:
 
         Raises:
             Skip: The result exists and may not be overwritten.
-            OutputError: Another input of this command has the same output.
+            OutputError: Another input of this command has the same output, or its place is a link
+                that leads nowhere.
         """
         destination = Destination(None if self.to_stdout else self._path(item), self._numbered)
         for path in destination.paths():
@@ -148,11 +151,17 @@ class Outputs:
             refuse_existing(path, self._overwrite)
         return destination
 
+    @property
+    def folder(self) -> Path | None:
+        """The folder for all results that ``-o`` names; None if it names none."""
+        return self._folder
+
     def _path(self, item: Input) -> Path:
         if self._file is not None:
             return self._file
         relative = Path("stdin" if item.is_stdin else item.relative)
-        name = f"{relative.stem}{self._tag}.png"
+        kind = relative.suffix.replace(".", "_") if item.shares_stem else ""
+        name = f"{relative.stem}{kind}{self._tag}.png"
         if self._folder is not None:
             return self._folder / relative.parent / name
         return Path(name) if item.is_stdin else Path(item.path).with_name(name)

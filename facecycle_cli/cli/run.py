@@ -16,6 +16,7 @@ from facecycle_cli.errors import CommandError, FacecycleError, MediaError, Setti
 
 if TYPE_CHECKING:
     from facecycle_cli.media import Input, Provenance
+    from facecycle_cli.media.files import LeftOut
     from facecycle_cli.types import RGBImage
 
 _Item = TypeVar("_Item")
@@ -143,7 +144,7 @@ def run_pictures(
         typer.BadParameter: Standard output is to take pictures and ``--json``.
         typer.Exit: As :func:`run_each`.
     """
-    from facecycle_cli.media import expand_inputs
+    from facecycle_cli.media.files import LeftOut, expand_inputs
 
     if outputs.to_stdout and console.json:
         raise typer.BadParameter("standard output takes the picture or --json, not both")
@@ -158,29 +159,19 @@ def run_pictures(
         names = "\n".join(map(console.name, written))
         return InputResult(names or None, {"output": output, **pictures.fields})
 
-    items: Iterable[Input] = expand_inputs(inputs, {"image"})
-    if outputs.beside_inputs:
-        items = _without_earlier_results(items, console)
-    return run_each(items, one, console, what="pictures")
+    left_out = LeftOut()
+    items = expand_inputs(inputs, {"image"}, skip=outputs.folder, left_out=left_out)
+    return run_each(say_left_out(items, left_out, console), one, console, what="pictures")
+
+
+def say_left_out(items: Iterable[_Item], left_out: LeftOut, console: Console) -> Iterator[_Item]:
+    """``items``; after the last one, what the walk that found them has left out."""
+    yield from items
+    for line in left_out.lines():
+        console.note(line)
 
 
 def _read(item: Input) -> RGBImage:
     from facecycle_cli.media import read_image
 
     return read_image(sys.stdin.buffer if item.is_stdin else item.path)
-
-
-def _without_earlier_results(items: Iterable[Input], console: Console) -> Iterator[Input]:
-    """Leave out what this program wrote: a second walk must not make results of results."""
-    from facecycle_cli.media import read_provenance
-
-    for item in items:
-        if item.from_folder and item.problem is None:
-            try:
-                made_here = read_provenance(item.path) is not None
-            except (OSError, ValueError):
-                made_here = False  # the reader of the picture says what is wrong
-            if made_here:
-                console.detail(f"{item}: left out, it is a result itself")
-                continue
-        yield item

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import os
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -27,6 +26,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from facecycle_cli.errors import MediaError, MissingExtraError
 from facecycle_cli.media.picture_color import upright_srgb
+from facecycle_cli.media.pixel_limit import check_pixels, pillow_limit_raised, too_large
 from facecycle_cli.media.provenance import Provenance
 from facecycle_cli.media.streams import ImageSource, is_pipe, open_seekable
 from facecycle_cli.system import atomic_path, import_extra
@@ -49,10 +49,6 @@ _AVIF_BRANDS: Final = frozenset({b"avif", b"avis"})
 _FULL_CHROMA_QUALITY: Final = 90
 """JPEG quality from which on chroma is kept at full resolution."""
 
-_MAX_PIXELS: Final = 250_000_000
-"""The largest picture: a phone's of 200 megapixels and some more."""
-_MAX_PIXELS_OF: Final = {"WEBP": 130_000_000, "AVIF": 130_000_000, "JPEG2000": 80_000_000}
-"""The largest where the decoder itself holds the picture several times."""
 _STILL: Final = frozenset({"MPO", "TIFF", "HEIF"})
 """Formats whose further pictures are previews, views or pages, and no frames of a film."""
 
@@ -69,13 +65,10 @@ class PictureReader(PillowPlugin):
         self.images_to_write: list[Image.Image] = []
         self._image = None  # for ``close``, should the next lines fail
         file = request.get_file()
-        with _pillow_limit_raised():
+        with pillow_limit_raised():
             self._picture = _open_heif(file) if _is_heif(file) else _open(file)
         self._image = self._picture
-        width, height = self._picture.size
-        limit = _MAX_PIXELS_OF.get(self._picture.format or "", _MAX_PIXELS)
-        if width * height > limit:
-            raise MediaError(_too_large(limit))
+        check_pixels(self._picture)
 
     def read_srgb(self) -> RGBImage:
         """The first frame: upright, in sRGB, on white where it is transparent, 8 bits deep.
@@ -83,7 +76,7 @@ class PictureReader(PillowPlugin):
         The parent's ``read`` ignores color profiles and transparent palette entries, and fails if
         the EXIF block is damaged.
         """
-        with _pillow_limit_raised():
+        with pillow_limit_raised():
             self._picture.load()
         if not self.is_animated:
             vars(self._picture).pop("_decoder", None)  # WebP's and AVIF's: as large as two pictures
@@ -126,8 +119,8 @@ def read_image(source: ImageSource) -> RGBImage:
 
     Raises:
         MediaError: it is no picture, is damaged, is no regular file (``/dev/stdin`` and
-            ``/dev/fd/N`` may be pipes), or has more than 250 megapixels (WebP and AVIF: 130, JPEG
-            2000: 80).
+            ``/dev/fd/N`` may be pipes), or has more than 250 megapixels (AVIF 180, WebP 130,
+            JPEG 2000 80).
         OSError: it cannot be opened.
     """
     with _opened(source) as picture, _decoding():
@@ -199,36 +192,6 @@ def _open_heif(file: BinaryIO) -> Image.Image:
     return picture
 
 
-_limit_lock = threading.Lock()
-_limit_users = 0
-_limit_before: int | None = None
-
-
-@contextmanager
-def _pillow_limit_raised() -> Iterator[None]:
-    """Let Pillow open pictures up to our limit, which is above its own; for the time of the block.
-
-    Its limit belongs to the whole process, so the first of several threads raises it and the last
-    one puts it back.
-    """
-    global _limit_users, _limit_before
-    with _limit_lock:
-        if not _limit_users:
-            _limit_before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, _MAX_PIXELS // 2
-        _limit_users += 1
-    try:
-        yield
-    finally:
-        with _limit_lock:
-            _limit_users -= 1
-            if not _limit_users:
-                Image.MAX_IMAGE_PIXELS = _limit_before
-
-
-def _too_large(limit: int) -> str:
-    return f"too large a picture (more than {limit // 1_000_000} megapixels)"
-
-
 @contextmanager
 def _decoding() -> Iterator[None]:
     """Turn Pillow's many exceptions into :class:`MediaError`, and suppress its warnings."""
@@ -240,7 +203,7 @@ def _decoding() -> Iterator[None]:
     except UnidentifiedImageError as error:
         raise MediaError("not a picture in a known format") from error
     except Image.DecompressionBombError as error:
-        raise MediaError(_too_large(_MAX_PIXELS)) from error
+        raise MediaError(too_large()) from error
     except (MediaError, MemoryError):
         raise
     except Exception as error:  # decoders of damaged files raise nearly anything

@@ -8,20 +8,29 @@ editors, search engines and social networks read.
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 from xml.sax.saxutils import escape
 
 from facecycle_cli import __version__
 from facecycle_cli.errors import MediaError
+from facecycle_cli.media.streams import require_file
 
 TOOL: Final = "facecycle"
 DIGITAL_SOURCE_TYPE: Final = (
     "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 )
+
+_HEAD_BYTES: Final = 1 << 16
+"""Where the tags of a video are looked for: at its beginning, or the end of MP4's ``moov``."""
+_MOST_BOXES: Final = 1000
+_PICTURES: Final = (b"\xff\xd8", b"\x89PNG", b"GIF8")
+_JSON_OBJECT: Final = re.compile(rb"\{[^{}]+\}")
 
 _XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">
@@ -78,23 +87,82 @@ def read_provenance(path: str | Path) -> dict[str, Any] | None:
         The tag's fields; None if the file has no tag of this tool.
 
     Raises:
-        MediaError: the file is neither a picture nor a video.
+        MediaError: the file is neither a picture nor a video, or no regular file.
         OSError: it cannot be opened.
     """
     from PIL import Image, UnidentifiedImageError
 
+    from facecycle_cli.media.pixel_limit import pillow_limit_raised
+
+    require_file(path)
     try:
-        with Image.open(path) as image:
-            comments = [image.info.get("comment"), image.info.get("Comment")]
-            comments += _comments_of_xmp(image.info.get("xmp"))
+        with pillow_limit_raised(), Image.open(path) as image:
+            tags = _tags_of_picture(image.info)
     except UnidentifiedImageError:
         from facecycle_cli.media.ffmpeg import read_metadata
 
-        comments = [read_metadata(path).get("comment")]
+        tags = [_parse(read_metadata(path).get("comment"))]
     except Image.DecompressionBombError as error:
         raise MediaError(str(error)) from error
-    tags = (_parse(comment) for comment in comments if comment is not None)
     return next((tag for tag in tags if tag is not None), None)
+
+
+def is_result(path: str | os.PathLike[str]) -> bool:
+    """Whether facecycle made the picture or video at ``path``: it has our tag.
+
+    This reads the headers of the file only and runs no other program. What cannot be read is no
+    result: whoever opens it says what is wrong.
+    """
+    try:
+        require_file(path)
+        with open(path, "rb") as file:
+            head = file.read(_HEAD_BYTES)
+            if head.startswith(_PICTURES) or head[8:12] == b"WEBP":
+                return _is_picture_of_ours(file)
+            if head[4:8] == b"ftyp":
+                head = _end_of_movie_box(file)
+            return any(_parse(match) is not None for match in _JSON_OBJECT.findall(head))
+    except Exception:  # damaged headers raise nearly anything
+        return False
+
+
+def _is_picture_of_ours(file: BinaryIO) -> bool:
+    from PIL import Image
+
+    from facecycle_cli.media.pixel_limit import pillow_limit_raised
+
+    formats = ("JPEG", "PNG", "GIF", "WEBP")
+    with warnings.catch_warnings(), pillow_limit_raised():
+        warnings.simplefilter("ignore")
+        file.seek(0)
+        with Image.open(file, formats=formats) as image:
+            return any(tag is not None for tag in _tags_of_picture(image.info))
+
+
+def _end_of_movie_box(file: BinaryIO) -> bytes:
+    """Of an MP4 file: the end of ``moov``, where its tags are. The box may be anywhere."""
+    end = file.seek(0, os.SEEK_END)
+    start = 0
+    for _ in range(_MOST_BOXES):
+        file.seek(start)
+        head = file.read(16)
+        size = int.from_bytes(head[:4], "big")
+        if size == 1:
+            size = int.from_bytes(head[8:16], "big")
+        size = size or end - start
+        if head[4:8] == b"moov":
+            stop = min(start + size, end)
+            file.seek(max(start, stop - _HEAD_BYTES))
+            return file.read(min(size, _HEAD_BYTES))
+        start += size
+        if size < 8 or start >= end:
+            break
+    return b""
+
+
+def _tags_of_picture(info: Mapping[str | tuple[int, int], Any]) -> list[dict[str, Any] | None]:
+    comments = [info.get("comment"), info.get("Comment"), *_comments_of_xmp(info.get("xmp"))]
+    return [_parse(comment) for comment in comments]
 
 
 def _comments_of_xmp(packet: str | bytes | None) -> Iterator[str]:
@@ -114,7 +182,9 @@ def _comments_of_xmp(packet: str | bytes | None) -> Iterator[str]:
         yield item.text or ""
 
 
-def _parse(comment: str | bytes) -> dict[str, Any] | None:
+def _parse(comment: str | bytes | None) -> dict[str, Any] | None:
+    if comment is None:
+        return None
     try:
         tag = json.loads(comment)
     except ValueError:

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from facecycle_cli.media import read_image, read_provenance
+from tests.children import HEEDS_SIGNALS
 from tests.cli import invert_command
 
 SCRIPT = Path(invert_command.__file__)
@@ -96,11 +97,69 @@ def test_walking_a_folder_again_makes_no_results_of_results(invert, pictures):
     again = invert("sub")
     assert again.returncode == 0
     assert again.stdout == b""
+    assert "facecycle: 2 pictures left out: results of facecycle" in lines(again.stderr)
     assert sorted(p.name for p in (pictures / "sub").iterdir()) == [
         *("c.png", "c_inverted.png", "deep", "notes.txt"),
     ]
     named = invert("sub/c_inverted.png")
     assert lines(named.stdout) == ["sub/c_inverted_inverted.png"]
+
+
+@pytest.mark.parametrize("folder", ["sub/out", "elsewhere"])
+def test_results_are_left_out_wherever_the_new_ones_go(invert, pictures, folder):
+    assert len(lines(invert("sub").stdout)) == 2
+    for _ in range(2):
+        done = invert("sub", "-o", folder, "--overwrite")
+        assert lines(done.stdout) == [f"{folder}/c_inverted.png", f"{folder}/deep/d_inverted.png"]
+    left_out = 4 if folder == "sub/out" else 2
+    assert f"{left_out} pictures left out: results of facecycle" in done.stderr.decode()
+    assert b"left out" not in invert("-q", "sub", "-o", folder, "--overwrite").stderr
+
+
+def test_both_of_one_stem_have_a_result_of_their_own(invert, pictures):
+    shutil.copy(pictures / "b.jpg", pictures / "sub" / "c.jpg")
+    expected = ["sub/c_jpg_inverted.png", "sub/c_png_inverted.png", "sub/deep/d_inverted.png"]
+    assert lines(invert("sub").stdout) == expected
+    assert lines(invert("sub", "--overwrite").stdout) == expected
+    assert lines(invert("sub/c.jpg", "sub/c.png", "-o", "o/").stdout) == [
+        "o/c_jpg_inverted.png",
+        "o/c_png_inverted.png",
+    ]
+    assert lines(invert("sub/c.jpg").stdout) == ["sub/c_inverted.png"]
+
+
+def test_files_that_cannot_be_read_are_counted(invert, pictures):
+    for name in ("1.cr2", "2.cr2", "3.mov"):
+        (pictures / "sub" / name).touch()
+    done = invert("sub")
+    assert done.returncode == 0
+    assert "facecycle: 2 .cr2 files, 1 .mov file left out: not readable" in lines(done.stderr)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX files")
+def test_a_named_pipe_in_a_folder_is_one_line(invert, pictures):
+    os.mkfifo(pictures / "sub" / "b.png")
+    done = invert("sub", "sub/b.png", "/dev/zero")
+    assert done.returncode == 1
+    assert lines(done.stdout) == ["sub/c_inverted.png", "sub/deep/d_inverted.png"]
+    assert lines(done.stderr)[:3] == [
+        "facecycle: sub/b.png: not a regular file",
+        "facecycle: sub/b.png: not a regular file",
+        "facecycle: /dev/zero: not a regular file",
+    ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
+@pytest.mark.parametrize("output", ["link.png", "folder/x.png", "folder"])
+def test_a_link_to_nowhere_is_no_place_for_a_result(invert, pictures, output):
+    (pictures / "link.png").symlink_to("nowhere.png")
+    (pictures / "folder").symlink_to("nowhere")
+    done = invert("a.png", "b.jpg", "-o", output) if output == "folder" else (
+        invert("a.png", "-o", output)
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "is a link that leads nowhere" in done.stderr.decode()
+    assert not list(pictures.glob("nowhere*"))
 
 
 def test_quoted_globs(invert, pictures):
@@ -227,6 +286,7 @@ def start(tmp_path, *arguments, **env):
         env={**os.environ, "PYTHONPATH": str(SCRIPT.parents[2]), **env},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        **HEEDS_SIGNALS,
     )
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from facecycle_cli.media import expand_inputs
+from facecycle_cli.media import Provenance, expand_inputs, write_image
+from facecycle_cli.media import files as files_module
+from facecycle_cli.media.files import IMAGE_SUFFIXES, LeftOut
 
 
 @pytest.fixture
@@ -82,6 +85,102 @@ def test_links_are_followed_but_not_in_circles(tree, tmp_path_factory):
     found = relatives([tree], "image")
     assert os.path.join("sub", "away", "g.png") in found
     assert len(found) == 5
+
+
+def made(path, photo):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_image(photo, path, provenance=Provenance("test"))
+
+
+def walk(*patterns, skip=None, kinds=("image",)):
+    left_out = LeftOut()
+    items = expand_inputs(list(map(str, patterns)), set(kinds), skip=skip, left_out=left_out)
+    return list(items), left_out
+
+
+def test_results_and_the_output_folder_are_left_out_of_walks(tree, photo):
+    made(tree / "b_frontal.png", photo)
+    made(tree / "sub" / "x.jpg", photo)
+    made(tree / "out" / "y.webp", photo)
+    (tree / "out" / "deep").mkdir()
+    (tree / "out" / "deep" / "no_tag.png").touch()
+    items, left_out = walk(tree, skip=tree / "out")
+    assert [i.relative for i in items] == ["a.JPG", "b.png", "d.gif", os.path.join("sub", "e.webp")]
+    assert left_out.results == 4
+    assert left_out.lines()[0] == "4 pictures left out: results of facecycle"
+    ((item,), left_out) = walk(tree / "b_frontal.png")
+    assert (item.problem, left_out.lines()) == (None, [])
+
+
+def test_an_output_folder_that_is_the_input_is_walked(tree, photo):
+    made(tree / "x.png", photo)
+    items, left_out = walk(tree, skip=tree)
+    assert (len(items), left_out.results) == (4, 1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
+def test_an_output_folder_is_known_by_any_name(tree, tmp_path_factory):
+    link = tmp_path_factory.mktemp("elsewhere") / "link"
+    link.symlink_to(tree / "sub")
+    items, left_out = walk(tree, skip=link)
+    assert (len(items), left_out.results) == (3, 1)
+
+
+def test_a_folder_of_results_alone_is_no_problem(tmp_path, photo):
+    made(tmp_path / "x.png", photo)
+    items, left_out = walk(tmp_path)
+    assert (items, left_out.lines()) == ([], ["1 picture left out: results of facecycle"])
+
+
+def test_what_cannot_be_read_is_counted_by_kind(tree):
+    for name in ("1.CR2", "2.cr2", "3.psd", "sub/4.svg", "5.webm", ".6.nef"):
+        (tree / name).touch()
+    _, left_out = walk(tree)
+    assert left_out.lines() == [
+        "2 .cr2 files, 1 .mp4 file, 1 .psd file, 1 .svg file, 1 .webm file left out: not readable"
+    ]
+    _, left_out = walk(tree, kinds=("image", "video"))
+    assert left_out.unreadable == {".cr2": 2, ".psd": 1, ".svg": 1}
+
+
+def test_heic_counts_as_readable_if_its_extra_is_there(tmp_path, monkeypatch):
+    for name in ("a.heic", "b.HEIF", "c.hif"):
+        (tmp_path / name).touch()
+    heif = {".heic", ".heif", ".hif"}
+    monkeypatch.setitem(files_module._SUFFIXES, "image", IMAGE_SUFFIXES | heif)
+    assert len(walk(tmp_path)[0]) == 3
+    monkeypatch.setitem(files_module._SUFFIXES, "image", IMAGE_SUFFIXES - heif)
+    monkeypatch.setattr(files_module, "UNREADABLE_SUFFIXES", frozenset(heif))
+    ((item,), left_out) = walk(tmp_path)
+    assert item.problem == "no images in this folder"
+    assert left_out.unreadable == dict.fromkeys(heif, 1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX files")
+def test_a_folder_may_hold_what_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    (tmp_path / "b.png").symlink_to("a.png")
+    (tmp_path / "c.png").symlink_to("/dev/zero")
+    (tmp_path / "e.png").symlink_to("nowhere.png")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.fspath(tmp_path / "d.png"))
+        items, _ = walk(tmp_path)
+    assert [item.problem for item in items] == ["not a regular file"] * 4 + [None]
+
+
+def test_files_that_differ_in_their_suffix_alone_are_marked(tmp_path, photo):
+    for name in ("IMG_1.jpg", "IMG_1.png", "IMG_2.jpg", "deep/IMG_2.png", "IMG_3.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    made(tmp_path / "IMG_3.png", photo)  # a result takes no part
+    expected = {"IMG_1.jpg", "IMG_1.png"}
+    items, left_out = walk(tmp_path)
+    assert {item.relative for item in items if item.shares_stem} == expected
+    assert left_out.results == 1
+    assert {i.relative for i in walk(tmp_path / "*_[12].*")[0] if i.shares_stem} == expected
+    named = [tmp_path / n for n in ("IMG_1.jpg", "IMG_1.png", "IMG_1.jpg", "deep/IMG_2.png")]
+    assert {i.relative for i in walk(*named)[0] if i.shares_stem} == expected
+    assert not any(i.shares_stem for i in walk(tmp_path / "IMG_1.jpg")[0])
 
 
 @example(["**"])

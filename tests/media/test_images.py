@@ -22,6 +22,7 @@ from facecycle_cli.media import (
     encode_image,
     is_still,
     picture_color,
+    pixel_limit,
     read_image,
     streams,
     write_image,
@@ -287,7 +288,7 @@ def test_photograph_of_200_megapixels(monkeypatch):
 
 
 def test_a_lower_limit_for_decoders_that_need_more_memory(photo, monkeypatch):
-    monkeypatch.setitem(images_module._MAX_PIXELS_OF, "WEBP", 1_000)
+    monkeypatch.setitem(pixel_limit.MAX_PIXELS_OF, "WEBP", 1_000)
     with pytest.raises(MediaError, match="too large a picture"):
         read_image(encoded(Image.fromarray(photo), "WEBP"))
     assert read_image(encoded(Image.fromarray(photo))).shape == photo.shape

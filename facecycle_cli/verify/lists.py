@@ -194,7 +194,7 @@ class _LfwFiles:
         if folder not in self._listed:
             try:
                 self._listed[folder] = frozenset(os.listdir(folder))
-            except OSError:
+            except (OSError, ValueError):  # the latter for a zero byte
                 self._listed[folder] = frozenset()
         return self._listed[folder]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facecycle_cli.cli.console import Console, one_line, prefix_errors, reason
+from facecycle_cli.cli.console import Console, prefix_errors, reason
 from facecycle_cli.cli.run import run_each
 from facecycle_cli.errors import (
     CommandError,
@@ -17,6 +17,7 @@ from facecycle_cli.errors import (
     SettingsError,
     exit_code_of,
 )
+from facecycle_cli.text import one_line
 from tests.cli.call import call
 
 
@@ -29,6 +30,8 @@ from tests.cli.call import call
         (KeyError(), "KeyError"),
         (MediaError("\nfirst\nsecond"), "first"),
         (MediaError(""), "MediaError"),
+        (MemoryError(), "out of memory"),
+        (OSError(9, "Bad file descriptor", 1), "Bad file descriptor"),
         (FileNotFoundError(2, "No such file or directory", "a.png"), "No such file or directory"),
         (
             FileNotFoundError(2, "No such file or directory", b"b.png"),
@@ -87,6 +90,11 @@ def test_json_takes_arrays_numbers_and_paths(capsys):
         "path": "a",
         "none": None,
     }
+
+
+def test_json_has_no_nan(capsys):
+    Console(json=True).result(None, {"similarity": float("nan"), "all": [np.inf, np.float32(1)]})
+    assert capsys.readouterr().out == '{"similarity": null, "all": [null, 1.0]}\n'
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,25 @@
 """The ffmpeg program: found, run, stopped, and its error messages reduced to one line.
 
 Videos go through the ffmpeg that `imageio-ffmpeg <https://github.com/imageio/imageio-ffmpeg>`_
-brings, over pipes. No shell is involved. Files are named with their protocol (``file:``), so that
-no name can be taken for an option, a pattern or an address.
+brings, over pipes. No shell is involved. An input is an open file: ffmpeg gets its descriptor, no
+name, and may open nothing else (:class:`InputFile`).
 """
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
+import stat
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import lru_cache
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 from facecycle_cli.errors import MediaError
 
@@ -28,6 +30,17 @@ _LAST_MESSAGES_BYTES: Final = 1 << 16
 # ffmpeg must not read our terminal. In a session of its own it does not get Ctrl-C, so that we
 # decide what happens to the file.
 _COMMON = ("-hide_banner", "-nostdin")
+_ON_WINDOWS: Final = sys.platform == "win32"
+
+MAX_PIXELS: Final = 8192 * 4608
+"""The most pixels of a frame that is decoded: 8K. Beyond that a kilobyte could take all memory."""
+
+# Containers of moving pictures. None of them opens another file, none is a text.
+_READABLE: Final = (
+    "mov matroska avi flv mpegts mpeg mpegvideo asf ogg mxf gif apng webp_anim jpegxl_anim dv rm "
+    "h264 hevc m4v mjpeg ivf nut wtv obu vc1 yuv4mpegpipe"
+).split()
+
 _OWN_SESSION: dict[str, Any]
 if sys.platform == "win32":
     _OWN_SESSION = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
@@ -57,13 +70,66 @@ def url(path: str | os.PathLike[str]) -> str:
     return f"file:{os.fspath(path)}"
 
 
-def input_options(path: str | os.PathLike[str]) -> list[str]:
-    """Options that name ``path`` as an input. A playlist in it cannot reach the network."""
-    return ["-protocol_whitelist", "file,pipe", "-i", url(path)]
+Finished: TypeAlias = "subprocess.CompletedProcess[str]"
+"""An ffmpeg that has ended: ``returncode``, ``stdout``, ``stderr``."""
 
 
-def run(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run ffmpeg to its end and capture both outputs. The caller checks ``returncode``."""
+class InputFile(AbstractContextManager["InputFile"]):
+    """A video that ffmpeg may read, and nothing but that.
+
+    What a file says inside is not to be trusted: playlists (HLS, DASH, ffconcat) name other files
+    or addresses, whatever their suffix is. So the formats that can be read are listed, and the only
+    protocol is an open descriptor. (Windows passes no descriptors on; there it is plain files.)
+
+    Args:
+        path: of the file.
+
+    Raises:
+        MediaError: it is empty or no regular file.
+        OSError: it cannot be opened.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        # A FIFO that nobody writes to would block.
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        self._descriptor = os.open(path, flags | getattr(os, "O_CLOEXEC", 0))
+        try:
+            status = os.fstat(self._descriptor)
+            if stat.S_ISDIR(status.st_mode):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+            if not stat.S_ISREG(status.st_mode):
+                raise MediaError("not a regular file")
+            if not status.st_size:
+                raise MediaError("empty file")
+        except BaseException:
+            self.__exit__()
+            raise
+        self.descriptors: tuple[int, ...] = () if _ON_WINDOWS else (self._descriptor,)
+        self.options: list[str] = [
+            *("-format_whitelist", ",".join(_READABLE), "-max_pixels", str(MAX_PIXELS)),
+            *self._name(path),
+        ]
+
+    def _name(self, path: str | os.PathLike[str]) -> tuple[str, ...]:
+        if _ON_WINDOWS:
+            return ("-protocol_whitelist", "file", "-i", url(path))
+        if not _takes_descriptors():
+            return ("-protocol_whitelist", "file", "-i", url(f"/dev/fd/{self._descriptor}"))
+        return ("-protocol_whitelist", "fd", "-fd", str(self._descriptor), "-i", "fd:")
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
+
+
+def run(arguments: Sequence[str], *, descriptors: Sequence[int] = ()) -> Finished:
+    """Run ffmpeg to its end and capture both outputs. The caller checks ``returncode``.
+
+    Args:
+        arguments: for ffmpeg.
+        descriptors: of the files that it may read.
+    """
     return subprocess.run(
         [executable(), *_COMMON, *arguments],
         stdin=subprocess.DEVNULL,
@@ -71,8 +137,19 @@ def run(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
         encoding="utf-8",
         errors="replace",
         check=False,
+        **_passed(descriptors),
         **_OWN_SESSION,
     )
+
+
+@lru_cache(maxsize=1)
+def _takes_descriptors() -> bool:
+    """Whether this ffmpeg has the protocol ``fd`` (from 6.0 on; imageio-ffmpeg's own has)."""
+    return "fd" in run(["-protocols"]).stdout.split()
+
+
+def _passed(descriptors: Sequence[int]) -> dict[str, Any]:
+    return {"pass_fds": tuple(descriptors)} if descriptors else {}
 
 
 class Process:
@@ -85,6 +162,7 @@ class Process:
         arguments: for ffmpeg.
         feed: write to its standard input; otherwise read from its standard output.
         to_our_stdout: let it write to our standard output (only with ``feed``).
+        descriptors: of the files that it may read; they may be closed here after this call.
 
     Raises:
         MediaError: there is no ffmpeg.
@@ -92,9 +170,15 @@ class Process:
     """
 
     def __init__(
-        self, arguments: Sequence[str], *, feed: bool = False, to_our_stdout: bool = False
+        self,
+        arguments: Sequence[str],
+        *,
+        feed: bool = False,
+        to_our_stdout: bool = False,
+        descriptors: Sequence[int] = (),
     ) -> None:
         self._feed = feed
+        self._forgotten = 0
         self._messages = tempfile.TemporaryFile()  # noqa: SIM115 (closed by _release)
         try:
             self._process = _start(
@@ -103,6 +187,7 @@ class Process:
                 stdout=None if to_our_stdout else (subprocess.DEVNULL if feed else subprocess.PIPE),
                 stderr=self._messages,
                 bufsize=0,
+                **_passed(descriptors),
                 **_OWN_SESSION,
             )
         except BaseException:
@@ -135,6 +220,10 @@ class Process:
         while data:
             data = data[self._pipe.write(data) :]
 
+    def forget_messages(self) -> None:
+        """Leave its messages so far out of what :meth:`wait` gives."""
+        self._forgotten = os.fstat(self._messages.fileno()).st_size
+
     def wait(self) -> tuple[int, str]:
         """End the input and let ffmpeg finish.
 
@@ -157,7 +246,7 @@ class Process:
     def _release(self) -> str:
         self._pipe.close()
         self._messages.seek(0, os.SEEK_END)
-        self._messages.seek(max(0, self._messages.tell() - _LAST_MESSAGES_BYTES))
+        self._messages.seek(max(self._forgotten, self._messages.tell() - _LAST_MESSAGES_BYTES))
         messages = self._messages.read().decode("utf-8", "replace")
         self._messages.close()
         return messages
@@ -220,9 +309,9 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
         MediaError: it is no picture or video.
         OSError: it cannot be opened.
     """
-    with open(path, "rb"):
-        pass  # raises the system's own error for a missing or forbidden file
-    done = run([*("-v", "error"), *input_options(path), "-f", "ffmetadata", "-"])
+    with InputFile(path) as file:
+        arguments = ["-v", "error", *file.options, "-f", "ffmetadata", "-"]
+        done = run(arguments, descriptors=file.descriptors)
     if done.returncode != 0:
         raise MediaError(f"not a picture or video ({failure_reason(done.stderr)})")
     tags: dict[str, str] = {}

@@ -1,68 +1,48 @@
-"""Videos in: what a video is like, and its frames one at a time. Animated GIFs count as videos.
+"""Videos in: the frames one at a time, each with its place in time.
 
-There is ffmpeg but no ffprobe. The size of an upright frame and the exact frame rate come from
-ffmpeg's ``framecrc`` output, which has a fixed form. Only the duration, the rotation and the codecs
-are read from the messages meant for people.
+No frame is ever repeated. Where a video pauses, the numbers of its frames have a gap, and the frame
+before stays on the screen.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from types import TracebackType
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from facecycle_cli.errors import MediaError
-from facecycle_cli.media import ffmpeg
+from facecycle_cli.media import ffmpeg, matroska
+from facecycle_cli.media.video_info import VideoInfo, probe
 from facecycle_cli.types import RGBImage
 
-# Screen recorders write "1000 frames per second" where they mean "whenever something changed".
-_MAX_FPS: Final = Fraction(300)
-_DEFAULT_FPS: Final = Fraction(30)
+__all__ = ["Frame", "FrameReader", "VideoInfo", "probe", "read_frames"]
 
+_MILLISECOND: Final = 0.001
+"""Precision of times, in seconds: that of the pipe from ffmpeg."""
+_LONG_GAP: Final = 10.0
+"""Seconds without a frame after which the gap is mentioned."""
+_EARLIER: Final = (0.0, 10.0, 60.0)
+"""Seconds before the wanted start at which decoding begins; if that is too late: from the begin."""
+_LONGEST_DELAY: Final = 0.5
+"""Seconds by which encoders may delay the first frame."""
 
-@dataclass(frozen=True)
-class VideoInfo:
-    """A video as :func:`read_frames` gives it: upright, square pixels, a constant frame rate.
-
-    Attributes:
-        width, height: in pixels, after the rotation.
-        fps: frames per second, exactly.
-        duration: seconds; None: the container does not say.
-        codec: of the frames, by ffmpeg's name.
-        audio_codec: None: no sound.
-        rotation: degrees, counter-clockwise, that the file asks players for.
-    """
-
-    width: int
-    height: int
-    fps: Fraction
-    duration: float | None
-    codec: str
-    audio_codec: str | None
-    rotation: int
-
-    @property
-    def has_audio(self) -> bool:
-        """Whether there is sound."""
-        return self.audio_codec is not None
-
-    @property
-    def expected_frames(self) -> int | None:
-        """Number of frames, to within a few: containers do not count them. None: unknown."""
-        return None if self.duration is None else max(1, round(self.duration * self.fps))
+# Containers without an index: a seek ends anywhere, and the next key frame may be far.
+_WITHOUT_INDEX: Final = frozenset("mpegts mpeg mpegvideo h264 hevc m4v mjpeg obu vc1".split())
+# Recorders and broadcasters splice them: a jump in their times is no pause.
+_SPLICED: Final = frozenset(("mpegts", "mpeg"))
 
 
 class Frame(NamedTuple):
     """One frame of a video.
 
     Attributes:
-        number: from 0.
+        number: from 0, in units of the frame rate. It jumps where the video pauses.
         time: in the video, seconds.
         image: RGB, uint8 (H, W, 3).
     """
@@ -72,70 +52,107 @@ class Frame(NamedTuple):
     image: RGBImage
 
 
-# ffmpeg decodes text files into pictures of a terminal.
-_TEXT_ART = re.compile(r"^Input #0, (tty|bin|xbin|adf|idf),", re.MULTILINE)
-_DURATION = re.compile(r"^ +Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)", re.MULTILINE)
-_STREAM = re.compile(r"^ +Stream #0:\d+\S*: (Video|Audio): (\w+)(.*)", re.MULTILINE)
-_ROTATION = re.compile(r"rotation of (-?\d+(?:\.\d+)?) degrees")
+@dataclass(frozen=True)
+class _Wanted:
+    """Which frames of a video to read, and at what size: see :func:`read_frames`."""
+
+    path: str | os.PathLike[str]
+    info: VideoInfo
+    fps: Fraction
+    reduced: bool
+    start: float
+    duration: float | None
+    max_frames: int | None
+    size: tuple[int, int]
+    threads: int | None
+
+    def seeks(self) -> list[float | None]:
+        """Where to begin to decode, best first; None: without a seek."""
+        if not self.start:
+            return [None]
+        earlier = _EARLIER[1:] if self.info.container in _WITHOUT_INDEX else _EARLIER
+        return [self.start - e for e in earlier if self.start > e] + [None]
+
+    def decode(self, seek: float | None) -> ffmpeg.Process:
+        """Start ffmpeg."""
+        with ffmpeg.InputFile(self.path) as file:
+            arguments = [
+                *(() if self.threads is None else ("-threads", str(self.threads))),
+                *("-copyts", "-start_at_zero"),
+                *(() if seek is None else ("-noaccurate_seek", "-ss", str(seek))),
+                *file.options,
+                *("-map", f"0:V:{self.info.video_track}", "-vf", ",".join(self._filters())),
+                *matroska.RAW_OUTPUT,
+            ]
+            return ffmpeg.Process(arguments, descriptors=file.descriptors)
+
+    def _filters(self) -> list[str]:
+        info, color = self.info, self.info.color
+        filters = []
+        if color.is_yuv and not color.is_progressive:
+            filters.append("bwdif=deint=interlaced")
+        if self.start:
+            filters.append(f"trim=start={self.start - _MILLISECOND / 2:.6f}")
+        if self.reduced:  # before the scaling: frames that are dropped need not be scaled
+            filters.append(_first_of_each_period(self.fps))
+        width, height = self.size
+        # Where the resolution changes in the middle, the picture keeps its proportions.
+        ratio = f"(dar*{info.height}/{info.width})"
+        kept = f"lt(abs({ratio}-1),0.02)"
+        scale = (
+            f"scale=w='if({kept},{width},round({width}*min(1,{ratio})))'"
+            f":h='if({kept},{height},round({height}*min(1,1/{ratio})))':flags=area"
+        )
+        if color.is_yuv and color.matrix == "unknown" and info.is_hd:
+            scale += ":in_color_matrix=bt709"
+        if needs_mapping(info) and _has_zscale():
+            filters += _to_standard_range(color.is_hdr)
+        return [*filters, scale, "format=rgb24", f"pad={width}:{height}:-1:-1", "setsar=1"]
 
 
-def probe(path: str | os.PathLike[str]) -> VideoInfo:
-    """Find out what the video at ``path`` is like. Decodes one frame.
+def _leader(path: str | os.PathLike[str], info: VideoInfo) -> float:
+    """The time of the first frame, in seconds.
 
-    Raises:
-        MediaError: it is no video, or one that cannot be decoded.
-        OSError: it cannot be opened.
+    Encoders that reorder frames delay them, and the first one has a time above zero. What comes
+    later than that follows a part of sound alone, which counts as a part of the video.
     """
-    with open(path, "rb") as file:  # raises the system's own error for a missing file
-        if not file.read(1):
-            raise MediaError("empty file")
-    done = ffmpeg.run(
-        [*ffmpeg.input_options(path), "-map", "0:V:0", "-frames:v", "1", "-f", "framecrc", "-"]
-    )
-    if "matches no streams" in done.stderr:
-        raise MediaError("no video in this file")
-    if "unspecified pixel format" in done.stderr:  # ffmpeg had none to look at
-        raise MediaError("a video without a frame that can be decoded")
-    if done.returncode != 0:
-        raise MediaError(f"not a readable video ({ffmpeg.failure_reason(done.stderr)})")
-    if _TEXT_ART.search(done.stderr):
-        raise MediaError("not a video but text")
-    header, first_frame = _parse_framecrc(done.stdout)
-    if not first_frame or "dimensions" not in header:
-        raise MediaError("a video without frames")
-    description = done.stderr.partition("Stream mapping:")[0]
-    width, height = (int(n) for n in header["dimensions"].split("x"))
-    aspect = Fraction(header.get("sar", "1/1").replace("0/1", "1/1"))
-    rate = 1 / Fraction(header["tb"])
-    streams = [match for match in _STREAM.finditer(description) if "attached pic" not in match[3]]
-    rotation = _ROTATION.search(description)
-    return VideoInfo(
-        width=max(1, round(width * aspect)),
-        height=height,
-        fps=rate if rate <= _MAX_FPS else _DEFAULT_FPS,
-        duration=_duration(description),
-        codec=next((match[2] for match in streams if match[1] == "Video"), "unknown"),
-        audio_codec=next((match[2] for match in streams if match[1] == "Audio"), None),
-        rotation=round(float(rotation[1])) if rotation else 0,
+    with FrameReader(_Wanted(path, info, info.fps, False, 0.0, None, 1, (16, 16), 1)) as reader:
+        time = next(reader).time
+    return time if time < _LONGEST_DELAY else 0.0
+
+
+def needs_mapping(info: VideoInfo) -> bool:
+    """Whether the video's colors are not those of a screen (HDR, BT.2020)."""
+    return info.color.is_hdr or info.color.primaries == "bt2020"
+
+
+def _first_of_each_period(fps: Fraction) -> str:
+    """The filter that keeps the first frame of each period, counted from the first frame.
+
+    Unlike ffmpeg's filter ``fps`` it repeats none. A frame up to a millisecond early is on time:
+    some containers round their times.
+    """
+    rate = f"{fps.numerator}/{fps.denominator}"
+    period = f"floor(({{}}-ld(0)+{_MILLISECOND})*{rate})"
+    return (
+        f"select='if(isnan(prev_t),st(0,t)*0+1,gt({period.format('t')},{period.format('prev_t')}))'"
     )
 
 
-def _parse_framecrc(text: str) -> tuple[dict[str, str], bool]:
-    """The ``#tb 0: 1/25`` lines as a dictionary, and whether a frame follows them."""
-    header: dict[str, str] = {}
-    for line in text.splitlines():
-        if not line.startswith("#"):
-            return header, True
-        key, _, value = line[1:].partition(" 0: ")
-        header[key] = value.strip()
-    return header, False
+def _to_standard_range(is_hdr: bool) -> list[str]:
+    """Filters from BT.2020, with HLG or PQ if ``is_hdr``, to BT.709."""
+    if not is_hdr:
+        return ["zscale=p=bt709:t=bt709:m=bt709:r=tv", "format=yuv444p"]
+    return [
+        "zscale=t=linear:npl=203,format=gbrpf32le,zscale=p=bt709",
+        "tonemap=mobius:desat=0:param=0.5",
+        "zscale=t=bt709:m=bt709:r=tv,format=yuv444p",
+    ]
 
 
-def _duration(text: str) -> float | None:
-    match = _DURATION.search(text)
-    if match is None:
-        return None
-    return 3600 * int(match[1]) + 60 * int(match[2]) + float(match[3])
+@lru_cache(maxsize=1)
+def _has_zscale() -> bool:
+    return " zscale " in ffmpeg.run(["-filters"]).stdout
 
 
 class FrameReader(Iterator[Frame]):
@@ -148,53 +165,125 @@ class FrameReader(Iterator[Frame]):
         info: what the video is like.
         size: (width, height) of the frames, in pixels.
         fps: frames per second.
-        warning: after the last frame, what was damaged; None: nothing. Damage in the middle of a
-            file does not raise: every frame that can be decoded comes.
+        warning: after the last frame, what was damaged or is missing; None: nothing. Damage in the
+            middle of a file does not raise: every frame that can be decoded comes.
 
     Raises:
         MediaError: while iterating, if no frame can be read.
     """
 
-    def __init__(
-        self,
-        info: VideoInfo,
-        process: ffmpeg.Process,
-        *,
-        size: tuple[int, int],
-        fps: Fraction,
-        start: float,
-    ) -> None:
-        self.info = info
-        self.size = size
-        self.fps = fps
+    def __init__(self, wanted: _Wanted) -> None:
+        self.info = wanted.info
+        self.size = wanted.size
+        self.fps = wanted.fps
         self.warning: str | None = None
-        self._start = start
-        self._next = 0
-        self._process = process
+        self._wanted = wanted
+        self._seeks = wanted.seeks()
+        self._seek: float | None = None
+        self._process: ffmpeg.Process | None = None
+        self._cluster = [0]
+        self._count = 0
+        self._last = -1
+        self._first_time = 0.0
+        self._shift = 0.0  # of times, after the splices so far
+        self._notes: list[str] = []
+        self._ended = False
+        self._decode()  # a missing ffmpeg or file is an error of the call, not of the iteration
 
     def __next__(self) -> Frame:
-        if self._next < 0:
-            raise StopIteration
-        width, height = self.size
-        image = np.empty((height, width, 3), np.uint8)
-        pixels = image.data.cast("B")
-        if self._process.read_into(pixels) == len(pixels):
-            frame = Frame(self._next, self._start + float(self._next / self.fps), image)
-            self._next += 1
-            return frame
-        frames, self._next = self._next, -1
-        code, messages = self._process.wait()
-        if frames == 0:
+        while not self._ended:
+            width, height = self.size
+            image = np.empty((height, width, 3), np.uint8)
+            time = self._read(image)
+            if time is None:
+                self._finish()
+                break
+            frame = self._place(time, image)
+            if frame is not None:
+                return frame
+        raise StopIteration
+
+    def _decode(self) -> None:
+        self._seek = self._seeks.pop(0)
+        self._cluster = [0]
+        self._process = self._wanted.decode(self._seek)
+
+    def _read(self, image: RGBImage) -> float | None:
+        """The next frame's pixels into ``image``, and its time in seconds; None at the end."""
+        while True:
+            assert self._process is not None
+            milliseconds = matroska.read_frame(
+                self._process.read_into, image.data.cast("B"), self._cluster
+            )
+            time = None if milliseconds is None else milliseconds / 1000
+            if self._count or self._seek is None or not self._is_late(time):
+                return time
+            self._process.stop()
+            self._decode()
+
+    def _is_late(self, time: float | None) -> bool:
+        """Whether frames are missing between the wanted start and the first frame."""
+        return time is None or time > self._wanted.start + 1.5 / float(self.info.fps)
+
+    def _place(self, time: float, image: RGBImage) -> Frame | None:
+        """The frame with its number; None: it has no place of its own, or it is beyond the end."""
+        assert self._process is not None
+        fps = float(self.fps)
+        if not self._count:
+            self._first_time = time
+            self._process.forget_messages()  # of what a seek cut in two
+        elapsed = time - self._first_time + self._shift
+        expected = (self._last + 1) / fps
+        jump = elapsed - expected
+        if self._count and (jump < -1 or (jump > _LONG_GAP and self._is_spliced)):
+            self._shift -= jump
+            elapsed = expected
+            self._note("a jump in its times", abs(jump), "left out", expected)
+        elif jump > _LONG_GAP:
+            self._note("a gap", jump, "held as one frame", expected)
+        number = int((elapsed + _MILLISECOND) * fps) if self._wanted.reduced else None
+        number = round(elapsed * fps) if number is None else max(number, self._last + 1)
+        duration, most = self._wanted.duration, self._wanted.max_frames
+        is_beyond = duration is not None and elapsed >= duration - _MILLISECOND / 2
+        if is_beyond or (most is not None and self._count >= most):
+            self._finish(stopped=True)
+            return None
+        if number <= self._last:
+            return None
+        self._last = number
+        self._count += 1
+        return Frame(number, self._first_time + float(number / self.fps), image)
+
+    @property
+    def _is_spliced(self) -> bool:
+        return self.info.container in _SPLICED
+
+    def _note(self, what: str, seconds: float, became: str, at: float) -> None:
+        if len(self._notes) < 3:
+            self._notes.append(f"{what} of {_clock(seconds)} at {_clock(at)} is {became}")
+
+    def _finish(self, *, stopped: bool = False) -> None:
+        self._ended = True
+        assert self._process is not None
+        if stopped:
+            self._process.stop()
+            code, messages = 0, ""
+        else:
+            code, messages = self._process.wait()
+        if not self._count:
             why = f" ({ffmpeg.failure_reason(messages)})" if messages.strip() else ""
             raise MediaError(f"no frames there{why}")
         if code != 0 or messages.strip():
-            self.warning = f"damaged video ({ffmpeg.failure_reason(messages)})"
-        raise StopIteration
+            self._notes.append(f"damaged video ({ffmpeg.failure_reason(messages)})")
+        if needs_mapping(self.info) and not _has_zscale():
+            self._notes.append("its HDR colors look gray: this ffmpeg has no zscale")
+        self.warning = "; ".join(self._notes) or None
 
     def close(self) -> None:
         """Stop ffmpeg. No frame comes after that."""
-        self._next = -1
-        self._process.stop()
+        self._ended = True
+        if self._process is not None:
+            self._process.stop()
 
     def __enter__(self) -> FrameReader:
         return self
@@ -208,7 +297,15 @@ class FrameReader(Iterator[Frame]):
         self.close()
 
     def __del__(self) -> None:
-        self.close()
+        if hasattr(self, "_process"):
+            self.close()
+
+
+def _clock(seconds: float) -> str:
+    """``1:02:03`` or ``2:03``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def read_frames(
@@ -222,15 +319,17 @@ def read_frames(
     threads: int | None = None,
     info: VideoInfo | None = None,
 ) -> FrameReader:
-    """Open the video at ``path`` and decode it at a constant frame rate.
+    """Open the video at ``path`` and decode it.
 
-    Frames are dropped or repeated to reach the rate, also where the video's own rate varies, so
-    that ``time`` agrees with the sound.
+    Frames come upright, with square pixels, deinterlaced, and in the colors of a screen (HDR is
+    tone-mapped, BT.2020 converted to BT.709). Each stands on the grid of the frame rate; of several
+    for the same place the first is kept.
 
     Args:
         path: of the video.
-        fps: frames per second; None: the video's own, exactly.
-        start: of the part to read, seconds.
+        fps: the most frames per second; None: the video's own rate, exactly.
+        start: of the part to read, seconds from the first frame. The first frame that comes is the
+            first one at or after that time.
         duration: of the part to read, seconds; None: to the end.
         max_frames: the most frames to read; None: all.
         size: (width, height) in pixels to scale to while decoding; None: the video's own.
@@ -243,24 +342,17 @@ def read_frames(
     """
     info = info or probe(path)
     rate = info.fps if fps is None else Fraction(fps).limit_denominator(1_000_000)
-    width, height = size or (info.width, info.height)
-    # The fps filter comes first: frames that are dropped need not be scaled. Rounding up gives the
-    # frame that is on the screen at each time.
-    filters = [f"fps={rate}:round=up"] if rate < info.fps else []
-    filters.append(f"scale={width}:{height}:flags=area,setsar=1")
-    arguments = [
-        *_pair("-threads", threads),
-        *_pair("-ss", start or None),
-        *_pair("-t", duration),
-        *ffmpeg.input_options(path),
-        *("-map", "0:V:0", "-vf", ",".join(filters)),
-        *("-fps_mode", "cfr", "-r", str(rate)),
-        *_pair("-frames:v", max_frames),
-        *("-f", "rawvideo", "-pix_fmt", "rgb24", "pipe:1"),
-    ]
-    process = ffmpeg.Process(arguments)
-    return FrameReader(info, process, size=(width, height), fps=rate, start=start)
-
-
-def _pair(option: str, value: float | None) -> list[str]:
-    return [] if value is None else [option, str(value)]
+    reduced = rate < info.fps or not info.names_rate
+    start = start and start + _leader(path, info)
+    wanted = _Wanted(
+        path,
+        info,
+        min(rate, info.fps),
+        reduced,
+        start,
+        duration,
+        max_frames,
+        size or (info.width, info.height),
+        threads,
+    )
+    return FrameReader(wanted)

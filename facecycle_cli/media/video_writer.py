@@ -16,11 +16,20 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from facecycle_cli.errors import MediaError
-from facecycle_cli.media import ffmpeg
-from facecycle_cli.media.images import write_image
+from facecycle_cli.media import ffmpeg, matroska
+from facecycle_cli.media.audio import (
+    MATROSKA_SOUND,
+    MOV_SOUND,
+    MP4_SOUND,
+    WEBM_SOUND,
+    Sound,
+    SoundFormat,
+    extract_sound,
+)
+from facecycle_cli.media.images import encode_image
 from facecycle_cli.media.provenance import Provenance, add_gif_comment
-from facecycle_cli.media.video import probe
-from facecycle_cli.system import PendingFile
+from facecycle_cli.media.video_info import VideoInfo
+from facecycle_cli.system import PendingFile, atomic_path
 from facecycle_cli.types import RGBImage
 
 
@@ -29,53 +38,47 @@ class _Container(NamedTuple):
 
     Attributes:
         muxer: ffmpeg's name of the container.
-        video, audio: options of the encoders.
-        copied: audio codecs that are copied as they are; None: any.
+        filters: for the frames.
+        video: options of the encoder.
+        sound: what sound it holds; None: none.
+        max_fps: frames per second that players can show.
     """
 
     muxer: str
+    filters: str
     video: tuple[str, ...]
-    audio: tuple[str, ...]
-    copied: frozenset[str] | None
+    sound: SoundFormat | None
+    max_fps: int | None = None
 
 
 # bt709 both in the pixels and in the file's tags. Without tags, players guess by the frame size.
+_TO_YUV = "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd"
 _YUV = (
-    *("-vf", "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd"),
     *("-pix_fmt", "yuv420p", "-colorspace", "bt709", "-color_primaries", "bt709"),
     *("-color_trc", "bt709", "-color_range", "tv"),
 )
 _H264 = (*_YUV, "-c:v", "libx264", "-preset", "fast", "-crf", "17")
-_MP4_AUDIO = frozenset({"aac", "mp3", "ac3", "eac3", "alac"})
-_MP4 = _Container(
-    "mp4", (*_H264, "-movflags", "+faststart"), ("-c:a", "aac", "-b:a", "160k"), _MP4_AUDIO
-)
-_MATROSKA = _Container("matroska", _H264, ("-c:a", "aac", "-b:a", "160k"), None)
+_VP9 = ("-c:v", "libvpx-vp9", "-crf", "24", "-b:v", "0", "-row-mt", "1", "-cpu-used", "4")
+_MP4 = _Container("mp4", _TO_YUV, (*_H264, "-movflags", "+faststart"), MP4_SOUND)
+_MATROSKA = _Container("matroska", _TO_YUV, _H264, MATROSKA_SOUND)
+# A palette for each frame, in one pass. One palette for all frames, and imageio's GIF writer, would
+# hold all frames in memory.
+_PALETTE = "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1"
 _CONTAINERS: Final = {
     ".mp4": _MP4,
     ".m4v": _MP4,
-    ".mov": _MP4._replace(muxer="mov"),
+    ".mov": _MP4._replace(muxer="mov", sound=MOV_SOUND),
     ".mkv": _MATROSKA,
-    ".webm": _Container(
-        "webm",
-        (*_YUV, "-c:v", "libvpx-vp9", "-crf", "24", "-b:v", "0", "-row-mt", "1", "-cpu-used", "4"),
-        ("-c:a", "libopus", "-b:a", "128k"),
-        frozenset({"opus", "vorbis"}),
-    ),
-    # A palette for each frame, in one pass. One palette for all frames, and imageio's GIF writer,
-    # would hold all frames in memory.
-    ".gif": _Container(
-        "gif",
-        (
-            "-vf",
-            "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1",
-        ),
-        (),
-        frozenset(),
-    ),
+    ".webm": _Container("webm", _TO_YUV, (*_YUV, *_VP9), WEBM_SOUND),
+    # Browsers show a frame that is to be shorter than two hundredths of a second for ten.
+    ".gif": _Container("gif", _PALETTE, (), None, max_fps=50),
 }
 VIDEO_FORMATS: Final = tuple(_CONTAINERS)
 """Suffixes of the videos that can be written."""
+
+
+_LONGEST_FILLED: Final = 10
+"""Seconds of the longest gap that a folder of frames fills with the frame before."""
 
 
 class VideoWriter(AbstractContextManager["VideoWriter"]):
@@ -84,14 +87,21 @@ class VideoWriter(AbstractContextManager["VideoWriter"]):
     As a context manager it finishes the video, or removes it if the block raises.
 
     Attributes:
-        frames: how many were written.
+        frames: how many were given.
+        note: what a user should know about the result; None: nothing.
     """
 
     frames: int = 0
+    note: str | None = None
 
     @abstractmethod
-    def write(self, frame: RGBImage) -> None:
+    def write(self, frame: RGBImage, number: int | None = None) -> None:
         """Append ``frame``, RGB uint8 (H, W, 3).
+
+        Args:
+            frame: as above.
+            number: its place, in units of the frame rate; None: the one after the last. Over a gap
+                in these the frame before stays on the screen.
 
         Raises:
             MediaError: its size is not that of the video, or the encoder failed.
@@ -129,6 +139,7 @@ def open_video(
     *,
     provenance: Provenance | None,
     audio_from: str | os.PathLike[str] | None = None,
+    audio_info: VideoInfo | None = None,
     start: float = 0.0,
     duration: float | None = None,
 ) -> VideoWriter:
@@ -142,8 +153,9 @@ def open_video(
         size: (width, height) in pixels. Where the format needs even numbers, an odd size is padded
             by one line of repeated pixels.
         provenance: None only for videos that were not generated.
-        audio_from: a video whose sound is taken, if it has any. It is copied, and encoded again
-            only if the container cannot hold it.
+        audio_from: a video whose sound is taken, if it has any. It is copied, encoded again if the
+            container cannot hold it, and left out with a note if it cannot be read.
+        audio_info: what :func:`.probe` said of that video, which saves asking again.
         start: of the sound to take, seconds.
         duration: of the sound to take, seconds; None: to the end.
 
@@ -154,33 +166,20 @@ def open_video(
     name = os.fspath(target)
     suffix = Path(name).suffix.lower()
     if name != "-" and (name.endswith(("/", os.sep)) or os.path.isdir(name) or not suffix):
-        return _FolderWriter(Path(name), size, provenance)
+        return _FolderWriter(Path(name), size, fps, provenance)
     if name != "-" and suffix not in _CONTAINERS:
         raise MediaError(
             f"cannot write {suffix} videos; use {', '.join(VIDEO_FORMATS)} or a folder"
         )
     container = _MATROSKA if name == "-" else _CONTAINERS[suffix]
-    audio = _audio_options(container, audio_from, start, duration)
-    return _ContainerWriter(name, container, fps, size, provenance, audio)
-
-
-def _audio_options(
-    container: _Container,
-    audio_from: str | os.PathLike[str] | None,
-    start: float,
-    duration: float | None,
-) -> tuple[list[str], list[str]]:
-    """Ffmpeg options for the second input and for the output."""
-    if audio_from is None or not container.audio:
-        return [], []
-    codec = probe(audio_from).audio_codec
-    if codec is None:
-        return [], []
-    part = [*(("-ss", str(start)) if start else ())]
-    part += [*(("-t", str(duration)) if duration is not None else ())]
-    copied = container.copied is None or codec in container.copied
-    encoding = ("-c:a", "copy") if copied else container.audio
-    return [*part, *ffmpeg.input_options(audio_from)], ["-map", "1:a:0", *encoding]
+    sound, note = None, None
+    if audio_from is not None and container.sound is not None:
+        sound, note = extract_sound(
+            audio_from, container.sound, start=start, duration=duration, info=audio_info
+        )
+    writer = _ContainerWriter(name, container, fps, size, provenance, sound)
+    writer.note = note
+    return writer
 
 
 def _check(frame: RGBImage, size: tuple[int, int]) -> None:
@@ -200,47 +199,73 @@ class _ContainerWriter(VideoWriter):
         fps: Fraction,
         size: tuple[int, int],
         provenance: Provenance | None,
-        audio: tuple[list[str], list[str]],
+        sound: Sound | None,
     ) -> None:
         self._size = size
         self._is_gif = container.muxer == "gif"
         self._padding = (0, 0) if self._is_gif else (size[1] % 2, size[0] % 2)
         self._comment = provenance.to_json() if provenance else None
+        # Every second, third, ... frame: an even rhythm.
+        self._step = -(-fps // container.max_fps) if container.max_fps else 1
+        self._fps = fps / self._step
+        self._last = -1
+        self._number = 0
+        self._sound = sound
         self._file = None if name == "-" else PendingFile(name)
-        audio_input, audio_output = audio
         width, height = size[0] + self._padding[1], size[1] + self._padding[0]
-        arguments = [
-            *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(fps)),
-            *("-i", "pipe:0", *audio_input, "-map", "0:v:0", *audio_output, *container.video),
-            # Without the source's own tags, which may say where it was filmed; and without dates,
-            # so that the same frames give the same bytes.
-            *("-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact"),
-            *("-flags:v", "+bitexact", "-flags:a", "+bitexact"),
-            *(("-metadata", f"comment={self._comment}") if self._comment else ()),
-            *("-y", "-f", container.muxer),
-            "pipe:1" if self._file is None else ffmpeg.url(self._file.path),
-        ]
+        self._header = matroska.stream_header(width, height, self._fps)
+        target = "pipe:1" if self._file is None else ffmpeg.url(self._file.path)
         sys.stdout.flush()
         try:
             if self._file is not None:
                 self._file.path.touch()  # raises the system's own error if it cannot be written
                 weakref.finalize(self, self._file.discard)
-            self._process = ffmpeg.Process(arguments, feed=True, to_our_stdout=self._file is None)
+            self._process = ffmpeg.Process(
+                self._arguments(container, target), feed=True, to_our_stdout=self._file is None
+            )
             weakref.finalize(self, self._process.stop)
         except BaseException:
             self._discard()
             raise
 
-    def write(self, frame: RGBImage) -> None:
+    def _arguments(self, container: _Container, target: str) -> list[str]:
+        period = 1 / self._fps
+        sound = self._sound.path if self._sound else None
+        return [
+            *matroska.RAW_INPUT,
+            *(("-i", ffmpeg.url(sound)) if sound else ()),
+            *("-map", "0:v:0", *(("-map", "1:a:0", "-c:a", "copy") if sound else ())),
+            # The pipe counts milliseconds. Here each frame gets its exact time again.
+            *("-vf", f"settb={period},{container.filters}"),
+            *("-fps_mode", "passthrough", "-enc_time_base", str(period).replace("/", ":")),
+            *container.video,
+            # Without the source's own tags, which may say where it was filmed; and without dates,
+            # so that the same frames give the same bytes.
+            *("-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact"),
+            *("-flags:v", "+bitexact", "-flags:a", "+bitexact"),
+            *(("-metadata", f"comment={self._comment}") if self._comment else ()),
+            *("-y", "-f", container.muxer, target),
+        ]
+
+    def write(self, frame: RGBImage, number: int | None = None) -> None:
         _check(frame, self._size)
+        self._number = self._number if number is None else max(number, self._number)
+        place, self._number = self._number // self._step, self._number + 1
+        self.frames += 1
+        if place == self._last:
+            return
+        self._last = place
         if any(self._padding):
             frame = np.pad(frame, ((0, self._padding[0]), (0, self._padding[1]), (0, 0)), "edge")
+        pixels = np.ascontiguousarray(frame).data.cast("B")
+        header = matroska.frame_header(round(1000 * place / self._fps), len(pixels))
         try:
-            self._process.write(np.ascontiguousarray(frame).data.cast("B"))
+            self._process.write(memoryview(self._header + header))
+            self._process.write(pixels)
         except BrokenPipeError:
             _, messages = self._process.wait()
             raise self._failure(messages) from None
-        self.frames += 1
+        self._header = b""
 
     def close(self) -> None:
         try:
@@ -253,6 +278,8 @@ class _ContainerWriter(VideoWriter):
                 if self._is_gif and self._comment and self._file.is_temporary:
                     add_gif_comment(self._file.path, self._comment)
                 self._file.commit()
+            if self._sound is not None:
+                self._sound.close()
         except BaseException:
             self.abort()
             raise
@@ -262,6 +289,8 @@ class _ContainerWriter(VideoWriter):
         self._discard()
 
     def _discard(self) -> None:
+        if self._sound is not None:
+            self._sound.close()
         if self._file is not None:
             self._file.discard()
 
@@ -272,22 +301,43 @@ class _ContainerWriter(VideoWriter):
 
 
 class _FolderWriter(VideoWriter):
-    """Writes frames as ``000000.png``, ``000001.png``, ..."""
+    """Writes frames as ``000000.png``, ``000001.png``, ...
 
-    def __init__(self, folder: Path, size: tuple[int, int], provenance: Provenance | None) -> None:
+    A short gap is filled with the frame before, so that a picture stands for each period.
+    """
+
+    def __init__(
+        self, folder: Path, size: tuple[int, int], fps: Fraction, provenance: Provenance | None
+    ) -> None:
         self._folder = folder
         self._size = size
+        self._longest_filled = max(1, round(_LONGEST_FILLED * fps))
         self._provenance = provenance
+        self._written = 0
+        self._number = 0
         self._is_new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
 
     def _path(self, index: int) -> Path:
         return self._folder / f"{index:06d}.png"
 
-    def write(self, frame: RGBImage) -> None:
+    def write(self, frame: RGBImage, number: int | None = None) -> None:
         _check(frame, self._size)
-        write_image(frame, self._path(self.frames), provenance=self._provenance)
+        number = self._number if number is None else number
+        gap, self._number = number - self._number, number + 1
+        if gap > self._longest_filled:
+            self.note = "the frames of a folder have no times: a gap between them is lost"
+        elif gap > 0 and self._written:
+            before = self._path(self._written - 1).read_bytes()
+            for _ in range(gap):
+                self._write(before)
+        self._write(encode_image(frame, provenance=self._provenance))
         self.frames += 1
+
+    def _write(self, data: bytes) -> None:
+        with atomic_path(self._path(self._written)) as path:
+            path.write_bytes(data)
+        self._written += 1
 
     def close(self) -> None:
         if not self.frames:
@@ -295,7 +345,7 @@ class _FolderWriter(VideoWriter):
             raise MediaError("no frames to write")
 
     def abort(self) -> None:
-        for index in range(self.frames):
+        for index in range(self._written):
             self._path(index).unlink(missing_ok=True)
         if self._is_new:
             with suppress(OSError):  # other files are in it

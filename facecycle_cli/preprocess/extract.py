@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,12 +10,12 @@ from typing import TypeAlias
 
 import numpy as np
 
-from facecycle_cli.errors import MediaError
-from facecycle_cli.faces import Alignment, Face, FaceBackend
+from facecycle_cli.errors import CutFaceError, MediaError
+from facecycle_cli.faces import Alignment, Face, FaceBackend, is_inside, search_photos
 from facecycle_cli.faces.tracking import FaceTracker, TrackedFrame
-from facecycle_cli.media import VideoInfo, probe, read_frames, read_image
+from facecycle_cli.media import Frame, VideoInfo, probe, read_frames, read_image
 from facecycle_cli.media.files import IMAGE_SUFFIXES
-from facecycle_cli.preprocess.crops import CropWriter, FaceSample, Sink, is_inside, take_sample
+from facecycle_cli.preprocess.crops import CropWriter, FaceSample, Sink, take_sample
 from facecycle_cli.preprocess.settings import PreprocessSettings
 from facecycle_cli.preprocess.sources import Source
 from facecycle_cli.types import RGBImage
@@ -84,7 +85,7 @@ def extract_crops(
         result = _extract_video(source, settings, backend, crops, on_frames)
     result.lines = [line for _, line in sorted(crops.lines)]
     result.tracks = len(crops.tracks)
-    if not result.lines:
+    if not result.lines and result.status != "no-face":
         result.status = "no-face"
         result.reason = f"no face of {settings.min_face} pixels or more"
     return result
@@ -94,9 +95,10 @@ def _extract_photo(
     source: Source, settings: PreprocessSettings, backend: FaceBackend, crops: CropWriter
 ) -> Extraction:
     image = read_image(source.path)
-    faces = backend.detect([image], min_face=settings.min_face)[0]
-    faces = [face for face in faces if is_inside(face, image)]
-    crops.add_photo(image, faces if settings.faces == "all" else faces[:1])
+    (found,) = search_photos([image], backend, min_face=settings.min_face)
+    if found.cut and not found.faces:
+        return Extraction("no-face", str(CutFaceError()), frames=1)
+    crops.add_photo(image, found.faces if settings.faces == "all" else found.faces[:1])
     return Extraction("done", frames=1)
 
 
@@ -215,24 +217,37 @@ def _extract_video_at(
             min_face=max(1, round(settings.min_face * scale)),
             patience=_PATIENCE,
         )
-        images = _reporting((frame.image for frame in reader), on_frames)
-        count = _collect(tracker.track(images), crops, check_size)
+        numbers = deque[int]()
+        images = _reporting(reader, numbers, on_frames)
+        count = _collect(tracker.track(images), crops, check_size, numbers=numbers)
     return Extraction("done", reader.warning, frames=count)
 
 
-def _reporting(images: Iterable[RGBImage], on_frames: OnFrames) -> Iterator[RGBImage]:
-    for image in images:
+def _reporting(
+    frames: Iterable[Frame], numbers: deque[int], on_frames: OnFrames
+) -> Iterator[RGBImage]:
+    for frame in frames:
         on_frames(1)
-        yield image
+        numbers.append(frame.number)
+        yield frame.image
 
 
 def _collect(
     tracked: Iterable[tuple[RGBImage, TrackedFrame]],
     crops: CropWriter,
     check_size: Callable[[list[Face]], None],
+    *,
     names: list[str] | None = None,
+    numbers: deque[int] | None = None,
 ) -> int:
     """Collect the faces of every track, and crop them when a track or a part of it is complete.
+
+    Args:
+        tracked: the frames with their faces.
+        crops: takes the crops.
+        check_size: called with the first faces of a track.
+        names: of the frames, instead of their numbers.
+        numbers: of the frames, in their order; they are taken out. None: counted from 0.
 
     Returns:
         The number of frames.
@@ -246,19 +261,20 @@ def _collect(
 
     shot = count = 0
     for image, found in tracked:
+        number = count if numbers is None else numbers.popleft()
         ended = [
             track
             for track, samples in open_tracks.items()
-            if found.shot != shot or samples[-1].frame < count - _PATIENCE - 1
+            if found.shot != shot or samples[-1].frame < number - _PATIENCE - 1
         ]
         for track in ended:
             close(track)
         shot = found.shot
         for track, face in found.faces.items():
-            if not is_inside(face, image):
+            if not is_inside(face, image.shape):
                 continue
             samples = open_tracks.setdefault(track, [])
-            samples.append(take_sample(image, face, count))
+            samples.append(take_sample(image, face, number))
             if len(samples) == _EARLY and track not in crops.tracks:
                 check_size([sample.face for sample in samples])
             if len(samples) == crops.segment:

@@ -7,8 +7,9 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +19,7 @@ from facecycle_cli.errors import MediaError, SettingsError
 from facecycle_cli.media import (
     IMAGE_FORMATS,
     VIDEO_FORMATS,
+    Frame,
     Provenance,
     VideoInfo,
     VideoWriter,
@@ -28,6 +30,8 @@ from facecycle_cli.media import (
     read_image,
     write_image,
 )
+from facecycle_cli.system import LOCK_FILE, locked_folder
+from facecycle_cli.translate.decoding import decoded_size, images_of
 from facecycle_cli.translate.settings import TranslateSettings
 from facecycle_cli.types import MotionMode, RGBImage
 
@@ -193,23 +197,29 @@ class _Task:
                 start=job.start,
                 duration=job.duration,
                 max_frames=job.max_frames,
+                size=decoded_size(self.path, info, self.backend, job.start),
                 info=info,
             ) as reader,
-            self._translation((frame.image for frame in reader), target, info.fps) as translation,
+            self._translation(
+                images_of(reader, places := deque[Frame]()), target, info.fps
+            ) as translation,
             events.progress(self._expected_frames(info)) as advance,
+            ExitStack() as stack,
         ):
             first = next(translation)
             with events.errors_of(self.output):
-                opened = self._open_output(first, info.fps)
+                if _is_frames(self.output):
+                    stack.enter_context(locked_folder(self.output))
+                opened = self._open_output(first, info, places[0].time)
             with opened as writer:
-                writer.write(first)
+                writer.write(first, places.popleft().number)
                 for frame in translation:
                     advance()
-                    writer.write(frame)
+                    writer.write(frame, places.popleft().number)
+            if os.path.isdir(self.output):
+                _remove_older_frames(self.output, translation.frames)
         seconds = time.perf_counter() - started
-        if os.path.isdir(self.output):
-            _remove_older_frames(self.output, translation.frames)
-        self._note_problems(translation, reader.warning)
+        self._note_problems(translation, [reader.warning, writer.note])
         return {
             "motion": translation.settings.motion,
             **translation.report(),
@@ -235,15 +245,16 @@ class _Task:
                 measure=self.job.measure,
             )
 
-    def _open_output(self, first: RGBImage, fps: Fraction) -> VideoWriter:
+    def _open_output(self, first: RGBImage, info: VideoInfo, start: float) -> VideoWriter:
         return open_video(
             self.output,
-            fps,
+            info.fps,
             (first.shape[1], first.shape[0]),
             provenance=self._provenance,
             audio_from=self.path,
-            start=self.job.start,
-            duration=self._wanted_seconds(fps),
+            audio_info=info,
+            start=start,
+            duration=self._wanted_seconds(info.fps),
         )
 
     def _wanted_seconds(self, fps: Fraction) -> float | None:
@@ -272,9 +283,9 @@ class _Task:
         reduced = cv2.resize(self.target, size, interpolation=cv2.INTER_AREA)
         return reduced.astype(np.uint8, copy=False)
 
-    def _note_problems(self, translation: Translation, warning: str | None) -> None:
+    def _note_problems(self, translation: Translation, warnings: Sequence[str | None]) -> None:
         note, name = self.events.note, self.job.source
-        if warning is not None:
+        for warning in filter(None, warnings):
             note(f"{name}: {warning}")
         if translation.faces_besides and self.job.settings.face == "largest":
             note(
@@ -334,9 +345,21 @@ def _default_output(job: TranslateJob, still: bool) -> str:
     return name if job.source == STREAM else str(Path(job.source).with_name(name))
 
 
+def _is_frames(output: str) -> bool:
+    """Whether a video that is written there becomes a folder of frames."""
+    is_folder = output.endswith(("/", os.sep)) or os.path.isdir(output)
+    return output != STREAM and (is_folder or not Path(output).suffix)
+
+
 def _exists(output: str) -> bool:
-    """Whether there is such a file, or such a folder with something in it."""
-    return any(os.scandir(output)) if os.path.isdir(output) else os.path.isfile(output)
+    """Whether there is such a file, or such a folder with something in it.
+
+    A run that was killed leaves its lock in the folder: its frames are not complete.
+    """
+    if not os.path.isdir(output):
+        return os.path.isfile(output)
+    names = os.listdir(output)
+    return bool(names) and LOCK_FILE not in names
 
 
 def _read_target(name: str) -> RGBImage:

@@ -1,0 +1,72 @@
+"""The frames of a source: no larger than its face needs, with their places in time."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from facecycle_cli.media import Frame, VideoInfo, read_frames
+from facecycle_cli.types import RGBImage
+
+if TYPE_CHECKING:
+    from facecycle_cli.faces import FaceBackend
+
+_SIDE: Final = 1280
+"""Longest side in pixels at which a source is decoded, unless its face is small."""
+_FACE_HEIGHT: Final = 160.0
+"""Height in pixels of a face in the decoded frames that gives all that crops and landmarks need."""
+_GLANCES, _GLANCES_PER_SECOND = 6, 2
+"""Frames that are looked at to find out how large the face is."""
+_SMALLEST_FACE: Final = 16
+"""Height in pixels of the smallest face that is looked for in the reduced frames."""
+
+
+def decoded_size(
+    path: str | os.PathLike[str], info: VideoInfo, backend: FaceBackend, start: float
+) -> tuple[int, int]:
+    """(width, height) in pixels at which to decode a source: 4K is slow, and seldom of use.
+
+    Args:
+        path: of the source.
+        info: what :func:`.probe` said of it.
+        backend: finds the faces.
+        start: of the part that is used, seconds.
+
+    Raises:
+        MediaError: the source cannot be decoded.
+    """
+    scale = _SIDE / max(info.width, info.height)
+    if scale >= 1:
+        return info.width, info.height
+    beginning = read_frames(
+        path,
+        fps=_GLANCES_PER_SECOND,
+        start=start,
+        max_frames=_GLANCES,
+        size=_scaled(info, scale),
+        info=info,
+    )
+    heights = []
+    with beginning:
+        for frame in beginning:
+            faces = backend.detect([frame.image], min_face=_SMALLEST_FACE)[0]
+            heights += [float(face.box[3] - face.box[1]) for face in faces]
+    # The smallest counts: which face is followed is not decided yet. None: it may be smaller still.
+    smallest = min(heights, default=0.0)
+    return _scaled(info, max(scale, min(1.0, scale * _FACE_HEIGHT / max(smallest, 1.0))))
+
+
+def images_of(frames: Iterable[Frame], places: deque[Frame]) -> Iterator[RGBImage]:
+    """The pictures of ``frames``; each frame is appended to ``places`` without its picture."""
+    nothing = np.empty((0, 0, 3), np.uint8)
+    for frame in frames:
+        places.append(frame._replace(image=nothing))
+        yield frame.image
+
+
+def _scaled(info: VideoInfo, scale: float) -> tuple[int, int]:
+    return max(1, round(info.width * scale)), max(1, round(info.height * scale))

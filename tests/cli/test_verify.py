@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shlex
 import shutil
+import sys
 from collections import Counter
 
 import numpy as np
@@ -16,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from facecycle_cli.model import load, read_info
 from facecycle_cli.model.checkpoint import annotate
 from tests.cli.call import call, files_below
+from tests.conftest import run_process
 
 pytest.importorskip("sklearn")
 
@@ -87,6 +91,50 @@ class TestTwoPictures:
         assert json.loads(failed.stdout)["verdict"] is None
 
     @pytest.mark.parametrize(
+        ("error", "words"),
+        [
+            (MemoryError(), "facecycle: out of memory"),
+            (KeyError("bug"), "facecycle: KeyError: 'bug'"),
+            (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "can't allocate"),
+            (BrokenPipeError(32, "Broken pipe"), ""),
+        ],
+    )
+    @pytest.mark.parametrize("where", ["open_model", "_compare"])
+    def test_only_a_verdict_has_the_codes_of_verdicts(
+        self, faces, monkeypatch, error, words, where
+    ):
+        def fail(*_, **__):
+            raise error
+
+        monkeypatch.setattr(f"facecycle_cli.cli.verify.{where}", fail)
+        a, b = faces / "person1_neutral.jpg", faces / "person2_neutral.jpg"
+        done = call("verify", a, b, "--threshold", "0.9999")
+        fails(done, 3, words)
+        assert len(done.stderr.splitlines()) == bool(words)
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+    @pytest.mark.parametrize("target", [">&-", ">&- 2>&-", ">/dev/full"])
+    def test_a_verdict_that_nobody_can_read_is_none(self, faces, target):
+        if "full" in target and not os.path.exists("/dev/full"):
+            pytest.skip("needs /dev/full")
+        a = shlex.quote(str(faces / "person1_neutral.jpg"))
+        program = f"{shlex.quote(sys.executable)} -m facecycle_cli"
+        command = f"{program} verify {a} {a} --threshold 0.5 {target}"
+        done = run_process(["sh", "-c", command])
+        assert done.returncode == 3
+        assert b"Traceback" not in done.stderr
+
+    def test_a_similarity_that_is_no_number(self, faces, monkeypatch):
+        def nothing(model, crops):
+            return np.full((len(crops), 4), np.nan, np.float32)
+
+        monkeypatch.setattr(
+            sys.modules["facecycle_cli.verify.verify"], "identity_embedding", nothing
+        )
+        a = faces / "person1_neutral.jpg"
+        fails(call("verify", a, a, "--json"), 3, "not a finite number")
+
+    @pytest.mark.parametrize(
         ("arguments", "words"),
         [
             ([], "two pictures to compare"),
@@ -95,6 +143,8 @@ class TestTwoPictures:
             (["a.jpg", "b.jpg", "--threshold", "0", "--far", "0.1"], "choose one"),
             (["a.jpg", "b.jpg", "--threshold", "2"], "--threshold"),
             (["a.jpg", "b.jpg", "--threshold", "many"], "--threshold"),
+            (["a.jpg", "b.jpg", "--threshold", "nan"], "--threshold"),
+            (["a.jpg", "b.jpg", "--far", "nan"], "--far"),
             (["a.jpg", "b.jpg", "--far", "-1"], "--far"),
             (["a.jpg", "b.jpg", "--pairs", "c.csv"], "not both"),
             (["a.jpg", "b.jpg", "--report", "out"], "go with --pairs"),
@@ -166,6 +216,31 @@ class TestPairs:
     def test_no_list_of_pairs(self, tmp_path, text, words):
         (tmp_path / "pairs.txt").write_bytes(text)
         fails(call("verify", "--pairs", tmp_path / "pairs.txt"), 1, words)
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+    def test_devices_and_pipes_are_no_pictures(self, faces, tmp_path):
+        os.mkfifo(tmp_path / "pipe.jpg")
+        listing = tmp_path / "pairs.csv"
+        listing.write_text(f"{faces}/person1_neutral.jpg,pipe.jpg\n/dev/zero,pipe.jpg\n")
+        done = call("verify", "--pairs", listing, "--json")
+        assert done.returncode == 1
+        assert [json.loads(line)["status"] for line in done.stdout.splitlines()] == ["failed"] * 2
+        assert f"{tmp_path}/pipe.jpg: not a regular file" in done.stderr
+        assert "/dev/zero: not a regular file" in done.stderr
+
+    def test_features_that_are_no_numbers(self, faces, monkeypatch):
+        def nothing(model, crops):
+            return np.full((len(crops), 4), np.nan, np.float32)
+
+        monkeypatch.setattr(
+            sys.modules["facecycle_cli.verify.verify"], "identity_embedding", nothing
+        )
+        text = f"{faces}/person1_neutral.jpg,{faces}/person2_neutral.jpg\n"
+        done = call("verify", "--pairs", "-", "--json", stdin=text.encode())
+        assert done.returncode == 1
+        row = json.loads(done.stdout)
+        assert (row["similarity"], row["verdict"], row["status"]) == (None, None, "failed")
+        assert row["reason"].endswith("its features are not finite numbers")
 
     def test_one_kind_of_pairs(self, tmp_path, faces):
         listing = tmp_path / "same.csv"

@@ -71,13 +71,28 @@ class TestStored:
         with pytest.raises(ThresholdError, match=r"rate of 0\.123 \(there are: .*0\.01"):
             threshold_at_stored_far(model, 0.123)
 
-    @pytest.mark.parametrize("entry", [[1], "no", {"threshold": 7}, {"threshold": None}])
+    @pytest.mark.parametrize(
+        "entry",
+        [
+            *([1], "no", {"threshold": 7}, {"threshold": None}, {"threshold": float("nan")}),
+            *({"threshold": 0.1, "far": float("inf")}, {"threshold": 10**400}),
+        ],
+    )
     def test_damaged(self, own, entry):
         own.checkpoint.metadata["verification"] = entry
         with pytest.raises(ThresholdError, match="damaged"):
             stored_threshold(own)
 
-    @pytest.mark.parametrize("entry", [[1], "no", {"thresholds": {"x": 1}}, {"thresholds": 1}])
+    @pytest.mark.parametrize(
+        "entry",
+        [
+            [1],
+            "no",
+            {"thresholds": {"x": 1}},
+            {"thresholds": 1},
+            {"thresholds": {"0.1": float("nan")}},
+        ],
+    )
     def test_damaged_rates(self, own, entry):
         own.checkpoint.metadata["verification"] = entry
         with pytest.raises(ThresholdError, match="damaged"):

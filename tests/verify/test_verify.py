@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
-from facecycle_cli.errors import DataError, NoFaceError, ThresholdError
+from facecycle_cli.errors import DataError, EvaluationError, NoFaceError, ThresholdError
 from facecycle_cli.model import load
 from facecycle_cli.verify.verify import identity_embedding, verify, verify_many
 
@@ -64,3 +66,16 @@ def test_embeddings_are_unit_vectors_whatever_the_batch(model):
     assert together.shape == (20, 256)
     assert np.allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
     assert np.allclose(together[17:], identity_embedding(model, crops[17:]), atol=1e-4)
+
+
+def test_a_similarity_that_is_no_number_is_no_verdict(model, backend, photograph, monkeypatch):
+    with pytest.raises(EvaluationError, match="not a finite number"):
+        verify(photograph, photograph, model=model, backend=backend, threshold=float("nan"))
+
+    def nothing(model, crops):
+        return np.full((len(crops), 4), np.nan, np.float32)
+
+    monkeypatch.setattr(sys.modules[identity_embedding.__module__], "identity_embedding", nothing)
+    for threshold in (0.0, -1.0):
+        with pytest.raises(EvaluationError, match="not a finite number"):
+            verify(photograph, photograph, model=model, backend=backend, threshold=threshold)

@@ -26,6 +26,7 @@ from facecycle_cli.types import CropFormat, Layout
 
 if TYPE_CHECKING:
     from facecycle_cli.cli.console import ProgressLine
+    from facecycle_cli.media.files import LeftOut
     from facecycle_cli.preprocess import Events, PreprocessSettings
 
 
@@ -271,6 +272,10 @@ def _listener(console: Console, progress: ProgressLine) -> Events:
         def problem(self, problem: Problem) -> None:
             self._failures += 1
             console.failure(problem.name, CommandError(problem.reason))
+
+        def left_out(self, left_out: LeftOut) -> None:
+            for line in left_out.lines("file"):
+                console.note(line)
 
         def _text(self) -> str:
             rate = self._frames / max(1e-3, time.perf_counter() - self._begun)

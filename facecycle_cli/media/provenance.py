@@ -121,6 +121,8 @@ def is_result(path: str | os.PathLike[str]) -> bool:
                 return _is_picture_of_ours(file)
             if head[4:8] == b"ftyp":
                 head = _end_of_movie_box(file)
+            if TOOL.encode() not in head:
+                return False  # the search below takes longer
             return any(_parse(match) is not None for match in _JSON_OBJECT.findall(head))
     except Exception:  # damaged headers raise nearly anything
         return False

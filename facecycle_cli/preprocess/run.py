@@ -5,16 +5,23 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from facecycle_cli.errors import OutputError, PreprocessError
+from facecycle_cli.media.files import LeftOut
 from facecycle_cli.preprocess.index import Journal, Records, merge_journals
 from facecycle_cli.preprocess.settings import PreprocessSettings, claim_folder
 from facecycle_cli.preprocess.shards import ShardPacker
-from facecycle_cli.preprocess.sources import Problem, Source, find_sources, in_shard
+from facecycle_cli.preprocess.sources import (
+    Problem,
+    Source,
+    find_sources,
+    in_shard,
+    made_by_us,
+)
 from facecycle_cli.preprocess.store import Store, output_errors
 from facecycle_cli.preprocess.workers import LocalPool, Pool, SourceResult, WorkerTask
 from facecycle_cli.system import usable_cores
@@ -78,6 +85,9 @@ class Events:
 
     def problem(self, problem: Problem) -> None:
         """A part of an input could not be used."""
+
+    def left_out(self, left_out: LeftOut) -> None:
+        """All inputs are walked, and this was left out."""
 
 
 def preprocess(
@@ -150,7 +160,7 @@ def preprocess(
                     events.finished(message)
         if packer:
             packer.finish(journal)
-        _sort_if_complete(folder, listing.ids, store.staging)
+        _sort_if_complete(folder, listing, store.staging)
         return listing.summaries
 
 
@@ -181,8 +191,12 @@ def _keep(result: SourceResult, store: Store, journal: Journal, packer: ShardPac
 class SourceList:
     """All sources of the inputs, and those of this run's share.
 
+    Results of facecycle are no sources, unless they are named. Those of this share that no earlier
+    run has finished are found and left out; to look into the files of all shares would take each
+    machine too long.
+
     Attributes:
-        ids: names of all sources, of all shares.
+        ids: names of all sources, of all shares; of other shares also results.
         mine: the sources of this share, with the summary of their input.
         summaries: one for each input.
     """
@@ -201,14 +215,37 @@ class SourceList:
         self.summaries = [InputSummary(name) for name in inputs]
         # Digests and not names: for a million targets they take 100 megabytes less.
         self._owners = {_digest(b.target): _digest(s) for s, b in records.sources.items()}
+        self._arguments = (settings, os.fspath(folder))
+        left_out = LeftOut()
         for summary in self.summaries:
-            for item in find_sources(summary.input, settings, skip=os.fspath(folder)):
+            is_folder = os.path.isdir(summary.input)
+            for item in self._find(summary.input, left_out):
                 found = self._claim(item) if isinstance(item, Source) else item
                 if isinstance(found, Problem):
                     summary.problem = found.reason
                     events.problem(found)
-                elif in_shard(found.id, *share):
+                elif not in_shard(found.id, *share):
+                    continue
+                elif is_folder and not records.is_finished(found.id) and made_by_us(found):
+                    self.ids.discard(found.id)
+                    left_out.results += 1
+                else:
                     self.mine.append((found, summary))
+        events.left_out(left_out)
+
+    def _find(self, name: str, left_out: LeftOut | None = None) -> Iterator[Source | Problem]:
+        settings, folder = self._arguments
+        return find_sources(name, settings, skip=folder, left_out=left_out)
+
+    def is_complete(self, records: Records) -> bool:
+        """Whether all sources of all shares have their records."""
+        missing = self.ids - records.sources.keys()
+        if not missing:
+            return True
+        # Results in other shares, perhaps: look at each, up to the first that is none.
+        found = (item for summary in self.summaries for item in self._find(summary.input))
+        left = (item for item in found if isinstance(item, Source) and item.id in missing)
+        return all(made_by_us(source) for source in left)
 
     def _claim(self, source: Source) -> Source | Problem:
         """The source, unless its target belongs to another one."""
@@ -224,11 +261,11 @@ def _digest(text: str) -> bytes:
     return hashlib.blake2b(os.fsencode(text), digest_size=8).digest()
 
 
-def _sort_if_complete(folder: Path, ids: set[str], staging: Path) -> None:
+def _sort_if_complete(folder: Path, listing: SourceList, staging: Path) -> None:
     """Sort the index when all sources of all shares are finished."""
     while True:
         records = Records.load(folder)
-        if records.are_merged or not ids <= records.sources.keys():
+        if records.are_merged or not listing.is_complete(records):
             return
         try:
             with output_errors():

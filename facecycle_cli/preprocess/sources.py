@@ -33,11 +33,20 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Literal, TypeAlias
 
-from facecycle_cli.media.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from facecycle_cli.media.files import (
+    IMAGE_SUFFIXES,
+    NOT_REGULAR,
+    UNREADABLE_SUFFIXES,
+    VIDEO_SUFFIXES,
+    LeftOut,
+    file_kind,
+    suffix_of,
+)
+from facecycle_cli.media.provenance import is_result
 from facecycle_cli.preprocess.index import INDEX_FILE
 from facecycle_cli.preprocess.settings import SETTINGS_FILE, PreprocessSettings
 
-__all__ = ["Problem", "Source", "SourceKind", "find_sources", "in_shard"]
+__all__ = ["Problem", "Source", "SourceKind", "find_sources", "in_shard", "made_by_us"]
 
 SourceKind: TypeAlias = Literal["video", "frames", "photo"]
 """A video file, a folder with frames of one video, or a photograph."""
@@ -90,25 +99,48 @@ def in_shard(source_id: str, number: int, count: int) -> bool:
     return int.from_bytes(digest, "big") % count == number - 1
 
 
+def made_by_us(source: Source) -> bool:
+    """Whether facecycle made the file, or all pictures of the folder. It reads their headers."""
+    if source.kind != "frames":
+        return is_result(source.path)
+    try:
+        with os.scandir(source.path) as entries:
+            pictures = [e.path for e in entries if suffix_of(e.name) in IMAGE_SUFFIXES]
+    except OSError:
+        return False  # whoever reads the folder says what is wrong
+    return bool(pictures) and all(map(is_result, pictures))
+
+
 def find_sources(
-    root: str, settings: PreprocessSettings, *, skip: str | None = None
+    root: str,
+    settings: PreprocessSettings,
+    *,
+    skip: str | None = None,
+    left_out: LeftOut | None = None,
 ) -> Iterator[Source | Problem]:
     """The sources below ``root``, sorted, and between them what cannot be read.
 
     Folders made by preprocess are left out, and so are names that begin with a dot. A link to a
-    folder is followed, unless it leads to a folder that the walk is in already.
+    folder is followed, unless it leads to a folder that the walk is in already. Other results of
+    facecycle are among the sources: to find them all takes a look into every file
+    (:func:`made_by_us`).
 
     Args:
         root: a folder or a file, as the user named it.
         settings: of which ``layout`` and ``faces`` count.
         skip: a folder to leave out (the output folder).
+        left_out: counts what is left out.
     """
     top = os.path.abspath(root)
     name = os.path.basename(top) or "root"
     if not os.path.lexists(top):
         yield Problem(root, "no such file or folder")
         return
-    finder = _Finder(settings, os.path.realpath(skip) if skip else None)
+    left_out = left_out or LeftOut()
+    finder = _Finder(settings, os.path.realpath(skip) if skip else None, left_out)
+    if os.path.exists(top) and not os.path.isdir(top) and not os.path.isfile(top):
+        yield Problem(root, NOT_REGULAR)
+        return
     if not os.path.isdir(top):
         source = finder.classify(os.path.dirname(top), "", name, Counter())
         if source is None:
@@ -116,19 +148,20 @@ def find_sources(
         else:
             yield source
         return
-    found = False
+    found, results = False, left_out.results
     for item in finder.walk(top, name, "", ()):
         found = True
         yield item
-    if not found:
+    if not found and results == left_out.results:
         yield Problem(root, f"{finder.expectation} in this folder")
 
 
 class _Finder:
-    def __init__(self, settings: PreprocessSettings, skip: str | None) -> None:
+    def __init__(self, settings: PreprocessSettings, skip: str | None, left_out: LeftOut) -> None:
         self._layout = settings.layout
         self._everyone = settings.faces == "all"
         self._skip = skip
+        self._left_out = left_out
         wanted = {
             "auto": (VIDEO_SUFFIXES, IMAGE_SUFFIXES - VIDEO_SUFFIXES),
             "voxceleb": (VIDEO_SUFFIXES, IMAGE_SUFFIXES - VIDEO_SUFFIXES),
@@ -158,33 +191,59 @@ class _Finder:
         try:
             status = os.stat(folder)
             with os.scandir(folder) as entries:
-                listed = [(e.name, e.is_dir()) for e in entries if not e.name.startswith(".")]
+                listed = [(e.name, file_kind(e)) for e in entries if not e.name.startswith(".")]
         except OSError as error:
             yield Problem(shown, error.strerror or str(error))
             return
         here = (status.st_dev, status.st_ino)
-        if here in above or (self._skip and os.path.realpath(folder) == self._skip):
+        if here in above:
             return
         listed.sort()
-        files = [entry for entry, is_folder in listed if not is_folder]
-        if SETTINGS_FILE in files and INDEX_FILE in files:
-            return  # crops of an earlier run are no photographs
+        folders = [entry for entry, kind in listed if kind == "folder"]
+        files = [entry for entry, kind in listed if kind == "file"]
+        is_output = self._skip is not None and os.path.realpath(folder) == self._skip
+        if is_output or (SETTINGS_FILE in files and INDEX_FILE in files):
+            # Crops of an earlier run are no photographs.
+            self._left_out.results += self._count(folder) if above else 0
+            return
+        self._left_out.unreadable.update(
+            suffix_of(file) for file in files if suffix_of(file) in UNREADABLE_SUFFIXES
+        )
+        for entry, kind in listed:
+            if kind == "special" and self._is_source(entry):
+                yield Problem(f"{shown}/{entry}", NOT_REGULAR)
         if self._is_frame_folder(folder) and any(self._is_image(file) for file in files):
-            yield self._frames(folder, f"{name}/{below}".rstrip("/"))
+            yield self._frames(folder, shown)
             files = [file for file in files if not self._is_image(file)]
-        stems = Counter(_stem(file) for file in files if self._is_source(file))
-        stems.update(entry for entry, is_folder in listed if is_folder)
+        files, stems = self._labeled(folder, folders, files)
+        for entry in folders:
+            path = os.path.join(folder, entry)
+            yield from self.walk(path, name, f"{below}{entry}/", (*above, here))
+        for file in files:
+            source = self.classify(folder, f"{name}/{below}", file, stems)
+            if source is not None:
+                yield source
+
+    def _labeled(
+        self, folder: str, folders: list[str], files: list[str]
+    ) -> tuple[list[str], Counter[str]]:
+        """Those of the files that are sources, and how often each name without suffix is there.
+
+        A result of ours must not change the name of the file that it was made of.
+        """
+        files = [file for file in files if self._is_source(file)]
+        stems = Counter(map(_stem, files))
+        ours = {f for f in files if stems[_stem(f)] > 1 and is_result(os.path.join(folder, f))}
+        self._left_out.results += len(ours)
+        files = [file for file in files if file not in ours]
+        stems = Counter(map(_stem, files))
+        stems.update(folders)
         if any(self._is_image(file) for file in files):
             stems.update(_GROUPS)
-        for entry, is_folder in listed:
-            if is_folder:
-                path = os.path.join(folder, entry)
-                yield from self.walk(path, name, f"{below}{entry}/", (*above, here))
-        for file in files:
-            if self._is_source(file):
-                source = self.classify(folder, f"{name}/{below}", file, stems)
-                if source is not None:
-                    yield source
+        return files, stems
+
+    def _count(self, folder: str) -> int:
+        return sum(self._is_source(file) for _, _, files in os.walk(folder) for file in files)
 
     def classify(self, folder: str, shown: str, file: str, stems: Counter[str]) -> Source | None:
         """The source that a file is, or None.
@@ -240,10 +299,10 @@ class _Finder:
         return Source(shown, folder, "frames", target, self._everyone)
 
     def _is_video(self, file: str) -> bool:
-        return os.path.splitext(file)[1].lower() in self._videos
+        return suffix_of(file) in self._videos
 
     def _is_image(self, file: str) -> bool:
-        return os.path.splitext(file)[1].lower() in self._images
+        return suffix_of(file) in self._images
 
     def _is_source(self, file: str) -> bool:
         return self._is_video(file) or self._is_image(file)

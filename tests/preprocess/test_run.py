@@ -7,13 +7,17 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from facecycle_cli.errors import OutputError, PreprocessError, SettingsError
+from facecycle_cli.media import Provenance, open_video, write_image
+from facecycle_cli.media.files import LeftOut
 from facecycle_cli.preprocess import Events, PreprocessSettings, preprocess, read_crops, read_index
 from facecycle_cli.preprocess.index import Journal, Records
 from tests.clips import digests
@@ -154,6 +158,48 @@ def test_finished_sources_are_not_touched_again(instantly, tree, tmp_path):
     (second,) = run(tree, folder)
     assert (second.sources, second.known, second.counts) == (first.sources, first.sources, {})
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+class LeftOutEvents(Events):
+    """Keeps what was left out."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def left_out(self, left_out: LeftOut) -> None:
+        self.count += left_out.results
+
+
+def add_results(root: Path, photo) -> None:
+    """A photograph and a video that facecycle made."""
+    tag = Provenance("translate")
+    write_image(photo, root / "b" / "made.png", provenance=tag)
+    with open_video(root / "made.mp4", Fraction(10), (32, 32), provenance=tag) as video:
+        video.write(np.zeros((32, 32, 3), np.uint8))
+
+
+@pytest.mark.parametrize("shares", [1, 3])
+def test_results_are_no_sources(instantly, few, tmp_path, photo, shares):
+    expected = {}
+    for name, results in (("plain", False), ("out", True)):
+        if results:
+            add_results(few, photo)
+        left_out = 0
+        for number in range(1, shares + 1):
+            events = LeftOutEvents()
+            (summary,) = run(few, tmp_path / name, share=(number, shares), events=events)
+            left_out += events.count
+            assert not summary.has_failures
+        assert left_out == (2 if results else 0)
+        expected[name] = digests(tmp_path / name)
+    assert expected["out"] == expected["plain"]
+    assert [p.name for p in (tmp_path / "out").glob("index*")] == ["index.jsonl"]  # merged
+
+
+def test_a_result_that_is_named_is_a_source(instantly, few, tmp_path, photo):
+    add_results(few, photo)
+    run(few / "made.mp4", tmp_path / "out")
+    assert statuses(tmp_path / "out") == {"made.mp4": "done"}
 
 
 def test_what_failed_is_tried_again_what_is_unreadable_is_not(instantly, tree, tmp_path):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facecycle_cli.media import Provenance, write_image
+from facecycle_cli.media.files import LeftOut
 from facecycle_cli.preprocess import PreprocessSettings
-from facecycle_cli.preprocess.sources import Problem, Source, find_sources, in_shard
+from facecycle_cli.preprocess.sources import Problem, Source, find_sources, in_shard, made_by_us
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -149,6 +152,54 @@ def test_crops_hidden_files_and_the_output_are_left_out(tmp_path):
     touch(tmp_path, "crops/config.json", "crops/index.jsonl", "crops/a/a/0001/000000.jpg")
     found = find_sources(str(tmp_path), PreprocessSettings(), skip=str(tmp_path / "out"))
     assert [source.target for source in found] == ["a/a"]
+
+
+def test_what_is_left_out_is_counted(tmp_path):
+    touch(tmp_path, "a.mp4", "x/1.cr2", "x/2.CR2", "3.psd", "notes.txt", ".4.nef")
+    touch(tmp_path, "out/c.mp4", "out/d/e.jpg", "out/index.jsonl")
+    touch(tmp_path, "crops/config.json", "crops/index.jsonl", "crops/a/a/0001/000000.jpg")
+    left_out = LeftOut()
+    found = find_sources(
+        str(tmp_path), PreprocessSettings(), skip=str(tmp_path / "out"), left_out=left_out
+    )
+    assert [source.target for source in found] == ["a/a"]
+    assert left_out.lines("file") == [
+        "3 files left out: results of facecycle",
+        "2 .cr2 files, 1 .psd file left out: not readable",
+    ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX files")
+def test_devices_and_pipes_are_no_sources(tmp_path):
+    touch(tmp_path, "a.mp4")
+    os.mkfifo(tmp_path / "b.mp4")
+    os.mkfifo(tmp_path / "no source")
+    (tmp_path / "c.png").symlink_to("/dev/zero")
+    assert problems(tmp_path) == ["not a regular file"] * 2
+    assert problems(tmp_path / "b.mp4") == ["not a regular file"]
+    assert problems("/dev/zero") == ["not a regular file"]
+
+
+def test_a_result_does_not_change_the_name_of_what_it_was_made_of(tmp_path, photo):
+    touch(tmp_path, "p/a.jpg")
+    before = targets(tmp_path)
+    write_image(photo, tmp_path / "p" / "a.png", provenance=Provenance("test"))
+    assert targets(tmp_path) == before
+
+
+def test_results_are_known_in_every_kind_of_source(tmp_path, photo):
+    tag = Provenance("test")
+    touch(tmp_path, "p/a.jpg", "Zed/1.6/mixed/1.jpg", "Zed/1.6/mixed/3.txt")
+    for name in ("p/b.jpg", "Zed/1.6/mixed/2.png", "Zed/1.6/ours/1.png", "Zed/1.6/ours/2.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_image(photo, tmp_path / name, provenance=tag)
+    found = {s.target: made_by_us(s) for s in find_sources(str(tmp_path), PreprocessSettings())}
+    assert found == {
+        "Zed/mixed/1.6": False,
+        "Zed/ours/1.6": True,
+        "p/images/0001/a": False,
+        "p/images/0001/b": True,
+    }
 
 
 def test_names_that_are_no_text(tmp_path):

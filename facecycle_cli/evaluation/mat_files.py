@@ -68,6 +68,8 @@ def read_mat_variable(path: Path, name: str) -> NDArray[np.float64] | None:
         if kind not in _NUMERIC or math.prod(shape) > _MOST_NUMBERS:
             raise DataError(f"{name} is {'x'.join(map(str, shape))} {kind}, not a few numbers")
         values = np.ravel(scipy_io.loadmat(small, variable_names=[name])[name])
+        if values.dtype.kind not in "iuf":
+            raise DataError(f"{name} is of complex numbers")
         return np.asarray(values, np.float64)
     except DataError:
         raise
@@ -95,7 +97,7 @@ def _small_elements(file: BinaryIO, name: bytes) -> bytes:
 def _elements(file: BinaryIO, order: str, name: bytes) -> Iterator[bytes]:
     for _ in range(_MOST_ELEMENTS):
         tag = file.read(_TAG_BYTES)
-        if not tag:
+        if not tag.strip(b"\0"):
             return
         if len(tag) < _TAG_BYTES:
             raise DataError("damaged .mat file: it ends too early")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -121,6 +123,34 @@ class TestExpression:
         groups = json.loads(done.stdout)["groups"]
         assert {name: numbers["pictures"] for name, numbers in groups.items()} == {"g5": 2, "g6": 2}
 
+    def test_odd_names_and_damaged_rows(self, tmp_path, faces):
+        lines = ["path,label,split"]
+        for i in range(1, 7):
+            for label, name in (("neutral", "\x1b[31m_neutral"), ("smiling", r"$\frac{$")):
+                split = "train" if i < 4 else "val" if i == 4 else "test"
+                lines.append(f"{faces}/person{i}_{label}.jpg,{name},{split}")
+        lines[3:3] = ["a.jpg", "a.jpg,x,sometimes", '"a.jpg,x,train']
+        folder, data = tmp_path / "report", tmp_path / "t.csv"
+        data.write_text("\r\n".join(lines))
+        done = call("evaluate", "expression", data, "--report", folder)
+        assert done.returncode == 1
+        assert "6 training, 2 validation, 4 test pictures" in done.stdout
+        assert "\\x1b[31m_neutral (2)" in done.stdout
+        assert "\x1b" not in done.stdout
+        assert [line.split(": ")[1] for line in done.stderr.splitlines()[:3]] == [
+            f"t.csv, line {n}" for n in (4, 5, 6)
+        ]
+        assert files_below(folder) == {"report.json", "confusion.png"}
+        assert json.loads((folder / "report.json").read_text())["counts"]["skipped"] == 3
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows names are text")
+    def test_a_folder_whose_name_is_no_text(self, expressions, tmp_path):
+        data = tmp_path / os.fsdecode(b"d\xff")
+        expressions.rename(data)
+        folder = tmp_path / "report"
+        assert call("evaluate", "expression", data, "--report", folder).returncode == 0
+        assert json.loads((folder / "report.json").read_text())["data"] == str(data)
+
     @pytest.mark.parametrize(
         ("name", "content", "words"),
         [
@@ -191,7 +221,15 @@ class TestPose:
             assert done.returncode == 0, done.stderr
             numbers = json.loads(done.stdout)
             assert (numbers["layout"], numbers["pictures"]) == (layout, 6)
+        for damaged in ("aflw/person1_neutral.mat", "biwi/01/frame_00003_pose.txt"):
+            (tmp_path / damaged).write_bytes(b"\x80\x04\x95cposix")
+            done = call("evaluate", "pose", (tmp_path / damaged).parents[damaged[0] == "b"])
+            assert done.returncode == 1
+            assert "5 pictures (0 without a face, 1 with a damaged pose, " in done.stdout
+            assert f"facecycle: {tmp_path / damaged}: " in done.stderr
         fitted = call("evaluate", "pose", tmp_path / "biwi", "--train", tmp_path / "aflw", "--json")
+        assert fitted.returncode == 1
+        assert json.loads(fitted.stdout)["counts"]["damaged"] == 2
         assert json.loads(fitted.stdout)["protocol"] == "fitted on aflw2000"
 
     @pytest.mark.parametrize(

@@ -52,9 +52,9 @@ def test_pipeline(run_cli, face):
         assert (image.format, image.size) == ("PNG", (256, 256))
 
 
-def test_json_is_one_object_per_input(run_cli, face):
+def test_json_is_one_object_per_input(run_here, face):
     (face.parent / "broken.jpg").write_bytes(face.read_bytes()[:2000])
-    done = run_cli("frontalize", ".", "-o", "out/", "--json", "-q", cwd=face.parent)
+    done = run_here("frontalize", ".", "-o", "out/", "--json", "-q", cwd=face.parent)
     assert done.returncode == 1
     broken, good = map(json.loads, done.stdout.decode().splitlines())
     assert broken["status"] == "failed"
@@ -64,17 +64,17 @@ def test_json_is_one_object_per_input(run_cli, face):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_grid(run_cli, face, command):
-    done = run_cli(command, face, "--grid", "--size", "96", "-o", "grid.png", cwd=face.parent)
+def test_grid(run_here, face, command):
+    done = run_here(command, face, "--grid", "--size", "96", "-o", "grid.png", cwd=face.parent)
     assert done.returncode == 0
     assert read_image(face.with_name("grid.png")).shape == (96, 480, 3)
 
 
-def test_the_grid_shows_the_flow_of_the_result(run_cli, face):
+def test_the_grid_shows_the_flow_of_the_result(run_here, face):
     """Columns: input, flow, result, mean face, reconstruction."""
     for command in COMMANDS:
         options = ("--grid", "--size", "96", "-o", f"{command}.png")
-        done = run_cli(command, face, *options, cwd=face.parent)
+        done = run_here(command, face, *options, cwd=face.parent)
         assert done.returncode == 0
     frontal, neutral = (read_image(face.with_name(f"{command}.png")) for command in COMMANDS)
     (frontal_face,), (neutral_face,) = (
@@ -87,12 +87,12 @@ def test_the_grid_shows_the_flow_of_the_result(run_cli, face):
     assert np.array_equal(frontal[:, 288:], neutral[:, 288:])
 
 
-def test_the_mouth_can_be_left_to_the_flow(run_cli, examples, tmp_path):
+def test_the_mouth_can_be_left_to_the_flow(run_here, examples, tmp_path):
     """Landmarks close the lips of this smile, the flow alone does not."""
     photo = examples / "faces" / "person4_smiling.jpg"
     openings = {}
     for mouth in ("landmarks", "flow"):
-        done = run_cli("neutralize", photo, "--mouth", mouth, "-o", f"{mouth}.png", cwd=tmp_path)
+        done = run_here("neutralize", photo, "--mouth", mouth, "-o", f"{mouth}.png", cwd=tmp_path)
         assert (done.returncode, done.stderr) == (0, b"")
         made = read_image(tmp_path / f"{mouth}.png")
         assert np.array_equal(made, neutralize(read_image(photo), mouth=mouth))
@@ -100,7 +100,7 @@ def test_the_mouth_can_be_left_to_the_flow(run_cli, examples, tmp_path):
     assert openings["landmarks"] < 0.7 * openings["flow"]
 
 
-def test_frontalize_takes_the_mouth_where_it_removes_the_expression(run_cli, examples, tmp_path):
+def test_frontalize_takes_the_mouth_where_it_removes_the_expression(run_here, examples, tmp_path):
     photo = examples / "faces" / "person4_smiling.jpg"
     wanted = {
         ("keep", "landmarks"): frontalize(read_image(photo)),
@@ -110,27 +110,27 @@ def test_frontalize_takes_the_mouth_where_it_removes_the_expression(run_cli, exa
     }
     for (expression, mouth), expected in wanted.items():
         options = ("--expression", expression, "--mouth", mouth, "-o", "out.png", "--overwrite")
-        assert run_cli("frontalize", photo, *options, cwd=tmp_path).returncode == 0
+        assert run_here("frontalize", photo, *options, cwd=tmp_path).returncode == 0
         assert np.array_equal(read_image(tmp_path / "out.png"), expected)
 
 
-def test_paste_back_keeps_the_picture_size(run_cli, face):
-    done = run_cli("neutralize", face, "--paste-back", "-o", "back.jpg", cwd=face.parent)
+def test_paste_back_keeps_the_picture_size(run_here, face):
+    done = run_here("neutralize", face, "--paste-back", "-o", "back.jpg", cwd=face.parent)
     assert done.returncode == 0
     assert read_image(face.with_name("back.jpg")).shape == read_image(face).shape
 
 
-def test_all_faces_are_numbered(run_cli, face):
+def test_all_faces_are_numbered(run_here, face):
     picture = read_image(face)
     Image.fromarray(np.concatenate((picture, picture[:, ::-1]), axis=1)).save(
         face.with_name("two.png")
     )
-    done = run_cli("frontalize", "two.png", "--faces", "all", "--size", "64", cwd=face.parent)
+    done = run_here("frontalize", "two.png", "--faces", "all", "--size", "64", cwd=face.parent)
     assert done.stdout.decode().split() == ["two_frontal_1.png", "two_frontal_2.png"]
 
 
-def test_mean_face_has_its_own_name(run_cli, face):
-    done = run_cli("neutralize", "--mean", face.name, cwd=face.parent)
+def test_mean_face_has_its_own_name(run_here, face):
+    done = run_here("neutralize", "--mean", face.name, cwd=face.parent)
     assert done.stdout.decode() == "face_mean.png\n"
 
 
@@ -195,26 +195,26 @@ def test_a_huge_photograph(run_cli, face):
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_a_folder_without_pictures(run_cli, tmp_path):
+def test_a_folder_without_pictures(run_here, tmp_path):
     (tmp_path / "notes.txt").write_text("no picture")
-    done = run_cli("frontalize", ".", cwd=tmp_path)
+    done = run_here("frontalize", ".", cwd=tmp_path)
     assert done.returncode == 1
     assert len(done.stderr.decode().splitlines()) == 1
 
 
-def test_existing_results_are_kept_unless_told(run_cli, face):
+def test_existing_results_are_kept_unless_told(run_here, face):
     result = face.with_name("out.png")
     result.write_bytes(b"mine")
-    skipped = run_cli("frontalize", face, "-o", result)
+    skipped = run_here("frontalize", face, "-o", result)
     assert (skipped.returncode, result.read_bytes()) == (0, b"mine")
     assert b"--overwrite" in skipped.stderr
-    assert run_cli("frontalize", face, "-o", result, "--overwrite").returncode == 0
+    assert run_here("frontalize", face, "-o", result, "--overwrite").returncode == 0
     assert read_image(result).shape == (256, 256, 3)
 
 
-def test_a_folder_that_cannot_be_written(run_cli, face):
+def test_a_folder_that_cannot_be_written(run_here, face):
     face.with_name("occupied").write_text("a file, not a folder")
-    done = run_cli("frontalize", face, "-o", "occupied/x.png", cwd=face.parent)
+    done = run_here("frontalize", face, "-o", "occupied/x.png", cwd=face.parent)
     assert done.returncode == 1
     assert len(done.stderr.decode().splitlines()) == 1
 
@@ -242,17 +242,17 @@ def test_broken_pipe_is_silent(face):
         (["--device", "abacus"], "abacus"),
     ],
 )
-def test_wrong_options_are_one_clear_line(run_cli, face, arguments, word):
-    done = run_cli("frontalize", face, *arguments)
+def test_wrong_options_are_one_clear_line(run_here, face, arguments, word):
+    done = run_here("frontalize", face, *arguments)
     assert done.returncode in (1, 2)
     assert word in done.stderr.decode()
     assert b"Traceback" not in done.stderr
 
 
-def test_a_checkpoint_that_is_none(run_cli, face):
+def test_a_checkpoint_that_is_none(run_here, face):
     fake = face.with_name("model.safetensors")
     shutil.copy(face, fake)
-    done = run_cli("frontalize", face, "-c", fake)
+    done = run_here("frontalize", face, "-c", fake)
     assert done.returncode == 1
     (line,) = done.stderr.decode().splitlines()
     assert "not a facecycle checkpoint" in line

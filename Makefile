@@ -8,7 +8,12 @@ BIN := $(VENV)/bin
 DEMO ?= demo
 
 # The constraints keep every install at the tested versions (and torch from growing by a CUDA build).
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Python compiles a module when it first imports it: of most packages that is a small part.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
+
+# One process of pytest for each core, each with one thread; plain `pytest` runs in one process, with
+# torch's own number of threads. `worksteal` leaves neighbors together: they share what they load.
+TESTS ?= -n logical --maxprocesses 8 --dist worksteal -p no:benchmark
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint docs clean
@@ -41,7 +46,7 @@ demo: $(VENV)/.installed
 	@echo 'A portrait that performs the clip examples/talker.mpg: $(DEMO)/talking.mp4'
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest $(TESTS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check

@@ -30,8 +30,9 @@ from facecycle_cli.cli.options import (
     Seed,
     Verbose,
 )
+from facecycle_cli.cli.run import walk_pictures
 from facecycle_cli.cli.tables import baselines, report_folder, say_problems, say_written
-from facecycle_cli.errors import CommandError, FacecycleError
+from facecycle_cli.errors import CommandError, FacecycleError, MediaError
 from facecycle_cli.types import AlignerName, Features
 
 if TYPE_CHECKING:
@@ -371,8 +372,8 @@ def reconstruction(
     missing: list[tuple[str, Exception]] = []
     with evaluation.progress(None) as done:
         result = evaluate_reconstruction(
-            evaluation.models, _pictures(data, missing), evaluation.settings, evaluation.backend,
-            on_done=done,
+            evaluation.models, _pictures(data, missing, console), evaluation.settings,
+            evaluation.backend, on_done=done,
         )  # fmt: skip
     problems = missing + result.problems
     say_problems(problems, console)
@@ -384,13 +385,13 @@ def reconstruction(
     evaluation.finish(written, problems)
 
 
-def _pictures(data: list[str], missing: list[tuple[str, Exception]]) -> Iterator[Picture]:
+def _pictures(
+    data: list[str], missing: list[tuple[str, Exception]], console: Console
+) -> Iterator[Picture]:
     """The pictures that the inputs stand for; what leads nowhere goes to ``missing``."""
-    from facecycle_cli.errors import MediaError
-    from facecycle_cli.media import expand_inputs
     from facecycle_cli.portrait.crops import Picture
 
-    for item in expand_inputs(data, {"image"}):
+    for item in walk_pictures(data, console):
         if item.problem is not None:
             missing.append((str(item), MediaError(item.problem)))
         elif item.is_stdin:

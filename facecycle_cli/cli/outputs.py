@@ -164,7 +164,10 @@ class Outputs:
         name = f"{relative.stem}{kind}{self._tag}.png"
         if self._folder is not None:
             return self._folder / relative.parent / name
-        return Path(name) if item.is_stdin else Path(item.path).with_name(name)
+        from facecycle_cli.media.streams import is_pipe
+
+        nowhere = item.is_stdin or is_pipe(item.path)  # beside a pipe there is no room
+        return Path(name) if nowhere else Path(item.path).with_name(name)
 
 
 def _is_glob(pattern: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,7 +17,6 @@ from facecycle_cli.errors import CommandError, FacecycleError, MediaError, Setti
 
 if TYPE_CHECKING:
     from facecycle_cli.media import Input, Provenance
-    from facecycle_cli.media.files import LeftOut
     from facecycle_cli.types import RGBImage
 
 _Item = TypeVar("_Item")
@@ -144,8 +144,6 @@ def run_pictures(
         typer.BadParameter: Standard output is to take pictures and ``--json``.
         typer.Exit: As :func:`run_each`.
     """
-    from facecycle_cli.media.files import LeftOut, expand_inputs
-
     if outputs.to_stdout and console.json:
         raise typer.BadParameter("standard output takes the picture or --json, not both")
 
@@ -159,14 +157,23 @@ def run_pictures(
         names = "\n".join(map(console.name, written))
         return InputResult(names or None, {"output": output, **pictures.fields})
 
+    return run_each(walk_pictures(inputs, console, outputs.folder), one, console, what="pictures")
+
+
+def walk_pictures(
+    inputs: Sequence[str], console: Console, skip: str | os.PathLike[str] | None = None
+) -> Iterator[Input]:
+    """The pictures that ``inputs`` stand for; after the last one, what was left out is printed.
+
+    Args:
+        inputs: Files, folders, globs, or ``-``.
+        console: Where to print.
+        skip: The output folder: it is left out of walks.
+    """
+    from facecycle_cli.media.files import LeftOut, expand_inputs
+
     left_out = LeftOut()
-    items = expand_inputs(inputs, {"image"}, skip=outputs.folder, left_out=left_out)
-    return run_each(say_left_out(items, left_out, console), one, console, what="pictures")
-
-
-def say_left_out(items: Iterable[_Item], left_out: LeftOut, console: Console) -> Iterator[_Item]:
-    """``items``; after the last one, what the walk that found them has left out."""
-    yield from items
+    yield from expand_inputs(inputs, {"image"}, skip=skip, left_out=left_out)
     for line in left_out.lines():
         console.note(line)
 

@@ -71,7 +71,7 @@ class PairsJob:
         from facecycle_cli.system import import_in_thread
         from facecycle_cli.verify.report import PairPictures, report_pairs
 
-        pairs = self._list(self.draw or _DRAWN)
+        pairs = self._list(console, self.draw or _DRAWN)
         labeled = any(pair.same is not None for pair in pairs)
         if labeled:
             self._need_statistics()
@@ -118,7 +118,7 @@ class PairsJob:
 
         count = self.draw or _DRAWN_AGAINST
         with prefix_errors(self.pairs):
-            pairs = sample_pairs(self._list(count), count, self.seed)
+            pairs = sample_pairs(self._list(console, count), count, self.seed)
         folder = report_folder(self.report, self.overwrite, console)
         model, backend = self._open()
         settings = AgainstSettings(against, self.aligned, self._fixed_threshold(model), self.seed)
@@ -146,7 +146,8 @@ class PairsJob:
         with prefix_errors("verify --pairs with labels"):
             require_extra(_STATISTICS)
 
-    def _list(self, count: int) -> list[Pair]:
+    def _list(self, console: Console, count: int) -> list[Pair]:
+        from facecycle_cli.media.files import LeftOut
         from facecycle_cli.verify.lists import read_pairs
         from facecycle_cli.verify.pairs import draw_pairs
 
@@ -154,7 +155,11 @@ class PairsJob:
             if self.pairs == "-":
                 return read_pairs(sys.stdin.buffer, self.root)
             if Path(self.pairs).is_dir():
-                return draw_pairs(self.pairs, count, self.seed)
+                left_out = LeftOut()
+                pairs = draw_pairs(self.pairs, count, self.seed, left_out)
+                for line in left_out.lines():
+                    console.note(line)
+                return pairs
             return read_pairs(self.pairs, self.root)
 
     def _open(self) -> tuple[FaceCycle, FaceBackend]:

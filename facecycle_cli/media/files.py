@@ -87,6 +87,16 @@ class LeftOut:
     results: int = 0
     unreadable: Counter[str] = field(default_factory=Counter)
 
+    def without_results(self, folder: str, names: Iterable[str]) -> list[str]:
+        """Those files of a folder that facecycle has not made; the others are counted."""
+        kept = []
+        for name in names:
+            if is_result(os.path.join(folder, name)):
+                self.results += 1
+            else:
+                kept.append(name)
+        return kept
+
     def lines(self, what: str = "picture") -> list[str]:
         """What to say about it: a line for each of the two, if there is anything to say.
 

@@ -27,7 +27,7 @@ DIGITAL_SOURCE_TYPE: Final = (
 )
 
 _HEAD_BYTES: Final = 1 << 16
-"""Where the tags of a video are looked for: at its beginning, or the end of MP4's ``moov``."""
+"""Where tags are looked for: at the beginning, or the end of MP4's ``moov``."""
 _MOST_BOXES: Final = 1000
 _PICTURES: Final = (b"\xff\xd8", b"\x89PNG", b"GIF8")
 _JSON_OBJECT: Final = re.compile(rb"\{[^{}]+\}")
@@ -117,12 +117,14 @@ def is_result(path: str | os.PathLike[str]) -> bool:
         require_file(path)
         with open(path, "rb") as file:
             head = file.read(_HEAD_BYTES)
-            if head.startswith(_PICTURES) or head[8:12] == b"WEBP":
-                return _is_picture_of_ours(file)
+            if head[8:12] == b"WEBP":
+                return _is_picture_of_ours(file)  # its tag is at the end
             if head[4:8] == b"ftyp":
                 head = _end_of_movie_box(file)
             if TOOL.encode() not in head:
-                return False  # the search below takes longer
+                return False  # nearly all files; a closer look takes ten times as long
+            if head.startswith(_PICTURES):
+                return _is_picture_of_ours(file)
             return any(_parse(match) is not None for match in _JSON_OBJECT.findall(head))
     except Exception:  # damaged headers raise nearly anything
         return False

@@ -14,7 +14,8 @@ from facecycle_cli.errors import CutFaceError, MediaError
 from facecycle_cli.faces import Alignment, Face, FaceBackend, is_inside, search_photos
 from facecycle_cli.faces.tracking import FaceTracker, TrackedFrame
 from facecycle_cli.media import Frame, VideoInfo, probe, read_frames, read_image
-from facecycle_cli.media.files import IMAGE_SUFFIXES
+from facecycle_cli.media.files import IMAGE_SUFFIXES, LeftOut
+from facecycle_cli.media.provenance import is_result
 from facecycle_cli.preprocess.crops import CropWriter, FaceSample, Sink, take_sample
 from facecycle_cli.preprocess.settings import PreprocessSettings
 from facecycle_cli.preprocess.sources import Source
@@ -110,7 +111,7 @@ def _extract_frames(
     on_frames: OnFrames,
 ) -> Extraction:
     """A folder with pictures of one video. Pictures that cannot be read are left out."""
-    files = _frame_files(Path(source.path))[: settings.max_frames]
+    files, left_out = _frame_files(Path(source.path), settings.max_frames)
     damaged: list[str] = []
     kept: list[str] = []
 
@@ -132,19 +133,30 @@ def _extract_frames(
     count = _collect(tracker.track(images()), crops, lambda _: None, names=kept)
     if files and not count:
         raise MediaError(f"none of its {len(files)} pictures can be read ({damaged[0]})")
-    reason = f"{len(damaged)} of {len(files)} pictures left out ({damaged[0]})" if damaged else None
-    return Extraction("done", reason, frames=count)
+    reasons = left_out.lines()
+    if damaged:
+        reasons.append(f"{len(damaged)} of {len(files)} pictures left out ({damaged[0]})")
+    return Extraction("done", "; ".join(reasons) or None, frames=count)
 
 
-def _frame_files(folder: Path) -> list[Path]:
-    """The pictures of a folder in the order of their numbers."""
+def _frame_files(folder: Path, most: int | None) -> tuple[list[Path], LeftOut]:
+    """The first pictures of a folder in the order of their numbers, without results of ours."""
 
     def order(path: Path) -> tuple[int, str]:
         digits = "".join(c for c in path.stem if c in "0123456789")
         return int(digits or 0), path.name
 
     files = (f for f in folder.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES)
-    return sorted((f for f in files if not f.name.startswith(".")), key=order)
+    frames: list[Path] = []
+    left_out = LeftOut()
+    for file in sorted((f for f in files if not f.name.startswith(".")), key=order):
+        if len(frames) == most:
+            break
+        if is_result(file):
+            left_out.results += 1
+        else:
+            frames.append(file)
+    return frames, left_out
 
 
 class _TooSmall(Exception):

@@ -30,6 +30,7 @@ from facecycle_cli.media import (
     read_image,
     write_image,
 )
+from facecycle_cli.media.streams import is_pipe
 from facecycle_cli.system import LOCK_FILE, locked_folder
 from facecycle_cli.translate.decoding import decoded_size, images_of
 from facecycle_cli.translate.settings import TranslateSettings
@@ -306,14 +307,15 @@ class _Task:
 
 @contextmanager
 def _local_file(name: str) -> Iterator[str]:
-    """A file of that name; standard input is copied, because videos are not read in order."""
-    if name != STREAM:
+    """A file of that name; a pipe is copied, because videos are not read in order."""
+    if name != STREAM and not is_pipe(name):
         yield name
         return
-    with tempfile.TemporaryDirectory(prefix="facecycle-") as folder:
+    with tempfile.TemporaryDirectory(prefix="facecycle-") as folder, ExitStack() as stack:
         path = os.path.join(folder, "stdin")
+        stream = sys.stdin.buffer if name == STREAM else stack.enter_context(open(name, "rb"))
         with open(path, "wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
+            shutil.copyfileobj(stream, file)
         yield path
 
 
@@ -342,7 +344,8 @@ def _name_output(job: TranslateJob, still: bool) -> str:
 def _default_output(job: TranslateJob, still: bool) -> str:
     stems = ["stdin" if name == STREAM else Path(name).stem for name in (job.source, job.target)]
     name = "_".join(stems) + (".png" if still else ".mp4")
-    return name if job.source == STREAM else str(Path(job.source).with_name(name))
+    nowhere = job.source == STREAM or is_pipe(job.source)  # beside a pipe there is no room
+    return name if nowhere else str(Path(job.source).with_name(name))
 
 
 def _is_frames(output: str) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 
 from facecycle_cli.errors import DataError, EvaluationError, MediaError
 from facecycle_cli.faces import FaceBackend
-from facecycle_cli.media.files import IMAGE_SUFFIXES
+from facecycle_cli.media.files import IMAGE_SUFFIXES, LeftOut
 from facecycle_cli.media.streams import require_file
 from facecycle_cli.portrait.crops import (
     CropResult,
@@ -61,7 +61,9 @@ class Pair:
 # -- drawing --------------------------------------------------------------------------------------
 
 
-def draw_pairs(folder: str | os.PathLike[str], count: int, seed: int) -> list[Pair]:
+def draw_pairs(
+    folder: str | os.PathLike[str], count: int, seed: int, left_out: LeftOut | None = None
+) -> list[Pair]:
     """Draw pairs from a folder that holds one folder of pictures per person.
 
     People are dealt into ten folds first and pairs drawn within them, as LFW's were: no person is
@@ -71,11 +73,12 @@ def draw_pairs(folder: str | os.PathLike[str], count: int, seed: int) -> list[Pa
         folder: one folder per person; those with one picture serve for different pairs only.
         count: of pairs, half of them of different persons (fewer where there are not as many).
         seed: same seed, same pairs.
+        left_out: counts the pictures that facecycle made: they are of no person.
 
     Raises:
         DataError: too few people, or none with two pictures.
     """
-    people = _people(Path(folder))
+    people = _people(Path(folder), left_out or LeftOut())
     if len(people) < 2:
         raise DataError("drawing pairs needs at least two folders of one person's pictures each")
     rng = np.random.default_rng(seed)
@@ -95,13 +98,13 @@ def draw_pairs(folder: str | os.PathLike[str], count: int, seed: int) -> list[Pa
     return pairs
 
 
-def _people(folder: Path) -> list[list[str]]:
+def _people(folder: Path, left_out: LeftOut) -> list[list[str]]:
     people = []
     for person in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
         pictures = sorted(
             str(f) for f in person.rglob("*") if f.suffix.lower() in IMAGE_SUFFIXES and f.is_file()
         )
-        if pictures:
+        if pictures := left_out.without_results("", pictures):
             people.append(pictures)
     return people
 

@@ -149,6 +149,17 @@ def test_a_named_pipe_in_a_folder_is_one_line(invert, pictures):
     ]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX files")
+def test_a_pipe_that_the_shell_names_is_read(invert, pictures, photo):
+    reader, writer = os.pipe()
+    os.write(writer, (pictures / "a.png").read_bytes())
+    os.close(writer)
+    done = invert(f"/dev/fd/{reader}")
+    os.close(reader)
+    assert lines(done.stdout) == [f"{reader}_inverted.png"]
+    assert np.array_equal(read_image(pictures / f"{reader}_inverted.png"), 255 - photo)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
 @pytest.mark.parametrize("output", ["link.png", "folder/x.png", "folder"])
 def test_a_link_to_nowhere_is_no_place_for_a_result(invert, pictures, output):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -143,3 +145,26 @@ def test_standard_input_and_output(job, networks, events, monkeypatch):
     result = run_translate(replace(job, source="-"), networks, events)
     assert result.output == "-"
     assert read_image(written.getvalue()).shape == (64, 64, 3)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX files")
+def test_pipes_that_the_shell_names(job, networks, events, monkeypatch, tmp_path):
+    """facecycle translate <(command) <(command): each can be read only once."""
+    pipes = []
+    for name in (job.source, job.target):
+        reader, writer = os.pipe()
+        feed = threading.Thread(target=_feed, args=(writer, Path(name).read_bytes()))
+        feed.start()
+        pipes.append((reader, feed))
+    source, target = (f"/dev/fd/{reader}" for reader, _ in pipes)
+    monkeypatch.chdir(tmp_path)
+    result = run_translate(replace(job, source=source, target=target), networks, events)
+    for reader, feed in pipes:
+        feed.join()
+        os.close(reader)
+    assert read_image(result.output).shape == (64, 64, 3)
+
+
+def _feed(writer: int, data: bytes) -> None:
+    with os.fdopen(writer, "wb") as pipe:
+        pipe.write(data)

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from facecycle_cli.errors import DataError, EvaluationError
+from facecycle_cli.media import Provenance, write_image
+from facecycle_cli.media.files import LeftOut
 from facecycle_cli.portrait.crops import CropSettings
 from facecycle_cli.verify.pairs import Pair, draw_pairs, match_pairs, sample_pairs
 
@@ -40,6 +42,15 @@ class TestDrawing:
     def test_seed(self, people):
         assert draw_pairs(people, 40, seed=1) == draw_pairs(people, 40, seed=1)
         assert draw_pairs(people, 40, seed=1) != draw_pairs(people, 40, seed=2)
+
+    def test_results_of_facecycle_show_no_person(self, people, photo):
+        expected = draw_pairs(people, 40, seed=0)
+        for name in ("00/1_frontal.png", "03/1_neutral.jpg", "new/0.webp"):
+            (people / name).parent.mkdir(exist_ok=True)
+            write_image(photo, people / name, provenance=Provenance("frontalize"))
+        left_out = LeftOut()
+        assert draw_pairs(people, 40, seed=0, left_out=left_out) == expected
+        assert left_out.results == 3
 
     def test_too_few(self, tmp_path):
         (tmp_path / "only").mkdir()

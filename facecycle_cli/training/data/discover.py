@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from facecycle_cli.errors import DataError
-from facecycle_cli.media.files import IMAGE_SUFFIXES
+from facecycle_cli.media.files import IMAGE_SUFFIXES, LeftOut
 from facecycle_cli.media.listing import (
     find_wrong_file,
     name_below,
@@ -181,6 +181,7 @@ class _Finder:
             self._folder(root, path, folder, found)
 
     def _walked(self, root: int, path: Path) -> None:
+        left_out = LeftOut()
         for where, folders, names in os.walk(path, followlinks=True):
             folders[:] = sorted(
                 f for f in folders if f[0] != "." and not _leads_back(path, where, f)
@@ -188,9 +189,12 @@ class _Finder:
             pictures = sorted(
                 n for n in names if Path(n).suffix.lower() in IMAGE_SUFFIXES and n[0] != "."
             )
+            pictures = left_out.without_results(where, pictures)
             if pictures:
                 folder = "" if where == str(path) else os.path.relpath(where, path)
                 self._folder(root, path, folder, pictures, alone=not folder)
+        for line in left_out.lines():
+            self.note(f"{path}: {line}")
 
     def _folder(
         self, root: int, path: Path, folder: str, names: Sequence[str], *, alone: bool = False

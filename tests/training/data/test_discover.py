@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from facecycle_cli.errors import DataError, MediaError
+from facecycle_cli.media import Provenance, write_image
 from facecycle_cli.training.data.discover import Quality, find_crops
 from facecycle_cli.training.data.index import MAX_CROP_BYTES, CropIndex
 from tests.training.conftest import crop_line, jpeg
@@ -41,6 +42,17 @@ def test_a_folder_below_is_one_person_and_a_picture_at_the_top_too(tmp_path):
         ["a/x/1.jpg"],
         ["b/1.png", "b/2.jpg"],
     ]
+
+
+def test_results_of_facecycle_are_no_crops(tmp_path, photo):
+    touch(tmp_path, "a/1.jpg", "a/2.jpg")
+    for name in ("a/1_frontal.png", "b/1_frontal.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_image(photo, tmp_path / name, provenance=Provenance("frontalize"))
+    notes = []
+    index = find_crops([tmp_path], note=notes.append)
+    assert contents(index, tmp_path) == [["a/1.jpg", "a/2.jpg"]]
+    assert notes == [f"{tmp_path}: 2 pictures left out: results of facecycle"]
 
 
 def test_singles_are_persons_of_their_own(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 
 from facecycle_cli.errors import MediaError
 from facecycle_cli.faces import TEMPLATE, Alignment, load_backend
-from facecycle_cli.media import probe, read_frames, read_image
+from facecycle_cli.media import Provenance, probe, read_frames, read_image, write_image
 from facecycle_cli.preprocess import PreprocessSettings, workers
 from facecycle_cli.preprocess import extract as module
 from facecycle_cli.preprocess.crops import CropWriter, is_inside
@@ -296,6 +296,14 @@ def test_a_damaged_frame_is_left_out_and_said(crops_of, frame_folder):
     assert found.status == "done"
     assert found.reason.startswith("1 of 5 pictures left out (300.jpg: ")
     assert [line["path"][-7:] for line in lines] == [f"{n}00.jpg" for n in (1, 2, 4, 5)]
+
+
+def test_results_among_the_frames_are_left_out_and_said(crops_of, frame_folder):
+    made = read_image(frame_folder / "200.jpg")
+    write_image(made, frame_folder / "200_frontal.png", provenance=Provenance("frontalize"))
+    found, lines, _ = crops_of(frame_folder, max_frames=3)
+    assert found.reason == "1 picture left out: results of facecycle"
+    assert [line["path"][-7:] for line in lines] == [f"{n}00.jpg" for n in (1, 2, 3)]
 
 
 def test_frames_none_of_which_can_be_read(crops_of, frame_folder):

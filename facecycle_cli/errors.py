@@ -58,6 +58,13 @@ class NoFaceError(FaceError):
     """The picture holds no face (or none that is large enough)."""
 
 
+class CutFaceError(NoFaceError):
+    """The picture holds no face but such as its border cuts off."""
+
+    def __init__(self) -> None:
+        super().__init__("the face is cut off by the picture's border")
+
+
 class CheckpointError(FacecycleError):
     """A file that is no checkpoint of ours, or not one that this version can use."""
 

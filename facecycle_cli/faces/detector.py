@@ -27,7 +27,12 @@ _BATCH_PIXELS = 2_000_000  # of one run: bounds the memory of its activations
 
 _CANDIDATE = 0.2  # score from which a detection gets a second look
 _CERTAIN = 0.9  # upright faces reach it; tilted by 45 degrees, or upside down, they seldom do
+# ... but some do, with the eyes where the mouth is: 80 of 1762 upside-down views, none of them
+# above 0.918. Of upright faces 7 % stay below 0.925 and are checked.
+_UPRIGHT = 0.925
 _LOOK_ANGLES = tuple(math.radians(45 * k) for k in range(8))
+# As a detection says, and from the other side: its eyes may be wrong about the tilt by 45 degrees.
+_CHECK_ANGLES = tuple(math.radians(angle) for angle in (0, 135, 180, 225))
 _LOOK_SIDE = 128
 _LOOK_FACE = 72  # of the look's pixels are filled by the face
 _TOLERANCE = 0.8  # the height of a small face is often underestimated by as much
@@ -64,6 +69,12 @@ class Detection:
     def area(self) -> float:
         """Of the box."""
         return float(np.prod(self.box[2:] - self.box[:2]))
+
+    @property
+    def angle(self) -> float:
+        """Of the line through its eyes: radians, clockwise as seen, 0 if it is upright."""
+        across = self.points[1] - self.points[0]
+        return math.atan2(float(across[1]), float(across[0]))
 
     def in_picture(self, view: View) -> Detection:
         """From a view's pixels to its picture's. A turned box becomes the upright one around the
@@ -106,7 +117,8 @@ class FaceDetector:
         candidates: list[list[Detection]] = [[] for _ in images]
         for view, detections in zip(views, self._see(images, views), strict=True):
             candidates[view.index] += [d.in_picture(view) for d in detections]
-        found = self._look_again(images, [_suppress(c) for c in candidates])
+        upright = self._set_upright(images, [_suppress(c) for c in candidates])
+        found = self._look_again(images, upright)
         least = _TOLERANCE * min_face
         return [[d for d in faces if d.box[3] - d.box[1] >= least] for faces in found]
 
@@ -136,6 +148,40 @@ class FaceDetector:
             if confirmed:
                 found[looks[start].index].append(max(confirmed, key=lambda d: d.score))
         return [_suppress(detections) for detections in found]
+
+    def _set_upright(
+        self, images: Sequence[RGBImage], found: list[list[Detection]]
+    ) -> list[list[Detection]]:
+        """Turn detections that are upside down, after a look as they say and some from below.
+
+        A detection stays as it is unless the surest look contradicts it.
+        """
+        unsure = [
+            (index, k)
+            for index, detections in enumerate(found)
+            for k, d in enumerate(detections)
+            if _CERTAIN <= d.score < _UPRIGHT
+        ]
+        looks = [
+            _look(index, found[index][k], found[index][k].angle + turn)
+            for index, k in unsure
+            for turn in _CHECK_ANGLES
+        ]
+        seen = self._see(images, looks)
+        turns = len(_CHECK_ANGLES)
+        for start, (index, k) in zip(range(0, len(looks), turns), unsure, strict=True):
+            first = found[index][k]
+            part = slice(start, start + turns)
+            shown = [
+                detection.in_picture(look)
+                for look, detections in zip(looks[part], seen[part], strict=True)
+                for detection in detections
+                if _fills_look(detection)
+            ]
+            best = max([first, *shown], key=lambda d: d.score)
+            if math.cos(best.angle - first.angle) < 0:
+                found[index][k] = best
+        return found
 
     def _see(self, images: Sequence[RGBImage], views: Sequence[View]) -> list[list[Detection]]:
         """What the network finds in each view, in the view's pixels, not suppressed yet."""

@@ -90,7 +90,7 @@ class FaceAlignmentBackend:
             [self._measure(image, d.box, d.points[:2], d.score) for d in found]
             for image, found in zip(images, detections, strict=True)
         ]
-        return [[f for f in faces if f.presence >= self.min_presence] for faces in measured]
+        return [[f for f in faces if self._is_face(f)] for faces in measured]
 
     def follow(
         self, images: Sequence[RGBImage], previous: Sequence[Face | None]
@@ -105,10 +105,13 @@ class FaceAlignmentBackend:
 
     def _follow_one(self, image: RGBImage, last: Face) -> Face | None:
         face = self._measure(image, last.box, last.five_points[:2], last.score)
-        if face.presence < self.min_presence:
+        if not self._is_face(face):
             return None
         box = _moved_box(last, face.landmarks)
         return Face(box, last.score, face.landmarks, face.presence, IBUG_68)
+
+    def _is_face(self, face: Face) -> bool:
+        return face.presence >= self.min_presence and bool(np.isfinite(face.landmarks).all())
 
     def _measure(self, image: RGBImage, box: np.ndarray, eyes: np.ndarray, score: float) -> Face:
         """Landmarks of the face in a box (4,), level with its two eyes (2, 2)."""

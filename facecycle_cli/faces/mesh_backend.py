@@ -56,11 +56,11 @@ class MeshBackend:
         landmarks, presence = self._measure(
             [images[i] for i in owners],
             [Region.from_box(d.box, d.points[:2]) for d in flat],
-            more_passes=_MORE_PASSES if refine else 0,
+            refine=refine,
         )
         faces: list[list[Face]] = [[] for _ in images]
         for owner, d, points, sure in zip(owners, flat, landmarks, presence, strict=True):
-            if sure >= self.min_presence:
+            if sure >= self.min_presence and np.isfinite(points).all():
                 faces[owner].append(Face(d.box, d.score, points, float(sure)))
         return faces
 
@@ -76,23 +76,26 @@ class MeshBackend:
             [Region.from_landmarks(face.landmarks) for *_, face in known],
         )
         for (i, _, face), points, sure in zip(known, landmarks, presence, strict=True):
-            if sure >= self.min_presence:
+            if sure >= self.min_presence and np.isfinite(points).all():
                 box = Region.from_landmarks(points).box
                 followed[i] = Face(box, face.score, points, float(sure))
         return followed
 
     def _measure(
-        self, images: Sequence[RGBImage], regions: list[Region], *, more_passes: int
+        self, images: Sequence[RGBImage], regions: list[Region], *, refine: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         """Landmarks of the face near each region, and their presence.
 
         The mesh was trained on regions around its own landmarks. The detector's box is a coarser
         frame, and its eyes hardly show the tilt of a head. So each region is moved to the landmarks
-        that were found in it, until it stays.
+        that were found in it, until it stays; without ``refine`` only where the first look shows no
+        face. It is a face if the first look or the last one says so, with or without ``refine``.
         """
         landmarks, presence = self._mesh.locate(images, regions)
-        moving = list(range(len(regions)))
-        for _ in range(more_passes):
+        first, first_presence = landmarks.copy(), presence.copy()
+        moving = [i for i, sure in enumerate(presence) if refine or sure < self.min_presence]
+        for _ in range(_MORE_PASSES):
+            moving = [i for i in moving if np.isfinite(landmarks[i]).all()]
             moved = {i: Region.from_landmarks(landmarks[i]) for i in moving}
             moving = [i for i in moving if not moved[i].close_to(regions[i])]
             for i in moving:
@@ -100,4 +103,6 @@ class MeshBackend:
             landmarks[moving], presence[moving] = self._mesh.locate(
                 [images[i] for i in moving], [regions[i] for i in moving]
             )
+        lost = (presence < self.min_presence) & (first_presence >= self.min_presence)
+        landmarks[lost], presence[lost] = first[lost], first_presence[lost]
         return landmarks, presence

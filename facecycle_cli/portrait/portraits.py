@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 import torch
 
-from facecycle_cli.errors import MediaError, NoFaceError
-from facecycle_cli.faces import Alignment, Face, FaceBackend, paste_back
+from facecycle_cli.errors import MediaError
+from facecycle_cli.faces import Alignment, Face, FaceBackend, paste_back, search_photos
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.crops import resize_crops
 from facecycle_cli.portrait.defaults import DEFAULT_SIZE, default_backend, default_model
@@ -108,7 +108,7 @@ def portraits_of_many(
     faces: FaceChoice = "largest",
     size: int = DEFAULT_SIZE,
 ) -> Iterator[list[Portrait]]:
-    """:func:`portraits` of every picture, in order; an empty list for one without a face.
+    """:func:`portraits` of every picture, in order; an empty list for one without a whole face.
 
     Pictures are taken and faces are searched for in batches of 16. No more than that is in memory.
 
@@ -121,8 +121,8 @@ def portraits_of_many(
         for number, image in batch:
             check_picture(image, f"picture {number}")
         pictures = [image for _, image in batch]
-        for image, found in zip(pictures, backend.detect(pictures), strict=True):
-            chosen = _choose(found, faces)
+        for image, found in zip(pictures, search_photos(pictures, backend), strict=True):
+            chosen = _choose(found.faces, faces)
             yield move_faces(image, chosen, model, motion, size=size) if chosen else []
 
 
@@ -131,13 +131,12 @@ def find_faces(image: RGBImage, backend: FaceBackend, faces: FaceChoice = "large
 
     Raises:
         MediaError: this is no picture.
+        CutFaceError: its border cuts off all its faces.
         NoFaceError: it has no face.
     """
     check_picture(image)
-    (found,) = backend.detect([image])
-    if not found:
-        raise NoFaceError("no face found")
-    return _choose(found, faces)
+    (found,) = search_photos([image], backend)
+    return _choose(found.require(), faces)
 
 
 def _choose(found: list[Face], faces: FaceChoice) -> list[Face]:

@@ -16,7 +16,7 @@ from facecycle_cli.preprocess.settings import PreprocessSettings
 from facecycle_cli.preprocess.sources import Source
 from facecycle_cli.types import RGBImage
 
-__all__ = ["CropWriter", "FaceSample", "Sink", "is_inside", "take_sample"]
+__all__ = ["CropWriter", "FaceSample", "Sink", "take_sample"]
 
 _MARGIN = 0.3
 """Kept around a crop until its alignment is final, in sides of the crop."""
@@ -191,12 +191,6 @@ def _sharpness(crop: RGBImage) -> float:
     """
     luma = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
     return float(cv2.Laplacian(luma, cv2.CV_32F).var())
-
-
-def is_inside(face: Face, image: RGBImage) -> bool:
-    """Whether eyes, nose tip and mouth corners are in the picture."""
-    points = face.five_points
-    return bool((points >= -0.5).all() and (points <= np.array(image.shape[1::-1]) - 0.5).all())
 
 
 def take_sample(image: RGBImage, face: Face, frame: int) -> FaceSample:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from facecycle_cli.errors import NoFaceError
+from facecycle_cli.errors import CutFaceError, NoFaceError
 from facecycle_cli.faces import Alignment, Face, FaceBackend
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.portraits import find_faces
@@ -177,6 +177,8 @@ def find_target(
     """
     try:
         (face,) = find_faces(image, backend)
+    except CutFaceError as error:
+        raise NoFaceError(f"in the target, {error}") from None
     except NoFaceError:
         raise NoFaceError("no face found in the target") from None
     return Target(image, face, model, settings)

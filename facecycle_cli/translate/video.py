@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from facecycle_cli.errors import MediaError, NoFaceError
-from facecycle_cli.faces import FaceBackend
+from facecycle_cli.faces import FaceBackend, search_photos
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.defaults import default_backend, default_model
 from facecycle_cli.translate.motion import Motion, MotionTiming, motion_of_still, motions
@@ -224,8 +224,8 @@ def translate_picture(
     settings = replace(settings or TranslateSettings(), motion="absolute")
     model, backend = model or default_model(), backend or default_backend()
     found = find_target(target, model, backend, settings)
-    (faces,) = backend.detect([source])
-    seen = crop_still(source, faces, settings.face, model.config.image_size)
+    (faces,) = search_photos([source], backend)
+    seen = crop_still(source, faces.require(), settings.face, model.config.image_size)
     (drawing,) = found.prepare([motion_of_still(model, seen)])
     frame = found.draw(drawing)
     return np.hstack((_at_height(source, len(frame)), frame)) if settings.side_by_side else frame

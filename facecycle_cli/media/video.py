@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 from types import TracebackType
 from typing import Final, NamedTuple
 
@@ -18,17 +17,18 @@ import numpy as np
 
 from facecycle_cli.errors import MediaError
 from facecycle_cli.media import ffmpeg, matroska
+from facecycle_cli.media.video_filters import MILLISECOND, filter_chain, has_zscale, needs_mapping
 from facecycle_cli.media.video_info import VideoInfo, probe
 from facecycle_cli.types import RGBImage
 
 __all__ = ["Frame", "FrameReader", "VideoInfo", "probe", "read_frames"]
 
-_MILLISECOND: Final = 0.001
-"""Precision of times, in seconds: that of the pipe from ffmpeg."""
 _LONG_GAP: Final = 10.0
 """Seconds without a frame after which the gap is mentioned."""
 _EARLIER: Final = (0.0, 10.0, 60.0)
 """Seconds before the wanted start at which decoding begins; if that is too late: from the begin."""
+_CROWDED: Final = 2
+"""By so many frames a frame may be late to have a place of its own."""
 _LONGEST_DELAY: Final = 0.5
 """Seconds by which encoders may delay the first frame."""
 
@@ -75,39 +75,20 @@ class _Wanted:
 
     def decode(self, seek: float | None) -> ffmpeg.Process:
         """Start ffmpeg."""
+        begin = self.start and self.start - (seek or 0.0)
+        filters = filter_chain(
+            self.info, self.size, begin=begin, fps=self.fps if self.reduced else None
+        )
         with ffmpeg.InputFile(self.path) as file:
+            # Times count from the seek, and ffmpeg mends jumps in them: not with -copyts.
             arguments = [
                 *(() if self.threads is None else ("-threads", str(self.threads))),
-                *("-copyts", "-start_at_zero"),
                 *(() if seek is None else ("-noaccurate_seek", "-ss", str(seek))),
                 *file.options,
-                *("-map", f"0:V:{self.info.video_track}", "-vf", ",".join(self._filters())),
+                *("-map", f"0:V:{self.info.video_track}", "-vf", filters),
                 *matroska.RAW_OUTPUT,
             ]
             return ffmpeg.Process(arguments, descriptors=file.descriptors)
-
-    def _filters(self) -> list[str]:
-        info, color = self.info, self.info.color
-        filters = []
-        if color.is_yuv and not color.is_progressive:
-            filters.append("bwdif=deint=interlaced")
-        if self.start:
-            filters.append(f"trim=start={self.start - _MILLISECOND / 2:.6f}")
-        if self.reduced:  # before the scaling: frames that are dropped need not be scaled
-            filters.append(_first_of_each_period(self.fps))
-        width, height = self.size
-        # Where the resolution changes in the middle, the picture keeps its proportions.
-        ratio = f"(dar*{info.height}/{info.width})"
-        kept = f"lt(abs({ratio}-1),0.02)"
-        scale = (
-            f"scale=w='if({kept},{width},round({width}*min(1,{ratio})))'"
-            f":h='if({kept},{height},round({height}*min(1,1/{ratio})))':flags=area"
-        )
-        if color.is_yuv and color.matrix == "unknown" and info.is_hd:
-            scale += ":in_color_matrix=bt709"
-        if needs_mapping(info) and _has_zscale():
-            filters += _to_standard_range(color.is_hdr)
-        return [*filters, scale, "format=rgb24", f"pad={width}:{height}:-1:-1", "setsar=1"]
 
 
 def _leader(path: str | os.PathLike[str], info: VideoInfo) -> float:
@@ -119,40 +100,6 @@ def _leader(path: str | os.PathLike[str], info: VideoInfo) -> float:
     with FrameReader(_Wanted(path, info, info.fps, False, 0.0, None, 1, (16, 16), 1)) as reader:
         time = next(reader).time
     return time if time < _LONGEST_DELAY else 0.0
-
-
-def needs_mapping(info: VideoInfo) -> bool:
-    """Whether the video's colors are not those of a screen (HDR, BT.2020)."""
-    return info.color.is_hdr or info.color.primaries == "bt2020"
-
-
-def _first_of_each_period(fps: Fraction) -> str:
-    """The filter that keeps the first frame of each period, counted from the first frame.
-
-    Unlike ffmpeg's filter ``fps`` it repeats none. A frame up to a millisecond early is on time:
-    some containers round their times.
-    """
-    rate = f"{fps.numerator}/{fps.denominator}"
-    period = f"floor(({{}}-ld(0)+{_MILLISECOND})*{rate})"
-    return (
-        f"select='if(isnan(prev_t),st(0,t)*0+1,gt({period.format('t')},{period.format('prev_t')}))'"
-    )
-
-
-def _to_standard_range(is_hdr: bool) -> list[str]:
-    """Filters from BT.2020, with HLG or PQ if ``is_hdr``, to BT.709."""
-    if not is_hdr:
-        return ["zscale=p=bt709:t=bt709:m=bt709:r=tv", "format=yuv444p"]
-    return [
-        "zscale=t=linear:npl=203,format=gbrpf32le,zscale=p=bt709",
-        "tonemap=mobius:desat=0:param=0.5",
-        "zscale=t=bt709:m=bt709:r=tv,format=yuv444p",
-    ]
-
-
-@lru_cache(maxsize=1)
-def _has_zscale() -> bool:
-    return " zscale " in ffmpeg.run(["-filters"]).stdout
 
 
 class FrameReader(Iterator[Frame]):
@@ -215,7 +162,7 @@ class FrameReader(Iterator[Frame]):
             milliseconds = matroska.read_frame(
                 self._process.read_into, image.data.cast("B"), self._cluster
             )
-            time = None if milliseconds is None else milliseconds / 1000
+            time = None if milliseconds is None else milliseconds / 1000 + (self._seek or 0.0)
             if self._count or self._seek is None or not self._is_late(time):
                 return time
             self._process.stop()
@@ -241,10 +188,9 @@ class FrameReader(Iterator[Frame]):
             self._note("a jump in its times", abs(jump), "left out", expected)
         elif jump > _LONG_GAP:
             self._note("a gap", jump, "held as one frame", expected)
-        number = int((elapsed + _MILLISECOND) * fps) if self._wanted.reduced else None
-        number = round(elapsed * fps) if number is None else max(number, self._last + 1)
+        number = self._number(elapsed)
         duration, most = self._wanted.duration, self._wanted.max_frames
-        is_beyond = duration is not None and elapsed >= duration - _MILLISECOND / 2
+        is_beyond = duration is not None and elapsed >= duration - MILLISECOND / 2
         if is_beyond or (most is not None and self._count >= most):
             self._finish(stopped=True)
             return None
@@ -253,6 +199,16 @@ class FrameReader(Iterator[Frame]):
         self._last = number
         self._count += 1
         return Frame(number, self._first_time + float(number / self.fps), image)
+
+    def _number(self, elapsed: float) -> int:
+        """The number of a frame that comes so many seconds after the first."""
+        fps = float(self.fps)
+        if self._wanted.reduced:
+            return max(int((elapsed + MILLISECOND) * fps), self._last + 1)
+        number = round(elapsed * fps)
+        # Old containers time some frames only; ffmpeg gives those between one and the same time.
+        crowded = 0 <= self._last - number < _CROWDED
+        return self._last + 1 if crowded else number
 
     @property
     def _is_spliced(self) -> bool:
@@ -275,7 +231,7 @@ class FrameReader(Iterator[Frame]):
             raise MediaError(f"no frames there{why}")
         if code != 0 or messages.strip():
             self._notes.append(f"damaged video ({ffmpeg.failure_reason(messages)})")
-        if needs_mapping(self.info) and not _has_zscale():
+        if needs_mapping(self.info) and not has_zscale():
             self._notes.append("its HDR colors look gray: this ffmpeg has no zscale")
         self.warning = "; ".join(self._notes) or None
 

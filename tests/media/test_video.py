@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from facecycle_cli.errors import MediaError
-from facecycle_cli.media import ffmpeg, open_video, probe, read_frames, video
+from facecycle_cli.media import ffmpeg, open_video, probe, read_frames, video_info
 
 from .videos import NTSC, children, make, numbered, numbers, pattern, write
 
@@ -48,7 +48,7 @@ def test_fewer_frames_on_request(tmp_path):
     frames = list(read_frames(path, fps=5))
     assert [frame.time for frame in frames] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8])
     assert numbers(path, fps=5) == [0, 5, 10, 15, 20]
-    assert len(list(read_frames(path, fps=50))) == 50
+    assert numbers(path, fps=50) == list(range(25)), "no frame is repeated"
     assert numbers(path, max_frames=4) == [0, 1, 2, 3]
 
 
@@ -112,20 +112,21 @@ def test_oblong_pixels_become_square(tmp_path):
     assert next(read_frames(wide)).image.shape == (48, 128, 3)
 
 
-def test_varying_rate_is_made_constant(tmp_path):
-    """Ten frames at 25 per second, then ten that stand for 0.2 s each."""
+def test_varying_rate_keeps_its_times(tmp_path):
+    """Ten frames at 25 per second, then ten that stand for 0.2 s each: none is repeated."""
     path = tmp_path / "varying.mkv"
-    expression = "if(lt(N,10),N/25,0.4+(N-10)/5)/TB"
+    expression = "round(if(lt(N,10),N/25,0.4+(N-10)/5)/TB)"
     make(path, *pattern(rate="25"), "-vf", f"setpts='{expression}'", "-fps_mode", "vfr",
          "-frames:v", "20")  # fmt: skip
-    info = probe(path)
     frames = list(read_frames(path))
-    assert frames[-1].time == pytest.approx(2.2, abs=0.3)
-    assert len(frames) == pytest.approx(frames[-1].time * info.fps, abs=2)
+    expected = [*range(10), *range(10, 60, 5)]
+    assert [frame.number for frame in frames] == expected
+    assert [frame.time for frame in frames] == pytest.approx([n / 25 for n in expected])
+    assert [frame.number for frame in read_frames(path, fps=5)] == list(range(12))
 
 
 def test_absurd_rate_becomes_usual(clip, monkeypatch):
-    monkeypatch.setattr(video, "_MAX_FPS", Fraction(20))
+    monkeypatch.setattr(video_info, "_MAX_FPS", Fraction(20))
     assert probe(clip).fps == 30
 
 
@@ -142,8 +143,8 @@ def test_gif_in(tmp_path):
     ("name", "data", "message"),
     [
         ("x.mp4", b"", "empty file"),
-        ("x.txt", b"hello\n" * 100, "not a video but text"),
-        ("x.txt", b"hello", "not a video but text|not a readable video"),
+        ("x.txt", b"hello\n" * 100, "not a video in a known format|not a readable video"),
+        ("x.txt", b"hello", "not a video in a known format|not a readable video"),
         ("x.mp4", b"hello\n" * 100, r"not a readable video \((moov atom not found|Invalid)"),
         ("x.mkv", b"\x1a\x45\xdf\xa3" + b"\0" * 500, "not a readable video|no video"),
     ],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import io
 import os
-import socket
 import struct
 import sys
 import threading
@@ -15,29 +14,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageCms
+from PIL import Image
 
 from facecycle_cli.errors import MediaError
 from facecycle_cli.media import (
     encode_image,
     is_still,
-    picture_color,
     pixel_limit,
     read_image,
-    streams,
     write_image,
 )
 from facecycle_cli.media import images as images_module
-
-
-def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def difference(a, b) -> float:
-    return float(np.abs(a.astype(int) - b.astype(int)).mean())
+from tests.media.pictures import difference, encoded
 
 
 def test_result_is_contiguous_rgb(photo):
@@ -109,77 +97,6 @@ def test_exif_orientation_is_applied(photo, orientation):
 def test_broken_exif_does_not_matter(photo):
     data = encoded(Image.fromarray(photo), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\0\0\0")
     assert read_image(data).shape == photo.shape
-
-
-def test_gray_and_bilevel(photo):
-    gray = Image.fromarray(photo).convert("L")
-    assert np.array_equal(read_image(encoded(gray)), np.stack([np.asarray(gray)] * 3, -1))
-    assert set(np.unique(read_image(encoded(gray.convert("1"))))) == {0, 255}
-
-
-def test_sixteen_bits_keep_their_scale():
-    ramp = np.linspace(0, 65535, 256).round().astype(np.uint16)[None].repeat(4, 0)
-    image = read_image(encoded(Image.fromarray(ramp)))
-    assert np.array_equal(image[0, :, 0], np.arange(256))
-
-
-def test_sixteen_bit_tiff_and_float_tiff():
-    levels = np.arange(256)
-    sixteen = Image.fromarray((levels * 257).astype(np.uint16)[None])
-    assert np.array_equal(read_image(encoded(sixteen, "TIFF"))[0, :, 1], levels)
-    for scale in (1.0, 255.0):
-        floats = Image.fromarray((levels / 255.0 * scale).astype(np.float32)[None])
-        assert np.array_equal(read_image(encoded(floats, "TIFF"))[0, :, 2], levels)
-
-
-def test_cmyk_jpeg(photo):
-    data = encoded(Image.fromarray(photo).convert("CMYK"), "JPEG", quality=100)
-    assert difference(read_image(data), photo) < 3
-
-
-@pytest.mark.parametrize("mode", ["RGBA", "LA"])
-def test_transparency_is_white(mode):
-    rgba = np.zeros((4, 6, 4), np.uint8)
-    rgba[:, 3:] = (0, 0, 0, 255)
-    result = read_image(encoded(Image.fromarray(rgba).convert(mode)))
-    assert (result[:, :3] == 255).all()
-    assert (result[:, 3:] == 0).all()
-
-
-@pytest.mark.parametrize("kind", ["PNG", "GIF"])
-def test_transparent_palette_entry_is_white(kind):
-    image = Image.new("P", (3, 1))
-    image.putdata([0, 1, 2])
-    image.putpalette([9, 9, 9, 200, 0, 0, 0, 0, 200])
-    result = read_image(encoded(image, kind, transparency=1))
-    assert result.tolist() == [[[9, 9, 9], [255, 255, 255], [0, 0, 200]]]
-
-
-def test_half_transparency_blends():
-    half = Image.new("RGBA", (2, 2), (200, 0, 0, 128))
-    assert difference(read_image(encoded(half)), np.full((2, 2, 3), (227, 127, 127))) < 1
-
-
-def test_palette_without_transparency(photo):
-    paletted = Image.fromarray(photo).quantize(256)
-    expected = np.asarray(paletted.convert("RGB"))
-    assert np.array_equal(read_image(encoded(paletted)), expected)
-    assert np.array_equal(read_image(encoded(paletted, "GIF")), expected)
-
-
-def test_color_profile_becomes_srgb():
-    """A profile with red and green exchanged is no use to anybody, but it shows."""
-    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    tags = {srgb[i : i + 4]: i for i in range(132, 132 + 12 * srgb[131], 12)}
-    red, green = tags[b"rXYZ"], tags[b"gXYZ"]
-    exchanged = bytearray(srgb.replace(b"s\0R\0G\0B", b"x\0R\0G\0B").replace(b"sRGB", b"xRGB"))
-    exchanged[red + 4 : red + 12] = srgb[green + 4 : green + 12]
-    exchanged[green + 4 : green + 12] = srgb[red + 4 : red + 12]
-    image = Image.new("RGB", (2, 2), (250, 10, 20))
-    result = read_image(encoded(image, icc_profile=bytes(exchanged)))
-    assert difference(result, np.full((2, 2, 3), (10, 250, 20))) < 3
-    assert (read_image(encoded(image, icc_profile=srgb)) == (250, 10, 20)).all()
-    assert (read_image(encoded(image, icc_profile=b"no profile")) == (250, 10, 20)).all()
 
 
 def test_animation_gives_its_first_frame(tmp_path):
@@ -338,103 +255,6 @@ def test_system_errors_stay_what_they_are(tmp_path):
         read_image(tmp_path / "gone.png")
     with pytest.raises(IsADirectoryError):
         read_image(tmp_path)
-
-
-MODES = ["1", "L", "P", "LA", "RGB", "RGBA", "CMYK", "I;16", "I", "F", "YCbCr", "LAB"]
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("mode", MODES)
-def test_strips_give_what_the_whole_gives(photo, monkeypatch, mode, orientation):
-    plain = Image.fromarray(photo)
-    if mode in ("I;16", "I", "F"):
-        picture = Image.fromarray(photo[..., 0].astype({"I;16": "u2", "I": "i4", "F": "f4"}[mode]))
-    elif mode == "LAB":
-        lab = ImageCms.createProfile("LAB")
-        picture = ImageCms.profileToProfile(
-            plain, ImageCms.createProfile("sRGB"), lab, outputMode="LAB"
-        )
-    else:
-        picture = plain.convert(mode)
-    if mode in ("LA", "RGBA"):
-        picture.putalpha(plain.getchannel("G"))
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    picture.info["icc_profile"] = profile.replace(b"s\0R\0G\0B", b"x\0R\0G\0B")
-    picture.getexif()[0x0112] = orientation
-    whole = picture_color.upright_srgb(picture)
-    monkeypatch.setattr(picture_color, "_STRIP_PIXELS", 7 * picture.width)
-    strips = picture_color.upright_srgb(picture)
-    assert strips.flags.c_contiguous
-    assert strips.shape == ((80, 60, 3) if orientation > 4 else (60, 80, 3))
-    assert np.array_equal(whole, strips)
-    assert len(np.unique(strips)) > 1
-
-
-def test_gray_profile(photo):
-    """A gray picture with a gray profile of gamma 1 becomes lighter."""
-    gray = Image.new("L", (4, 3), 60)
-    assert (read_image(encoded(gray, icc_profile=gray_profile(1.0))) > 120).all()
-
-
-def gray_profile(gamma: float) -> bytes:
-    """A minimal ICC profile: a white point and a gray tone curve."""
-    white = b"XYZ \0\0\0\0" + struct.pack(">iii", 63190, 65536, 54061)
-    curve = b"curv\0\0\0\0" + struct.pack(">IHxx", 1, round(gamma * 256))
-    text = b"desc\0\0\0\0" + struct.pack(">I", 5) + b"gray\0" + bytes(79)
-    body, table = b"", b""
-    for name, data in ((b"desc", text), (b"wtpt", white), (b"kTRC", curve)):
-        data += bytes(-len(data) % 4)
-        table += name + struct.pack(">II", 128 + 4 + 36 + len(body), len(data))
-        body += data
-    head = bytearray(128)
-    head[0:4] = struct.pack(">I", 128 + 4 + len(table) + len(body))
-    head[8:12] = b"\2\x10\0\0"
-    head[12:24] = b"mntrGRAYXYZ "
-    head[36:40] = b"acsp"
-    head[68:80] = struct.pack(">iii", 63190, 65536, 54061)
-    return bytes(head) + struct.pack(">I", 3) + table + body
-
-
-needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX files")
-
-
-@needs_posix
-def test_devices_pipes_and_sockets_are_no_pictures(tmp_path):
-    os.mkfifo(tmp_path / "fifo.png")
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(os.fspath(tmp_path / "socket.png"))
-        (tmp_path / "link.png").symlink_to("fifo.png")
-        names = [tmp_path / f"{name}.png" for name in ("fifo", "socket", "link")]
-        for name in [*names, "/dev/zero", "/dev/null"]:
-            with pytest.raises(MediaError, match=r"^not a regular file$"):
-                read_image(name)
-            assert not is_still(name)
-
-
-@needs_posix
-def test_a_pipe_that_the_user_names_is_read_once_and_to_a_limit(photo, monkeypatch):
-    data = encoded(Image.fromarray(photo))
-
-    def piped(give) -> np.ndarray:
-        reader, writer = os.pipe()
-        os.write(writer, data)
-        os.close(writer)
-        try:
-            return give(f"/dev/fd/{reader}")
-        finally:
-            os.close(reader)
-
-    assert np.array_equal(piped(lambda name: is_still(name) and read_image(name)), photo)
-    monkeypatch.setattr(streams, "PIPE_BYTES", len(data) - 1)
-    with pytest.raises(MediaError, match="from a pipe"):
-        piped(read_image)
-
-
-@needs_posix
-def test_an_endless_stream_ends(monkeypatch):
-    monkeypatch.setattr(streams, "PIPE_BYTES", 1 << 21)
-    with open("/dev/zero", "rb") as endless, pytest.raises(MediaError, match="from a pipe"):
-        read_image(endless)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".JPEG", ".webp"])

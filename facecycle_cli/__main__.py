@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import sys
 import warnings
 from typing import NoReturn
 
+from facecycle_cli.cli.signals import INTERRUPTED, end_on_signals, restore_signals
 from facecycle_cli.cli.streams import close_streams, open_streams
 
 
@@ -21,8 +21,7 @@ def main() -> NoReturn:
     except BrokenPipeError:
         pass  # the reader of standard output has closed it: no error to report
     finally:
-        # A second Ctrl-C while Python shuts down ends it quietly.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        restore_signals()
         code = close_streams(code)
     # Python would look for garbage once more at its end. With all that torch has made this takes a
     # third of a second, for memory that the system takes back anyway.
@@ -36,8 +35,7 @@ def _run() -> int | str | None:
     # leave the core free.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
-        # Termination unwinds like an interrupt, so that no temporary file stays behind.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        end_on_signals()
         if not sys.warnoptions:
             warnings.simplefilter("ignore")  # libraries' notes to developers
         from facecycle_cli.cli.app import app
@@ -46,7 +44,7 @@ def _run() -> int | str | None:
     except SystemExit as stop:
         return stop.code
     except KeyboardInterrupt:
-        return 128 + signal.SIGINT
+        return INTERRUPTED
     except BrokenPipeError:
         raise
     except Exception as error:

@@ -13,10 +13,11 @@ from itertools import zip_longest
 from pathlib import Path
 
 from facecycle_cli.preprocess.index import Records
+from facecycle_cli.preprocess.pool import LocalPool
 from facecycle_cli.preprocess.run import TIMEOUT, Events, SourceList
 from facecycle_cli.preprocess.settings import PreprocessSettings, check_folder
 from facecycle_cli.preprocess.sources import Source, SourceKind
-from facecycle_cli.preprocess.workers import LocalPool, WorkerTask
+from facecycle_cli.preprocess.workers import WorkerTask
 from facecycle_cli.system import usable_cores
 
 __all__ = ["Estimate", "estimate"]

@@ -51,6 +51,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from facecycle_cli.errors import OutputError, PreprocessError
+from facecycle_cli.system import open_locked, parse_json
 
 __all__ = [
     "FINISHED",
@@ -74,12 +75,13 @@ def read_index(folder: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
     """All lines of the folder's index, crops before their source.
 
     Raises:
+        ValueError: a line is not JSON.
         OSError: there is no index, or it cannot be read.
     """
-    with open(Path(folder, INDEX_FILE), encoding="ascii") as file:
+    with open(Path(folder, INDEX_FILE), "rb") as file:
         for line in file:
-            if line.endswith("\n"):  # a killed run may have left a part of a line
-                yield json.loads(line)
+            if line.endswith(b"\n"):  # a killed run may have left a part of a line
+                yield parse_json(line)
 
 
 def read_crops(folder: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
@@ -148,13 +150,13 @@ class Records:
                     continue
                 try:
                     self._take(path.name, line, start, end)
-                except (ValueError, KeyError):
+                except (ValueError, KeyError, TypeError, AttributeError):
                     raise PreprocessError(f"{path.name} is damaged at byte {start}") from None
                 start = end
         self.ends[path.name] = start
 
     def _take(self, file: str, line: bytes, start: int, end: int) -> None:
-        record = json.loads(line)
+        record = parse_json(line)
         if line.startswith(_SHARD):
             self.shards[record["shard"]] = line
             self.packed.update(record["sources"])
@@ -204,12 +206,12 @@ class Journal:
         name = INDEX_FILE if share[1] == 1 else f"index.{share[0]}-of-{share[1]}.jsonl"
         self.path = folder / name
         try:
-            self._file: BinaryIO = open(self.path, "ab", buffering=0)  # noqa: SIM115 (closed by close)
+            file = open_locked(self.path)
         except OSError as error:
             raise OutputError(f"{self.path}: {error.strerror}") from error
-        if not _lock(self._file):
-            self._file.close()
+        if file is None:
             raise PreprocessError(f"another run is writing {name}")
+        self._file: BinaryIO = file
 
     def recover(self, records: Records) -> None:
         """Cut off the incomplete block of a killed run: our first block would join it."""
@@ -243,21 +245,6 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _lock(file: BinaryIO) -> bool:
-    """Lock the file against a second run. The lock ends with the process, however that ends."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        return True
-    return True
 
 
 def merge_journals(folder: Path, records: Records, staging: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from facecycle_cli.errors import PreprocessError
 from facecycle_cli.preprocess.sources import Source
 from facecycle_cli.preprocess.workers import (
+    OUT_OF_MEMORY,
     SourceResult,
     WorkerTask,
     failed_result,
@@ -105,8 +106,11 @@ class RayPool:
         if len(portion) > 1:
             again.extend([source] for source in portion)
             return
+        if type(error).__name__ == "OutOfMemoryError":  # Ray kills a worker before Linux does
+            yield failed_result(portion[0], OUT_OF_MEMORY)
+            return
         timeout = self._task.timeout
-        reason = f"its process ended (no progress for {timeout:g} s, or killed)"
+        reason = f"its process ended (killed, or no progress for {timeout:g} s)"
         yield failed_result(portion[0], f"{reason}: {type(error).__name__}")
 
 

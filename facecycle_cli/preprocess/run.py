@@ -13,6 +13,7 @@ from pathlib import Path
 from facecycle_cli.errors import OutputError, PreprocessError
 from facecycle_cli.media.files import LeftOut
 from facecycle_cli.preprocess.index import Journal, Records, merge_journals
+from facecycle_cli.preprocess.pool import LocalPool
 from facecycle_cli.preprocess.settings import PreprocessSettings, claim_folder
 from facecycle_cli.preprocess.shards import ShardPacker
 from facecycle_cli.preprocess.sources import (
@@ -23,7 +24,7 @@ from facecycle_cli.preprocess.sources import (
     made_by_us,
 )
 from facecycle_cli.preprocess.store import Store, output_errors
-from facecycle_cli.preprocess.workers import LocalPool, Pool, SourceResult, WorkerTask
+from facecycle_cli.preprocess.workers import Pool, SourceResult, WorkerTask
 from facecycle_cli.system import usable_cores
 
 __all__ = ["TIMEOUT", "Events", "InputSummary", "SourceList", "preprocess"]

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from facecycle_cli.errors import SettingsError
-from facecycle_cli.system import atomic_path
+from facecycle_cli.system import atomic_path, parse_json
 from facecycle_cli.types import AlignerName, CropFormat, FaceChoice, Layout
 
 __all__ = ["SETTINGS_FILE", "PreprocessSettings", "check_folder", "claim_folder"]
@@ -56,7 +56,7 @@ def check_folder(folder: Path, settings: PreprocessSettings) -> bool:
     """
     path = folder / SETTINGS_FILE
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(path.read_bytes())
     except FileNotFoundError:
         # A name with a dot is the temporary file of a run that starts just now, or was killed then.
         names = os.listdir(folder) if folder.exists() else []
@@ -92,5 +92,5 @@ def claim_folder(folder: Path, settings: PreprocessSettings) -> None:
         return
     # Several machines may do this at once: they write the same.
     with atomic_path(folder / SETTINGS_FILE) as temporary:
-        text = json.dumps({"version": _VERSION, **asdict(settings)}, indent=2)
+        text = json.dumps({"version": _VERSION, **asdict(settings)}, indent=2, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")

@@ -69,8 +69,9 @@ class Store:
         return self
 
     def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self._shares, ignore_errors=True)
-        for parent in (self.folder / _PARTIAL, self.unpacked, self.unpacked.parent):
+        # Once the index is sorted, the next run may have begun already: its folder is its own.
+        shutil.rmtree(self.staging, ignore_errors=True)
+        for parent in (self._shares, self._shares.parent, self.unpacked, self.unpacked.parent):
             with suppress(OSError):  # other runs are still writing there
                 parent.rmdir()
 

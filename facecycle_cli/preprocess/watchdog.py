@@ -7,7 +7,6 @@ library hangs without letting any other thread run, :mod:`faulthandler` ends the
 
 from __future__ import annotations
 
-import contextlib
 import faulthandler
 import os
 import threading
@@ -15,12 +14,15 @@ import time
 from functools import lru_cache
 from typing import IO
 
-import psutil
+from facecycle_cli.system import end_process
 
-__all__ = ["TIMED_OUT", "clear_deadline", "end_process", "set_deadline"]
+__all__ = ["HUNG", "TIMED_OUT", "clear_deadline", "set_deadline"]
 
-TIMED_OUT = 1
-"""Exit code of a process that hung. faulthandler can give no other."""
+TIMED_OUT = 75
+"""Exit code of a process that hung."""
+
+HUNG = 1
+"""The same, ended by faulthandler, which can give no other. Libraries may end with it as well."""
 
 _FALLBACK_DELAY = 2.0
 """Seconds after the deadline at which faulthandler ends the process."""
@@ -32,7 +34,11 @@ _deadline: float | None = None
 
 
 def set_deadline(timeout: float) -> None:
-    """End this process in ``timeout`` seconds unless the deadline is set again or cleared."""
+    """End this process in ``timeout`` seconds unless the deadline is set again or cleared.
+
+    Raises:
+        RuntimeError: there is no memory for a thread.
+    """
     global _deadline
     _deadline = time.monotonic() + timeout
     _start_thread()
@@ -44,15 +50,6 @@ def clear_deadline() -> None:
     global _deadline
     _deadline = None
     faulthandler.cancel_dump_traceback_later()
-
-
-def end_process(code: int) -> None:
-    """End this process at once, after the programs that it runs."""
-    with contextlib.suppress(psutil.Error):
-        for child in psutil.Process().children(recursive=True):
-            with contextlib.suppress(psutil.Error):
-                child.kill()
-    os._exit(code)
 
 
 @lru_cache(maxsize=1)

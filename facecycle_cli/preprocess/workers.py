@@ -1,48 +1,33 @@
-"""Worker processes: what one does with a source, and a pool of them on this machine.
-
-A worker gets whole sources, and there is one for each core. Any of them may die: then the source
-that it was working on has failed, and no other.
-"""
+"""What a worker does with a source, wherever it runs, and what comes of it."""
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
+import errno
 import os
 import secrets
-import signal
-import threading
-import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnContext
 from pathlib import Path
-from typing import Protocol, TypeAlias, cast
+from typing import Protocol
 
-from facecycle_cli.errors import MediaError, OutputError, PreprocessError
+from facecycle_cli.errors import MediaError, OutputError
 from facecycle_cli.faces import FaceBackend, load_backend
 from facecycle_cli.preprocess.extract import Extraction, OnFrames, extract_crops
 from facecycle_cli.preprocess.index import to_line
 from facecycle_cli.preprocess.settings import PreprocessSettings
 from facecycle_cli.preprocess.sources import Source
 from facecycle_cli.preprocess.store import open_sink
-from facecycle_cli.preprocess.watchdog import (
-    TIMED_OUT,
-    clear_deadline,
-    end_process,
-    set_deadline,
-)
+from facecycle_cli.preprocess.watchdog import clear_deadline, set_deadline
 from facecycle_cli.types import AlignerName
 
 __all__ = [
-    "LocalPool",
+    "OUT_OF_MEMORY",
     "Pool",
     "SourceResult",
     "WorkerTask",
     "failed_result",
+    "lacks_memory",
     "portions_of",
     "prepare_worker",
     "process_source",
@@ -52,8 +37,8 @@ __all__ = [
 _PHOTOS = 32
 """Photographs in one portion: a video takes seconds, a photograph milliseconds."""
 
-_TERMINATION_TIMEOUT = 2.0
-"""Seconds from asking a worker to end until it is killed."""
+OUT_OF_MEMORY = "not enough memory"
+"""The reason of a source that is tried again when no other is being worked on."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +118,8 @@ def process_source(source: Source, task: WorkerTask, on_frames: OnFrames) -> Sou
         set_deadline(task.timeout)
         on_frames(frames)
 
-    set_deadline(task.timeout)
     try:
+        set_deadline(task.timeout)
         if not os.path.isdir(source.path) and not os.path.isfile(source.path):
             os.stat(source.path)  # raises the system's own error for a missing file
             raise MediaError("not a regular file")
@@ -145,19 +130,46 @@ def process_source(source: Source, task: WorkerTask, on_frames: OnFrames) -> Sou
         raise
     except MediaError as error:
         sink.clear()
+        if lacks_memory(error):  # decoders say so of damaged files, too
+            return failed_result(source, f"{OUT_OF_MEMORY}, or damaged ({error})")
         return failed_result(source, str(error), status="unreadable")
     except OSError as error:
         sink.clear()
-        return failed_result(source, error.strerror or str(error))
-    except MemoryError:
-        sink.clear()
-        return failed_result(source, "not enough memory")
+        reason = OUT_OF_MEMORY if lacks_memory(error) else error.strerror or str(error)
+        return failed_result(source, reason)
     except Exception as error:
+        reason = OUT_OF_MEMORY if lacks_memory(error) else f"{type(error).__name__}: {error}"
         sink.clear()
-        return failed_result(source, f"{type(error).__name__}: {error}")
+        return failed_result(source, reason)
     finally:
         clear_deadline()
     return result_of(source, found, staged if found.lines else None)
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error says that memory is used up, in the words of whatever library met it."""
+    if isinstance(error, MemoryError) or (
+        isinstance(error, OSError) and error.errno == errno.ENOMEM
+    ):
+        return True
+    text = str(error).lower()
+    return any(words in text for words in _MEMORY_WORDS)
+
+
+_MEMORY_WORDS = (
+    "bad alloc",  # C++, and so onnxruntime
+    "bad_alloc",
+    "cannot allocate memory",  # the system, and so ffmpeg
+    "can't allocate memory",  # torch
+    "can't start new thread",  # Python: a thread needs memory for its stack
+    "unable to start watchdog thread",
+    "failed to allocate",  # OpenCV, onnxruntime
+    "failed to map segment",  # the loader of shared libraries
+    "insufficient memory",
+    "not enough memory",
+    "out of memory",
+    "unable to allocate",  # numpy
+)
 
 
 def failed_result(source: Source, reason: str, *, status: str = "failed") -> SourceResult:
@@ -213,159 +225,3 @@ def portions_of(sources: Iterable[Source]) -> Iterator[list[Source]]:
             photos = []
     if photos:
         yield photos
-
-
-_Process: TypeAlias = Callable[[Source, WorkerTask, OnFrames], SourceResult]
-
-
-class LocalPool:
-    """Processes on this machine.
-
-    Args:
-        task: what they all do.
-        count: how many.
-        process: the work on each source; a function that can be imported in another process.
-    """
-
-    def __init__(self, task: WorkerTask, count: int, process: _Process = process_source) -> None:
-        self._task = task
-        self._count = count
-        self._process = process
-        # Not forked: onnxruntime's threads would not come along. And children would hold each
-        # other's pipes open, so that none would see the end of its parent.
-        self._context = multiprocessing.get_context("spawn")
-
-    def run(self, sources: Iterable[Source]) -> Generator[SourceResult | int, None, None]:
-        """See :class:`Pool`."""
-        portions = portions_of(sources)
-        again: deque[list[Source]] = deque()  # left over by workers that died
-        workers: dict[Connection, _Worker] = {}
-        try:
-            while True:
-                while len(workers) < self._count:
-                    portion = again.popleft() if again else next(portions, None)
-                    if portion is None:
-                        break
-                    worker = _Worker(self._context, self._task, self._process)
-                    worker.give(portion)
-                    workers[worker.connection] = worker
-                if not workers:
-                    return
-                for ready in wait(list(workers)):
-                    connection = cast(Connection, ready)
-                    worker = workers[connection]
-                    try:
-                        message = connection.recv()
-                    except (EOFError, OSError):
-                        del workers[connection]
-                        yield from self._bury(worker, again)
-                        continue
-                    if isinstance(message, (PreprocessError, OutputError)):
-                        raise message
-                    if message is None:  # the worker is ready for its first source
-                        worker.is_ready = True
-                        continue
-                    if isinstance(message, SourceResult):
-                        worker.portion.popleft()
-                    yield message
-                    if not worker.portion:
-                        portion = again.popleft() if again else next(portions, None)
-                        if portion is None:
-                            worker.dismiss()
-                            del workers[connection]
-                        else:
-                            worker.give(portion)
-        finally:
-            _end_all(list(workers.values()))
-
-    def _bury(self, worker: _Worker, again: deque[list[Source]]) -> Iterator[SourceResult]:
-        """A worker died: its current source has failed, the rest of its portion is left over."""
-        worker.process.join()
-        if not worker.is_ready:
-            raise PreprocessError("the worker processes cannot start")
-        code = worker.process.exitcode
-        if code == TIMED_OUT:
-            reason = f"no progress for {self._task.timeout:g} s"
-        elif code is not None and code < 0:
-            reason = f"its process was killed ({_signal_name(-code)})"
-        else:
-            reason = f"its process ended with code {code}"
-        source = worker.portion.popleft()
-        if worker.portion:
-            again.append(list(worker.portion))
-        worker.connection.close()
-        yield failed_result(source, reason)
-
-
-class _Worker:
-    """A worker process as its parent sees it."""
-
-    def __init__(self, context: SpawnContext, task: WorkerTask, process: _Process) -> None:
-        self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, task, process), daemon=True)
-        self.process.start()
-        theirs.close()
-        self.portion: deque[Source] = deque()
-        self.is_ready = False
-
-    def give(self, portion: Sequence[Source]) -> None:
-        self.portion = deque(portion)
-        with contextlib.suppress(OSError):  # it has died: the next recv says so
-            self.connection.send(portion)
-
-    def dismiss(self) -> None:
-        with contextlib.suppress(OSError):
-            self.connection.send(None)
-        self.connection.close()
-        self.process.join()
-
-
-def _end_all(workers: Sequence[_Worker]) -> None:
-    for worker in workers:
-        worker.process.terminate()
-    deadline = time.monotonic() + _TERMINATION_TIMEOUT
-    for worker in workers:
-        worker.process.join(max(0.0, deadline - time.monotonic()))
-        worker.process.kill()
-        worker.process.join()
-        worker.connection.close()
-
-
-def _serve(connection: Connection, task: WorkerTask, process: _Process) -> None:
-    """The life of a worker process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets Ctrl-C too, and decides
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    try:
-        try:
-            prepare_worker(task.settings)
-        except Exception as error:
-            connection.send(PreprocessError(str(error)))
-            return
-        connection.send(None)
-        while (portion := connection.recv()) is not None:
-            for source in portion:
-                try:
-                    result = process(source, task, connection.send)
-                except OutputError as error:
-                    connection.send(error)
-                    return
-                connection.send(result)
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        return  # the parent has ended
-
-
-def _end_with_parent() -> None:
-    """End this process when its parent has ended, also in the middle of a source."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        end_process(0)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        name = f"signal {number}"
-    return f"{name}: out of memory?" if name == "SIGKILL" else name

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import tomli_w
 
-from facecycle_cli.errors import SettingsError, TrainingError
+from facecycle_cli.errors import OutputError, SettingsError, TrainingError
 from facecycle_cli.media.images import write_image
 from facecycle_cli.model import FaceCycle, save_checkpoint
-from facecycle_cli.system import atomic_path
+from facecycle_cli.system import LOCK_FILE, atomic_path, locked_folder
 from facecycle_cli.text import json_text
 from facecycle_cli.training.config import TrainConfig
 from facecycle_cli.training.data.index import CropIndex
@@ -133,8 +134,31 @@ class RunFolder:
                 f"{self.path} holds a run already: pass --resume to continue it, or name another "
                 "folder"
             )
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        if self.path.exists() and (not self.path.is_dir() or self._holds_something()):
             raise TrainingError(f"{self.path} exists and is not empty: a run needs its own folder")
+
+    def _holds_something(self) -> bool:
+        """Whether there is more than what a run leaves that was killed before it began."""
+        return any(file.name != LOCK_FILE for file in self.path.iterdir())
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """A context in which no other process may train in this folder.
+
+        Raises:
+            TrainingError: another one does, or the folder cannot be made.
+        """
+        if not self.active:
+            yield
+            return
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked_folder(self.path))
+            except OutputError:
+                raise TrainingError(f"{self.path}: another process is training there") from None
+            except OSError as error:
+                raise TrainingError(f"{self.path}: {error.strerror or error}") from error
+            yield
 
     def stored_config(self) -> dict[str, Any]:
         """The configuration that the run was started with, as a layer.

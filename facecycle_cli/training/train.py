@@ -73,6 +73,7 @@ def train(
     *,
     device: torch.device,
     reporter: Reporter | None = None,
+    begin: Callable[[], None] = lambda: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> TrainingOutcome:
     """Run ``config`` in the folder ``path``, from where the run there stopped, if there is one.
@@ -82,6 +83,7 @@ def train(
         path: folder of the run.
         device: that trains; with torchrun, ``cuda`` means each process's own GPU.
         reporter: is told what happens.
+        begin: is called when the first step is about to be taken.
         stop: is asked after every step whether to save and return.
 
     Raises:
@@ -94,7 +96,7 @@ def train(
     if reporter is None or not processes.is_first:
         reporter = SilentReporter()
     run = RunFolder(Path(path), reporter, active=processes.is_first)
-    with processes.connected(device), closing(run):
+    with processes.connected(device), run.locked(), closing(run):
         # What is wrong with the settings, the data or the weights is found before anything is
         # written. The first process goes ahead: it lists the crops and downloads weights for all.
         check_init(config)
@@ -139,6 +141,7 @@ def train(
             if position is not None:
                 learner.resume(run.path, position)
                 _note_resumed(learner, reporter)
+            begin()
             finished = _train_stage(learner, config, store, sampler, run, stop)
             if not finished:
                 break

@@ -19,7 +19,11 @@ def call_for_bytes(
 ) -> subprocess.CompletedProcess[bytes]:
     """Run ``facecycle ARGUMENTS`` through `main`, without a process of its own."""
     outputs = io.BytesIO(), io.BytesIO()
-    handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    handlers = {getattr(signal, name): signal.getsignal(getattr(signal, name)) for name in names}
+    for number in handlers:  # where the tests run, they may be ignored
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["facecycle", *map(os.fspath, arguments)])
         patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from facecycle_cli.media import ffmpeg
+from tests.children import HEEDS_SIGNALS
 from tests.clips import FACES, digests, make_clip, run_ffmpeg
 from tests.conftest import ROOT
 
@@ -144,6 +145,7 @@ def test_interrupted_it_says_how_to_go_on_and_leaves_no_process(tree, clip, tmp_
         env={**os.environ, "PYTHONPATH": str(ROOT), "IMAGEIO_FFMPEG_EXE": str(decoder)},
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        **HEEDS_SIGNALS,
     )
     deadline = time.monotonic() + 60
     while not _lines(folder) and time.monotonic() < deadline:

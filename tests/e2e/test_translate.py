@@ -22,6 +22,7 @@ from PIL import Image
 from facecycle_cli.__main__ import main
 from facecycle_cli.faces import load_backend
 from facecycle_cli.media import Frame, ffmpeg, probe, read_frames, read_image, read_provenance
+from tests.children import HEEDS_SIGNALS
 from tests.clips import EXAMPLES, TALKER, TURNER, run_ffmpeg
 
 SHORT = ("--max-frames", "6", "--size", "64")
@@ -421,6 +422,7 @@ def test_interrupted_it_leaves_nothing(folder):
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(EXAMPLES.parent)},
         stderr=subprocess.PIPE,
+        **HEEDS_SIGNALS,
     )
     deadline = time.monotonic() + 90
     while not any(name.startswith(".facecycle-") for name in left_over(folder)):

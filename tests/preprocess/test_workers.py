@@ -15,8 +15,9 @@ import pytest
 
 from facecycle_cli.errors import OutputError
 from facecycle_cli.preprocess import PreprocessSettings
+from facecycle_cli.preprocess.pool import LocalPool
 from facecycle_cli.preprocess.sources import Source
-from facecycle_cli.preprocess.workers import LocalPool, SourceResult, WorkerTask, portions_of
+from facecycle_cli.preprocess.workers import SourceResult, WorkerTask, portions_of
 from tests.conftest import ROOT
 from tests.preprocess.misbehaving import SLOW_SECONDS, work
 
@@ -48,6 +49,60 @@ def test_a_source_that_kills_its_process_fails_alone(tmp_path):
     assert found["crash"].reason == "its process was killed (SIGSEGV)"
     assert found["killed"].reason == "its process was killed (SIGKILL: out of memory?)"
     assert found["exit"].reason == "its process ended with code 7"
+
+
+def test_what_ended_a_worker_is_said(tmp_path):
+    """None of these made no progress."""
+    found = run(tmp_path, *map(source, ["memory", "threads", "library", "error", "a"]))
+    assert found["library"].reason == "not enough memory"
+    assert found["memory"].reason == found["threads"].reason == "not enough memory"
+    assert found["error"].reason == "its process ended with code 77"
+    assert found["a"].status == "done"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+@pytest.mark.parametrize(("name", "status"), [("hungry", "done"), ("very hungry", "failed")])
+def test_a_source_that_lacked_memory_gets_all_of_it_at_the_end(tmp_path, name, status):
+    waiting = [source(f"wait{i}") for i in range(3)]
+    found = run(tmp_path, source(name), *waiting, workers=2)
+    assert found[name].status == status
+    assert {p.status for i, p in found.items() if i != name} == {"done"}
+    assert list(found)[-1] == name
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from facecycle_cli.preprocess import PreprocessSettings, preprocess
+
+if __name__ == "__main__":
+    if sys.argv[3] != "all":
+        limit = int(sys.argv[3]) << 20
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    (summary,) = preprocess([sys.argv[1]], sys.argv[2], PreprocessSettings(), workers=2, timeout=60)
+    print(summary.counts, *summary.reasons)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
+@pytest.mark.parametrize("megabytes", [400, 700, 1000])
+def test_with_too_little_memory_a_run_says_so(tmp_path, clip, megabytes):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.mp4").write_bytes(clip.read_bytes())
+    script = tmp_path / "limited.py"
+    script.write_text(LIMITED)
+    done = subprocess.run(
+        [sys.executable, script, tmp_path / "in", tmp_path / "out", str(megabytes)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=SLOW_SECONDS,
+        check=False,
+    )
+    assert "no progress" not in done.stdout + done.stderr
+    # ffmpeg does not always say what it lacked.
+    words = ("'done': 1", "memory", "map segment", "not a readable video")
+    assert any(word in done.stdout + done.stderr for word in words), done.stdout + done.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="runs sleep")
@@ -85,7 +140,8 @@ PARENT = """
 import sys
 from pathlib import Path
 from facecycle_cli.preprocess import PreprocessSettings
-from facecycle_cli.preprocess.workers import LocalPool, WorkerTask
+from facecycle_cli.preprocess.pool import LocalPool
+from facecycle_cli.preprocess.workers import WorkerTask
 from tests.conftest import ROOT
 from tests.preprocess.misbehaving import SLOW_SECONDS, work
 from tests.preprocess.test_workers import source

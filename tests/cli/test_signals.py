@@ -1,0 +1,197 @@
+"""A signal ends every command, whatever it is doing, and leaves nothing that looks finished."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.children import HEEDS_SIGNALS
+from tests.clips import TALKER
+from tests.conftest import ROOT
+
+if sys.platform == "win32":
+    pytest.skip("POSIX signals", allow_module_level=True)
+
+PATIENCE = 90
+"""Seconds until a test gives up; nothing here takes so long on any machine."""
+
+FACE = ROOT / "examples" / "faces" / "person2_neutral.jpg"
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts the command in ``tmp_path``; what is left at the end of the test is killed."""
+    running = []
+
+    def begin(*arguments, path=(), handlers=HEEDS_SIGNALS, **env):
+        python_path = os.pathsep.join(map(str, (*path, ROOT)))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "facecycle_cli", *map(str, arguments)],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": python_path, "OMP_NUM_THREADS": "1", **env},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            **handlers,
+        )
+        running.append(process)
+        return process
+
+    yield begin
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(path: Path) -> str:
+    deadline = time.monotonic() + PATIENCE
+    while not (path.is_file() and path.read_text()):
+        assert time.monotonic() < deadline, f"{path.name} never came"
+        time.sleep(0.02)
+    return path.read_text()
+
+
+def wait_until_blocked(process, pipe: Path) -> None:
+    """Until the process waits for somebody to write into the pipe."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and process.poll() is None:
+        if Path(f"/proc/{process.pid}/wchan").exists():
+            tasks = Path(f"/proc/{process.pid}/task").glob("*/wchan")
+            if any("fifo" in task.read_text() or "wait_for_partner" in task.read_text()
+                   for task in tasks):  # fmt: skip
+                return
+        time.sleep(0.05)
+    assert process.poll() is None, process.stderr.read()
+
+
+def assert_ends(process, number, *, seconds=PATIENCE):
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=seconds)
+    assert process.returncode == 128 + number
+    assert b"Traceback" not in errors
+    return errors
+
+
+SLOW_IMPORT = """
+import pathlib, time
+pathlib.Path("importing").write_text("now")
+time.sleep(600)
+"""
+
+STUBBORN_IMPORT = """
+import pathlib, time
+pathlib.Path("importing").write_text("now")
+try:
+    time.sleep(600)
+except BaseException:
+    pass
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("code", [SLOW_IMPORT, STUBBORN_IMPORT], ids=["slow", "stubborn"])
+def test_while_torch_is_imported(start, tmp_path, number, code):
+    """Also if somebody on the way catches what the signal raises."""
+    modules = tmp_path / "modules"
+    modules.mkdir()
+    (modules / "torch.py").write_text(code)
+    process = start("neutralize", FACE, "-o", "out.png", path=[modules])
+    wait_for(tmp_path / "importing")
+    assert_ends(process, number)
+    assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self/wchan").exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["neutralize", "pipe", "-o", "out.png"],
+        ["verify", "pipe", FACE],
+        ["verify", "--pairs", "pipe"],
+        ["translate", "pipe", FACE, "-o", "out.mp4"],
+        ["train", FACE.parent, "-o", "out", "--config", "pipe"],
+    ],
+    ids=lambda arguments: " ".join(map(str, arguments[:2])),
+)
+def test_while_it_waits_for_a_pipe_that_nobody_writes(start, tmp_path, arguments):
+    """Or it has refused the pipe, which is as good."""
+    os.mkfifo(tmp_path / "pipe")
+    process = start(*arguments)
+    deadline = time.monotonic() + 3
+    while process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode in (1, 2, 3, 128 + signal.SIGTERM)
+    assert b"Traceback" not in errors
+    assert {path.name for path in tmp_path.iterdir()} == {"pipe"}
+
+
+@pytest.fixture
+def stuck_ffmpeg(tmp_path):
+    """An ffmpeg that never answers, and does not heed SIGTERM either."""
+    program = tmp_path / "stuck" / "ffmpeg"
+    program.parent.mkdir()
+    program.write_text(
+        f"#!/bin/sh\ntrap '' TERM HUP\necho $$ > {tmp_path / 'stuck' / 'pid'}\nexec sleep 600\n"
+    )
+    program.chmod(0o700)
+    return program
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["translate", TALKER, FACE, "-o", "out.mp4"],
+        ["translate", TALKER, FACE, "-o", "frames/"],
+        ["preprocess", TALKER, "-o", "faces", "--workers", "2"],
+    ],
+    ids=["translate", "translate to frames", "preprocess"],
+)
+def test_while_ffmpeg_is_stuck(start, tmp_path, stuck_ffmpeg, arguments, number):
+    process = start(*arguments, IMAGEIO_FFMPEG_EXE=str(stuck_ffmpeg))
+    pid = int(wait_for(tmp_path / "stuck" / "pid"))
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert_ends(process, number)
+    _, alive = psutil.wait_procs(children, timeout=PATIENCE)
+    assert not alive
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    left = {path.name for path in tmp_path.iterdir()} - {"stuck"}
+    assert left <= {"faces"}
+    assert not list(tmp_path.glob("faces/**/*.jpg"))
+    assert not list(tmp_path.glob("faces/.partial/*/*"))
+
+
+def ignoring(*numbers):
+    def ignore():
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+
+    return {"preexec_fn": ignore}
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+def test_what_was_ignored_at_the_start_stays_ignored(start, tmp_path, number):
+    """As ``nohup`` and the background of a shell arrange it."""
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "torch.py").write_text(
+        SLOW_IMPORT.replace("time.sleep(600)", "time.sleep(1)\nraise ImportError('no torch')")
+    )
+    process = start(
+        "neutralize", FACE, "-o", "out.png", path=[tmp_path / "modules"], handlers=ignoring(number)
+    )
+    wait_for(tmp_path / "importing")
+    for _ in range(5):
+        process.send_signal(number)
+        time.sleep(0.05)
+    _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert b"no torch" in errors

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from PIL import Image, ImageSequence
 
 from facecycle_cli.errors import MediaError
 from facecycle_cli.media import ffmpeg, open_video, probe, read_frames
@@ -210,3 +211,22 @@ def test_full_disk_is_one_line(tmp_path):
     with pytest.raises((MediaError, OSError), match="No space left"):
         write(target, noise)
     assert os.path.exists("/dev/full")
+
+
+@pytest.mark.parametrize(("fps", "shown"), [(60, 30), (50, 50), (25, 25), (100, 50), (120, 40)])
+def test_no_gif_is_faster_than_browsers_show(tmp_path, fps, shown):
+    """A frame of less than two hundredths of a second would be shown for ten."""
+    path = write(tmp_path / "x.gif", numbered(24), Fraction(fps))
+    with Image.open(path) as image:
+        durations = [frame.info["duration"] for frame in ImageSequence.Iterator(image)]
+    assert min(durations) >= 20
+    assert len(durations) == 24 * shown // fps
+    assert sum(durations) == pytest.approx(24000 / fps, abs=2 * 1000 / shown)
+
+
+def test_frames_keep_their_places(tmp_path):
+    path = tmp_path / "x.mp4"
+    with open_video(path, NTSC, (48, 32), provenance=None) as writer:
+        for number in (0, 1, 2, 30, 31, 200):
+            writer.write(np.full((32, 48, 3), number, np.uint8), number)
+    assert [frame.number for frame in read_frames(path)] == [0, 1, 2, 30, 31, 200]

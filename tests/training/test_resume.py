@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-import os
+import multiprocessing
 import signal
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -28,9 +26,9 @@ from facecycle_cli.training.state import (
     save_state,
 )
 from facecycle_cli.training.train import train
+from tests.training.processes import exit_code, resume_on_a_full_disk, train_until_killed
 
 CPU = torch.device("cpu")
-ROOT = Path(__file__).resolve().parents[2]
 
 QUICK = {
     "batch_size": 4,
@@ -188,53 +186,6 @@ def test_a_finished_run_can_be_made_longer(tmp_path, clips, tiny_checkpoint):
     assert train(go_on(run, steps=4), run, device=CPU).step == 4
 
 
-KILLED = """
-import json, os, signal, sys, torch
-from pathlib import Path
-from facecycle_cli.training import state
-from facecycle_cli.training.run import RunFolder, open_run
-from facecycle_cli.training.train import train
-
-run, layer, moment, times = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-calls = 0
-
-
-def dies_before(owner, name, damage=lambda *arguments: None):
-    real = getattr(owner, name)
-
-    def replacement(*arguments, **keywords):
-        global calls
-        calls += 1
-        if calls == times:
-            damage(*arguments)
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(*arguments, **keywords)
-
-    setattr(owner, name, replacement)
-
-
-def half_a_file(tensors, path, **_):
-    Path(path).write_bytes(bytes(1000))
-
-
-def half_a_line(folder, *_):
-    with open(folder.path / "log.jsonl", "a") as file:
-        file.write('{"stage": "expr')
-
-
-if moment == "state half written":
-    dies_before(state, "save_file", half_a_file)
-elif moment == "state written, not renamed":
-    dies_before(state.os, "fsync")
-elif moment == "state renamed, step not finished":
-    dies_before(torch.optim.Adam, "step")
-else:
-    dies_before(RunFolder, "log", half_a_line)
-torch.set_num_threads(1)
-train(open_run(Path(run), [layer], resume=True), run, device=torch.device("cpu"))
-"""
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 def test_killed_at_the_worst_moments(tmp_path, clips, tiny_checkpoint, undisturbed):
     """SIGKILL within one run that saves after every step, and resumes after every kill."""
@@ -242,16 +193,14 @@ def test_killed_at_the_worst_moments(tmp_path, clips, tiny_checkpoint, undisturb
     layer = {
         **QUICK, "data": [str(clips)], "init": str(tiny_checkpoint), "steps": 6, "save_every": 0.0,
     }  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     for moment, times, step in (
         ("state half written", 2, 0),  # the first file is that of step 0
         ("state written, not renamed", 3, 1),
         ("state renamed, step not finished", 2, 2),
         ("log half written", 2, 5),
     ):
-        command = [sys.executable, "-c", KILLED, str(run), json.dumps(layer), moment, str(times)]
-        done = subprocess.run(command, env=environment, check=False)
-        assert done.returncode == -signal.SIGKILL, moment
+        code = exit_code(train_until_killed, run, layer, moment, times)
+        assert code == -signal.SIGKILL, moment
         _, header = state(run)  # always whole
         assert (header["stage"], header["step"]) == ("expression", step), moment
     train(open_run(run, [layer], resume=True), run, device=CPU)
@@ -265,33 +214,18 @@ def test_killed_at_the_worst_moments(tmp_path, clips, tiny_checkpoint, undisturb
     )
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
 def test_a_full_disk_keeps_the_old_state(tmp_path, clips, tiny_checkpoint):
     run = tmp_path / "run"
     config = begin(run, clips, tiny_checkpoint, stage="expression", steps=6)
     train(config, run, device=CPU, stop=StopAfter(2))
-    script = """
-import resource, sys, torch
-from facecycle_cli.training.run import open_run
-from facecycle_cli.training.train import train
-from pathlib import Path
-resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-torch.set_num_threads(1)
-try:
-    train(open_run(Path(sys.argv[1]), [], resume=True), sys.argv[1], device=torch.device("cpu"))
-except Exception as error:
-    print(type(error).__name__, error)
-"""
     before = (run / STATE_FILE).read_bytes()
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(run)],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.startswith("TrainingError ")
-    assert "cannot be written" in done.stdout
-    assert len(done.stdout.splitlines()) == 1
+    ours, theirs = multiprocessing.Pipe()
+    assert exit_code(resume_on_a_full_disk, run, theirs) == 0
+    said = ours.recv()
+    assert said.startswith("TrainingError ")
+    assert "cannot be written" in said
+    assert len(said.splitlines()) == 1
     assert (run / STATE_FILE).read_bytes() == before
     assert not [f for f in (run / "last").iterdir() if f.name != STATE_FILE.name]
     assert train(go_on(run), run, device=CPU).finished

@@ -234,11 +234,11 @@ def _find(
         members = [i for i, own in enumerate(large) if own == size]
         seen = backend.detect([shown[i] for i in members], min_face=size, refine=False)
         for i, faces in zip(members, seen, strict=True):
-            found[i] = sort_out(faces, shown[i].shape)
+            found[i] = sort_out(faces, shown[i], backend)
     unsure = [i for i, each in enumerate(found) if not _is_decided(each.faces, shown[i], large[i])]
     again = backend.detect([shown[i] for i in unsure], min_face=min_face, refine=False)
     for i, faces in zip(unsure, again, strict=True):
-        found[i] = sort_out(faces, shown[i].shape)
+        found[i] = sort_out(faces, shown[i], backend)
     for i in unsure:
         if shown[i] is images[i] and not found[i].faces and not found[i].cut:
             found[i] = search_turned(shown[i], backend, min_face=min_face, refine=False)

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
+import subprocess
 import sys
 import time
+import zipfile
 
 import pytest
 
 from facecycle_cli.errors import MissingExtraError, OutputError
 from facecycle_cli.system import (
+    LOCK_FILE,
     PendingFile,
     atomic_path,
+    check_zip,
     import_extra,
     import_in_thread,
+    locked_folder,
+    open_locked,
+    parse_json,
     require_extra,
     sha256_of,
     usable_cores,
 )
+from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize("check", [import_extra, require_extra])
@@ -155,3 +164,131 @@ def test_cores_are_those_that_this_process_may_use():
         assert usable_cores() == 1
     finally:
         os.sched_setaffinity(0, before)
+
+
+# -- locks ----------------------------------------------------------------------------------------
+
+HOLDER = """
+import sys, time
+from facecycle_cli.system import locked_folder, open_locked
+with locked_folder(sys.argv[1]):
+    print("locked", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that has the lock of ``tmp_path / 'run'``."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, tmp_path / "run"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout.readline() == b"locked\n"
+        yield process
+        process.kill()
+
+
+def test_a_folder_is_locked_until_its_process_dies_however_rudely(tmp_path, holder):
+    folder = tmp_path / "run"
+    with (
+        pytest.raises(OutputError, match="another run is writing this folder"),
+        locked_folder(folder),
+    ):
+        pytest.fail("two have the lock")
+    assert (folder / LOCK_FILE).exists()
+    holder.kill()
+    holder.wait()
+    assert (folder / LOCK_FILE).exists()
+    with locked_folder(folder):
+        pass
+    assert list(folder.iterdir()) == []
+
+
+def test_a_lock_leaves_nothing_behind(tmp_path):
+    with locked_folder(tmp_path / "new" / "run"):
+        assert [p.name for p in (tmp_path / "new" / "run").iterdir()] == [LOCK_FILE]
+    assert list(tmp_path.iterdir()) == []
+    with locked_folder(tmp_path / "run"):
+        (tmp_path / "run" / "result").touch()
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["result"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be replaced there")
+@pytest.mark.parametrize("replaced", [True, False])
+def test_the_lock_of_a_file_that_is_gone_is_none(tmp_path, monkeypatch, replaced):
+    """Its owner replaced or removed it between our opening and our locking it."""
+    path, calls = tmp_path / "index", []
+
+    def lock(file):
+        calls.append(file)
+        if len(calls) == 1:
+            (tmp_path / "new").touch()
+            os.replace(tmp_path / "new", path)
+            if not replaced:
+                path.unlink()
+        return True
+
+    monkeypatch.setattr("facecycle_cli.system._lock", lock)
+    with open_locked(path) as file:
+        assert os.path.samestat(os.fstat(file.fileno()), path.stat())
+    assert len(calls) == 2
+    assert calls[0].closed
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX locks")
+@pytest.mark.parametrize(
+    ("number", "locked"),
+    [(errno.EACCES, True), (errno.EAGAIN, True), (errno.ENOLCK, False), (errno.EOPNOTSUPP, False)],
+)
+def test_file_systems_say_in_their_own_ways_that_a_file_is_locked(
+    tmp_path, monkeypatch, number, locked
+):
+    """Over NFS, and on file systems without locks."""
+
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    file = open_locked(tmp_path / "file")
+    assert (file is None) == locked
+    if file is not None:
+        file.close()
+
+
+# -- files that anybody may have made -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"{", "not JSON"),
+        (b'{"a": NaN}', "NaN is no number of JSON"),
+        ("-Infinity", "-Infinity is no number of JSON"),
+        (b"\xff", "not UTF-8"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"1" * 10_000, "4300"),
+        (b"{} {}", "not JSON"),
+    ],
+)
+def test_json_that_is_refused(text, reason):
+    with pytest.raises(ValueError, match=reason) as error:
+        parse_json(text)
+    assert "\n" not in str(error.value)
+
+
+def test_json_that_is_read():
+    assert parse_json(b' {"a": [1.5, "\\u00fc", null]} \n') == {"a": [1.5, "ü", None]}
+
+
+def test_what_a_zip_file_unpacks_to(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros", bytes(10_000))
+    check_zip(path, 10_000)
+    with pytest.raises(ValueError, match="it unpacks to 10,000 bytes, and 9,999 are allowed"):
+        check_zip(path, 9_999)
+    path.write_bytes(b"PK nothing")
+    with pytest.raises(ValueError, match="damaged, or not a ZIP file"):
+        check_zip(path, 10_000)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,9 +14,11 @@ import torch
 from safetensors.torch import load_file
 
 from facecycle_cli.model import FaceCycle, read_info, save_checkpoint
+from facecycle_cli.system import LOCK_FILE
 from facecycle_cli.training.layers import read_toml
 from facecycle_cli.training.loop import Learner
 from tests.cli.call import call
+from tests.conftest import ROOT
 from tests.training.conftest import TINY, write_clip
 
 if sys.platform == "win32":
@@ -234,7 +238,7 @@ def test_inputs_that_fail_are_exit_code_1(tmp_path, data, quick, finished):
 # -- interruption ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted_saves_and_resumes_to_the_same_result(
     tmp_path, data, quick, signals, monkeypatch, finished, number
 ):
@@ -295,3 +299,33 @@ def test_resume_with_nothing_there_or_with_other_settings(tmp_path, finished):
     done = call("train", "-o", finished, "--resume", "--batch-size", "8")
     assert done.returncode == 2
     assert "was started with expression.batch_size = 4, not 8: leave it out" in done.stderr
+
+
+# -- one process at a time -------------------------------------------------------------------------
+
+HOLDER = """
+import sys, time
+from facecycle_cli.system import locked_folder
+with locked_folder(sys.argv[1]):
+    print("locked", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path, data, quick, finished):
+    run = tmp_path / "run"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, run],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+    ) as holder:
+        assert holder.stdout.readline() == b"locked\n"
+        for options in ([], ["--resume"]):
+            done = call("train", data, "-o", run, *quick, *options)
+            assert (done.returncode, done.stdout) == (1, "")
+            assert done.stderr == f"facecycle: {run}: another process is training there\n"
+        holder.kill()
+    assert [path.name for path in run.iterdir()] == [LOCK_FILE]  # it was killed
+    assert call("train", data, "-o", run, *quick).returncode == 0
+    assert same_weights(run, finished)
+    assert not (run / LOCK_FILE).exists()

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from facecycle_cli.errors import MediaError, NoFaceError, SettingsError
+from facecycle_cli.errors import MediaError, NoFaceError, OutputError, SettingsError
 from facecycle_cli.media import read_image, read_provenance
+from facecycle_cli.system import LOCK_FILE, locked_folder
 from facecycle_cli.translate.run import TranslateEvents, TranslateJob, run_translate
 from facecycle_cli.translate.settings import TranslateSettings
 from tests.clips import EXAMPLES, TALKER
@@ -112,6 +113,32 @@ def test_an_output_that_exists_is_kept_before_anything_is_opened(job, networks, 
     assert (kept.written, kept.report) == (False, {})
     assert (tmp_path / "smile_face.png").read_bytes() == b"mine"
     assert networks.threads == []
+
+
+def test_one_run_at_a_time_writes_a_folder_of_frames(job, networks, events, tmp_path):
+    folder = tmp_path / "frames"
+    video = replace(job, source=str(TALKER), output=str(folder), max_frames=2)
+    with locked_folder(folder):
+        with pytest.raises(OutputError, match="another run is writing this folder"):
+            run_translate(video, networks, events)
+        assert [path.name for path in folder.iterdir()] == [LOCK_FILE]
+    assert events.blamed == [str(folder)]
+    assert run_translate(video, networks, events).written
+    assert {path.name for path in folder.iterdir()} == {"000000.png", "000001.png"}
+    assert not run_translate(video, networks, events).written
+
+
+def test_frames_of_a_run_that_was_killed_are_not_taken_for_a_result(
+    job, networks, events, tmp_path
+):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for name in (LOCK_FILE, "000000.png", "000007.png"):
+        (folder / name).write_bytes(b"half")
+    video = replace(job, source=str(TALKER), output=f"{folder}/", max_frames=2)
+    assert run_translate(video, networks, events).written
+    assert {path.name for path in folder.iterdir()} == {"000000.png", "000001.png"}
+    assert read_image(folder / "000000.png").shape == (64, 64, 3)
 
 
 def test_a_target_that_cannot_be_read_is_to_blame(job, networks, events, tmp_path):

@@ -73,7 +73,8 @@ def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
 
 def _converter(image: Image.Image) -> Callable[[Image.Image], RGBImage]:
     """What makes sRGB of a strip of this picture."""
-    profile = image.info.get("icc_profile")
+    # Pillow's way from LAB to RGB ends in sRGB: no profile of the file belongs to that.
+    profile = None if image.mode == "LAB" else image.info.get("icc_profile")
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         scale = _scale_to_8_bits(image)
         return lambda strip: _deep_gray(strip, scale)

@@ -68,18 +68,26 @@ def test_palette_without_transparency(photo):
     assert np.array_equal(read_image(encoded(paletted, "GIF")), expected)
 
 
-def test_color_profile_becomes_srgb():
-    """A profile with red and green exchanged is no use to anybody, but it shows."""
-    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+def srgb_profile() -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def exchanged_profile() -> bytes:
+    """A profile with red and green exchanged: it is no use to anybody, but it shows."""
+    srgb = srgb_profile()
     tags = {srgb[i : i + 4]: i for i in range(132, 132 + 12 * srgb[131], 12)}
     red, green = tags[b"rXYZ"], tags[b"gXYZ"]
     exchanged = bytearray(srgb.replace(b"s\0R\0G\0B", b"x\0R\0G\0B").replace(b"sRGB", b"xRGB"))
     exchanged[red + 4 : red + 12] = srgb[green + 4 : green + 12]
     exchanged[green + 4 : green + 12] = srgb[red + 4 : red + 12]
+    return bytes(exchanged)
+
+
+def test_color_profile_becomes_srgb():
     image = Image.new("RGB", (2, 2), (250, 10, 20))
-    result = read_image(encoded(image, icc_profile=bytes(exchanged)))
+    result = read_image(encoded(image, icc_profile=exchanged_profile()))
     assert difference(result, np.full((2, 2, 3), (10, 250, 20))) < 3
-    assert (read_image(encoded(image, icc_profile=srgb)) == (250, 10, 20)).all()
+    assert (read_image(encoded(image, icc_profile=srgb_profile())) == (250, 10, 20)).all()
     assert (read_image(encoded(image, icc_profile=b"no profile")) == (250, 10, 20)).all()
 
 
@@ -101,8 +109,7 @@ def test_strips_give_what_the_whole_gives(photo, monkeypatch, mode, orientation)
         picture = plain.convert(mode)
     if mode in ("LA", "RGBA"):
         picture.putalpha(plain.getchannel("G"))
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    picture.info["icc_profile"] = profile.replace(b"s\0R\0G\0B", b"x\0R\0G\0B")
+    picture.info["icc_profile"] = exchanged_profile()
     picture.getexif()[0x0112] = orientation
     whole = picture_color.upright_srgb(picture)
     monkeypatch.setattr(picture_color, "_STRIP_PIXELS", 7 * picture.width)
@@ -136,3 +143,13 @@ def gray_profile(gamma: float) -> bytes:
     head[36:40] = b"acsp"
     head[68:80] = struct.pack(">iii", 63190, 65536, 54061)
     return bytes(head) + struct.pack(">I", 3) + table + body
+
+
+def test_a_profile_does_not_belong_to_what_lab_becomes(photo):
+    """Pillow's way from LAB to RGB ends in sRGB; a profile of RGB would be applied after that."""
+    srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+    picture = ImageCms.profileToProfile(Image.fromarray(photo), srgb, lab, outputMode="LAB")
+    expected = picture_color.upright_srgb(picture)
+    picture.info["icc_profile"] = exchanged_profile()
+    assert np.array_equal(picture_color.upright_srgb(picture), expected)
+    assert difference(expected, photo) < 6

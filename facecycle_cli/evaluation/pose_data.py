@@ -146,10 +146,12 @@ def _index(path: Path) -> Poses:
             if line.startswith(b'{"shard"'):
                 continue  # as long as it has sources
             entry = parse_entry(line)
-            if "path" not in entry or "yaw" not in entry:
+            if "path" not in entry:
                 continue  # the line of a source (preprocess writes one after its crops')
             name = name_below(entry["path"])
             check_file(path.parent, name)
+            if "yaw" not in entry:
+                continue
         except ValueError as error:
             raise DataError(f"line {number}: {error}") from None
         try:

@@ -174,3 +174,17 @@ def test_prepared_networks_are_open_before_the_first_face():
     backend.prepare()
     assert backend._detector.network._session is not None
     assert backend._mesh.network._session is not None
+
+
+@pytest.mark.parametrize("refine", [True, False])
+def test_landmarks_that_are_no_numbers_are_no_face(portraits, faces, refine):
+    broken = MeshBackend(threads=1)
+    locate = broken._mesh.locate
+
+    def without_numbers(images, regions):
+        landmarks, presence = locate(images, regions)
+        return np.full_like(landmarks, np.nan), presence
+
+    broken._mesh.locate = without_numbers
+    assert broken.detect(portraits[:2], refine=refine) == [[], []]
+    assert broken.follow(portraits[:1], faces[:1]) == [None]

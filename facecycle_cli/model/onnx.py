@@ -264,7 +264,7 @@ def _describe(proto: ModelProto, model: FaceCycle, name: str) -> None:
     }
     for key, value in properties.items():
         proto.metadata_props.add(
-            key=key, value=value if isinstance(value, str) else json.dumps(value)
+            key=key, value=value if isinstance(value, str) else json.dumps(value, allow_nan=False)
         )
 
 

@@ -81,7 +81,7 @@ def train_job(folder: Path) -> Job:
     save_checkpoint(checkpoint, FaceCycle(TINY), {"stage": "expression", "steps": 0})
     settings = ("save_every=0.0", "log_every=2", "sample_every=5", "ema=0.9")
     return Job("train", [
-        str(root), "--resume", "--init", str(checkpoint), "--steps", "25", "--batch-size", "4",
+        str(root), "--resume", "--init", str(checkpoint), "--steps", "10", "--batch-size", "4",
         "--perceptual", "off", "--workers", "1", "--device", "cpu",
         *(part for setting in settings for part in ("--set", setting)),
     ])  # fmt: skip
@@ -138,6 +138,8 @@ def check(job: Job, kills: int, rng: random.Random, folder: Path) -> list[str]:
             run.communicate()
             killed += 1
             if killed < kills:
+                if killed % 10 == 0:
+                    say(f"{job.name}: {killed} kills, {rounds} results, {len(problems)} problems")
                 continue
             run = job.start(victim, env)
             _, errors = run.communicate()

@@ -13,18 +13,15 @@ import torch
 
 from facecycle_cli.errors import DataError, SettingsError, TrainingError
 from facecycle_cli.training.distributed import Processes
+from tests.cli.call import call
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(arguments, processes):
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    command = [
-        sys.executable,
-        *(launcher if processes > 1 else []),
-        *("-m", "facecycle_cli", "train"),
-        *map(str, arguments),
-    ]
+def run_twice_at_once(arguments):
+    """``facecycle train`` in two processes that torchrun starts."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [sys.executable, *launcher, "-m", "facecycle_cli", "train", *map(str, arguments)]
     environment = {
         **os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
     }  # fmt: skip
@@ -45,8 +42,8 @@ def test_two_processes_have_the_losses_of_one(tmp_path, clips, tiny_checkpoint):
         "--set", "lr=1e-3", "--device", "cpu", "--set", "identity.code_steps=2",
         "--set", "identity.weights.contrast=1", "--set", "identity.options.reenact=0.5",
     ]  # fmt: skip
-    one = run([*common, "-o", tmp_path / "one"], 1)
-    two = run([*common, "-o", tmp_path / "two"], 2)
+    one = call("train", *map(str, common), "-o", tmp_path / "one")
+    two = run_twice_at_once([*common, "-o", tmp_path / "two"])
     assert one.returncode == 0, one.stderr
     assert two.returncode == 0, two.stderr
     assert two.stdout == f"{tmp_path / 'two' / 'checkpoint.safetensors'}\n"  # said once

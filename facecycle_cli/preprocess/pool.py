@@ -152,7 +152,9 @@ def _lacked_memory(result: SourceResult) -> bool:
 
 def _may_lack_memory(code: int | None) -> bool:
     """Whether a worker may have ended for want of memory: where there is none, Linux kills."""
-    return code in (_NO_MEMORY, -signal.SIGKILL, -signal.SIGABRT)  # abort: C++ without memory
+    # C++ aborts without memory. Windows has no SIGKILL.
+    killed = {-getattr(signal, n) for n in ("SIGKILL", "SIGABRT") if hasattr(signal, n)}
+    return code == _NO_MEMORY or code in killed
 
 
 class _Queue:

@@ -200,7 +200,8 @@ class _Finder:
             return
         listed.sort()
         folders = [entry for entry, kind in listed if kind == "folder"]
-        files = [entry for entry, kind in listed if kind == "file"]
+        # Whoever opens a device or a named pipe refuses it: so the index says that it is finished.
+        files = [entry for entry, kind in listed if kind != "folder"]
         is_output = self._skip is not None and os.path.realpath(folder) == self._skip
         if is_output or (SETTINGS_FILE in files and INDEX_FILE in files):
             # Crops of an earlier run are no photographs.
@@ -209,9 +210,6 @@ class _Finder:
         self._left_out.unreadable.update(
             suffix_of(file) for file in files if suffix_of(file) in UNREADABLE_SUFFIXES
         )
-        for entry, kind in listed:
-            if kind == "special" and self._is_source(entry):
-                yield Problem(f"{shown}/{entry}", NOT_REGULAR)
         if self._is_frame_folder(folder) and any(self._is_image(file) for file in files):
             yield self._frames(folder, shown)
             files = [file for file in files if not self._is_image(file)]

@@ -10,10 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facecycle_cli.errors import MediaError
 from facecycle_cli.media import Provenance, write_image
 from facecycle_cli.media.files import LeftOut
 from facecycle_cli.preprocess import PreprocessSettings
+from facecycle_cli.preprocess.extract import extract_crops
 from facecycle_cli.preprocess.sources import Problem, Source, find_sources, in_shard, made_by_us
+from facecycle_cli.preprocess.store import open_sink
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -170,12 +173,19 @@ def test_what_is_left_out_is_counted(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX files")
-def test_devices_and_pipes_are_no_sources(tmp_path):
-    touch(tmp_path, "a.mp4")
+def test_devices_and_pipes_are_refused_by_their_reader(tmp_path, backend):
+    """Then the index has a line for them, and the next run has nothing to say."""
     os.mkfifo(tmp_path / "b.mp4")
     os.mkfifo(tmp_path / "no source")
     (tmp_path / "c.png").symlink_to("/dev/zero")
-    assert problems(tmp_path) == ["not a regular file"] * 2
+    assert problems(tmp_path) == []
+    settings = PreprocessSettings()
+    sources = list(find_sources(str(tmp_path), settings))
+    assert [source.kind for source in sources] == ["video", "photo"]
+    for source in sources:
+        sink = open_sink(source, settings, tmp_path / "x")
+        with pytest.raises(MediaError, match="not a regular file"):
+            extract_crops(source, settings, backend, sink, lambda frames: None)
     assert problems(tmp_path / "b.mp4") == ["not a regular file"]
     assert problems("/dev/zero") == ["not a regular file"]
 

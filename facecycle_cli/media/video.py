@@ -75,7 +75,7 @@ class _Wanted:
 
     def decode(self, seek: float | None) -> ffmpeg.Process:
         """Start ffmpeg."""
-        begin = self.start and self.start - (seek or 0.0)
+        begin = self.start - (seek or 0.0) if self.start else None
         filters = filter_chain(
             self.info, self.size, begin=begin, fps=self.fps if self.reduced else None
         )
@@ -178,7 +178,8 @@ class FrameReader(Iterator[Frame]):
         fps = float(self.fps)
         if not self._count:
             self._first_time = time
-            self._process.forget_messages()  # of what a seek cut in two
+            if self._seek is not None:
+                self._process.forget_messages()  # of what the seek cut in two
         elapsed = time - self._first_time + self._shift
         expected = (self._last + 1) / fps
         jump = elapsed - expected

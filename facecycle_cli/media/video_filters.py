@@ -17,21 +17,22 @@ _SAME_ASPECT: Final = 0.02
 
 
 def filter_chain(
-    info: VideoInfo, size: tuple[int, int], *, begin: float, fps: Fraction | None
+    info: VideoInfo, size: tuple[int, int], *, begin: float | None, fps: Fraction | None
 ) -> str:
     """The filters from decoded frames to RGB, upright, with square pixels.
 
     Args:
         info: what the video is like.
         size: (width, height) of the result in pixels.
-        begin: time of the first frame that is wanted, seconds; 0: the very first.
+        begin: time of the first frame that is wanted, seconds from the seek (which ends at a key
+            frame before it); None: the very first.
         fps: of the frames that come at most so many in a second; None: all.
     """
     color = info.color
     filters = []
     if color.is_yuv and not color.is_progressive:  # it leaves frames alone that are
         filters.append("bwdif=mode=send_frame:deint=interlaced")
-    if begin:
+    if begin is not None:
         filters.append(f"trim=start={begin - MILLISECOND / 2:.6f}")
     if fps is not None:  # before the scaling: frames that are dropped need not be scaled
         filters.append(_first_of_each_period(fps))

@@ -142,23 +142,26 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
     description = done.stderr.partition("Stream mapping:")[0]
     streams = [_Stream(*match.groups()) for match in _STREAM.finditer(description)]
     videos = [s for s in streams if s.kind == "Video" and "attached pic" not in s.rest]
-    _check_size(done.stderr)
+    header, first_frame = _parse_framecrc(done.stdout)
+    if not first_frame:  # of later frames ffmpeg may or may not have seen one; it drops them
+        _check_size(done.stderr)
     if "unspecified pixel format" in done.stderr:  # ffmpeg had none to look at
         raise MediaError("a video without a frame that can be decoded")
     if done.returncode != 0:
         raise MediaError(f"not a readable video ({ffmpeg.failure_reason(done.stderr)})")
-    header, first_frame = _parse_framecrc(done.stdout)
     if not first_frame or "dimensions" not in header:
         raise MediaError("a video without frames")
     width, height = (int(n) for n in header["dimensions"].split("x"))
-    aspect = Fraction(header.get("sar", "1/1").replace("0/1", "1/1"))
+    width = max(1, round(width * _pixel_aspect(header.get("sar", ""))))
+    if width * height > ffmpeg.MAX_PIXELS:  # a kilobyte can ask for pixels as wide as a screen
+        raise MediaError(_too_large(width, height))
     rate = 1 / Fraction(header["tb"])
     sounds = [s for s in streams if s.kind == "Audio"]
     audio_track = next((n for n, sound in enumerate(sounds) if sound.is_default), 0)
     rotation = _ROTATION.search(description)
     container = _CONTAINER.search(description)
     return VideoInfo(
-        width=max(1, round(width * aspect)),
+        width=width,
         height=height,
         fps=rate if rate <= _MAX_FPS else _DEFAULT_FPS,
         duration=_duration(description),
@@ -184,8 +187,20 @@ def _check_size(messages: str) -> None:
     """Raises MediaError for frames that would take gigabytes."""
     size = _TOO_LARGE.search(messages)
     if size:
-        limit = ffmpeg.MAX_PIXELS // 1_000_000
-        raise MediaError(f"frames of {size[1]}x{size[2]} pixels; at most {limit} megapixels")
+        raise MediaError(_too_large(size[1], size[2]))
+
+
+def _too_large(width: int | str, height: int | str) -> str:
+    limit = ffmpeg.MAX_PIXELS // 1_000_000
+    return f"frames of {width}x{height} pixels; at most {limit} megapixels"
+
+
+def _pixel_aspect(text: str) -> Fraction:
+    """Width of a pixel over its height, of ``10/11``; 1 where the file does not say (``0/1``)."""
+    numerator, _, denominator = text.partition("/")
+    if not denominator or not int(numerator) or not int(denominator):
+        return Fraction(1)
+    return Fraction(int(numerator), int(denominator))
 
 
 def _color(rest: str) -> Color:

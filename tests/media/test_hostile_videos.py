@@ -72,13 +72,21 @@ def test_frames_of_gigabytes_are_refused(tmp_path, suffix):
         probe(path)  # fmt: skip
 
 
-def test_a_larger_frame_in_the_middle_is_refused(tmp_path):
+def test_a_larger_frame_in_the_middle_is_dropped(tmp_path):
     """A limit that looked at the first frame alone would be none."""
     small = make(tmp_path / "a.mjpeg", *pattern(), "-frames:v", "3").read_bytes()
     large = make(tmp_path / "b.mjpeg", *pattern("8000x5000"), "-frames:v", "1").read_bytes()
     (tmp_path / "x.mjpeg").write_bytes(small + large + small)
-    with pytest.raises(MediaError, match="8000x5000 pixels"):
-        probe(tmp_path / "x.mjpeg")
+    reader = read_frames(tmp_path / "x.mjpeg")
+    assert len(list(reader)) == 6
+    assert "8000x5000" in reader.warning
+
+
+def test_pixels_as_wide_as_a_screen_are_refused(tmp_path):
+    """The frame is small as it is stored, and takes gigabytes as it is shown."""
+    path = make(tmp_path / "x.mp4", *pattern("960x720"), "-vf", "setsar=100", "-frames:v", "2")
+    with pytest.raises(MediaError, match="96000x720 pixels; at most 37 megapixels"):
+        probe(path)
 
 
 @pytest.fixture

@@ -106,10 +106,13 @@ def test_a_turned_video_is_scaled_upright(tmp_path, north):
     assert (image[:, :5, 0] > 150).all()
 
 
-def test_oblong_pixels_become_square(tmp_path):
-    wide = make(tmp_path / "wide.mp4", *pattern(), "-vf", "setsar=2/1", "-frames:v", "2")
-    assert (probe(wide).width, probe(wide).height) == (128, 48)
-    assert next(read_frames(wide)).image.shape == (48, 128, 3)
+@pytest.mark.parametrize(
+    ("aspect", "width"), [("2/1", 128), ("10/11", 58), ("40/33", 78), ("10/1", 640), ("0/1", 64)]
+)
+def test_oblong_pixels_become_square(tmp_path, aspect, width):
+    wide = make(tmp_path / "wide.mp4", *pattern(), "-vf", f"setsar={aspect}", "-frames:v", "2")
+    assert (probe(wide).width, probe(wide).height) == (width, 48)
+    assert next(read_frames(wide)).image.shape == (48, width, 3)
 
 
 def test_varying_rate_keeps_its_times(tmp_path):

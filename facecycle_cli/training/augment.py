@@ -216,7 +216,9 @@ def apply(views: Tensor, drawn: Draw, size: int) -> Tensor:
     device = views.device
     images = views.flatten(0, 1).permute(0, 3, 1, 2).float() / 255
     theta = drawn.theta.flatten(0, 1).to(device, non_blocking=True)
-    grid = F.affine_grid(theta, [n, 3, size, size], align_corners=False)
+    # In float64: a matrix product, which a GPU may reduce to ten bits, gives the positions.
+    wide = theta if device.type == "mps" else theta.double()
+    grid = F.affine_grid(wide, [n, 3, size, size], align_corners=False).float()
     images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
     coarse = drawn.coarse.flatten()
     if coarse.any():

@@ -37,11 +37,28 @@ def _window(side: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     return weights / weights[side // 2].sum()
 
 
+def exact(x: Tensor) -> Tensor:
+    """``x`` in a format whose matrix products, forward and backward, are exact enough for a loss.
+
+    A GPU multiplies float32 matrices with 10 bits of mantissa (TF32) where
+    ``torch.set_float32_matmul_precision`` allows it, as training does for the networks. SSIM takes
+    a variance as the difference of two products of nearly the same size: with 10 bits nothing is
+    left of it, and its gradient grows from 0.007 to 167. Products of float64 are not reduced. Where
+    float32 is exact already, it stays.
+    """
+    reduced = torch.get_float32_matmul_precision() != "highest"
+    if x.dtype in (torch.float16, torch.bfloat16):
+        x = x.float()
+    return x.double() if reduced and x.device.type != "mps" else x
+
+
 def _blur(x: Tensor) -> Tensor:
     """Blur by the Gaussian window, with zeros beyond the border, as two matrix products.
 
     As a depthwise convolution, its backward pass took a third of a whole training step on a CPU.
+    The result has the format that :func:`exact` gives.
     """
+    x = exact(x)
     rows = _window(x.shape[-2], x.device, x.dtype)
     columns = _window(x.shape[-1], x.device, x.dtype)
     return rows @ x @ columns.T
@@ -64,8 +81,9 @@ class SsimTarget(NamedTuple):
     def of(cls, image: Tensor) -> SsimTarget:
         """Compute it for ``image``, into which no gradient flows."""
         with torch.no_grad():
-            mean, square = _blur(torch.cat((image, image * image))).chunk(2)
-            return cls(image, mean, square - mean * mean)
+            wide = exact(image)
+            mean, square = _blur(torch.cat((wide, wide * wide))).chunk(2)
+            return cls(wide, mean, square - mean * mean)
 
 
 def ssim_map(image: Tensor, target: SsimTarget) -> Tensor:
@@ -75,6 +93,7 @@ def ssim_map(image: Tensor, target: SsimTarget) -> Tensor:
     TIP 2004: 11x11 Gaussian window of sigma 1.5, K = (0.01, 0.03). The data range is 1, as in the
     authors' code, although images are normalized.
     """
+    image = exact(image)
     blurred = _blur(torch.cat((image, image * image, image * target.image)))
     mean, square, product = blurred.chunk(3)
     mean_product = mean * target.mean
@@ -89,7 +108,8 @@ def ssim_map(image: Tensor, target: SsimTarget) -> Tensor:
 def ssim_loss(image: Tensor, target: SsimTarget, importance: Tensor | None = None) -> Tensor:
     """1 minus the mean structural similarity; ``importance`` is as in :func:`pixel_loss`."""
     similarity = ssim_map(image, target)
-    return 1 - (similarity if importance is None else similarity * importance).mean()
+    mean = (similarity if importance is None else similarity * importance).mean()
+    return 1 - mean.to(torch.promote_types(image.dtype, torch.float32))
 
 
 def pixel_loss(image: Tensor, target: Tensor, importance: Tensor | None = None) -> Tensor:
@@ -111,10 +131,13 @@ def face_region(side: int, device: torch.device) -> Tensor:
 
 
 def gram(features: Tensor) -> Tensor:
-    """Gram matrix (N, C, C) of features (N, C, H, W), averaged over positions; in float32."""
+    """Gram matrix (N, C, C) of features (N, C, H, W), averaged over positions; float32 at least.
+
+    Losses take differences of them: see :func:`exact`.
+    """
     with torch.autocast(features.device.type, enabled=False):
         # Scaled before the product: its result is many times larger than the features.
-        flat = features.float().flatten(2) * (features.shape[2] * features.shape[3]) ** -0.5
+        flat = exact(features).flatten(2) * (features.shape[2] * features.shape[3]) ** -0.5
         return torch.bmm(flat, flat.transpose(1, 2))
 
 
@@ -145,8 +168,8 @@ def contrast_loss(codes: Tensor, persons: Tensor | None = None, temperature: flo
             Codes of the same person in different pairs are not compared.
         temperature: of the softmax over similarities.
     """
-    unit = F.normalize(codes, dim=1)
-    similarity = unit @ unit.T / temperature
+    unit = exact(F.normalize(codes.float(), dim=1))
+    similarity = (unit @ unit.T / temperature).to(codes.dtype)
     pairs = len(codes) // 2
     number = torch.arange(len(codes), device=codes.device)
     other = number.roll(pairs)
@@ -200,5 +223,6 @@ def gauge_loss(mean_flow: Tensor) -> Tensor:
     y = torch.linspace(-1, 1, height, dtype=mean_flow.dtype, device=mean_flow.device)
     x, y = x.expand(height, width), y[:, None].expand(height, width)
     basis = torch.stack((torch.ones_like(x), x, y)).flatten(1)
-    coefficients = mean_flow.flatten(1) @ (basis / basis.square().sum(dim=1, keepdim=True)).T
-    return coefficients.square().sum()
+    basis = exact(basis / basis.square().sum(dim=1, keepdim=True))
+    coefficients = exact(mean_flow).flatten(1) @ basis.T
+    return coefficients.square().sum().to(mean_flow.dtype)

@@ -92,7 +92,7 @@ class PerceptualLoss(nn.Module):
             F.mse_loss(torch.unflatten(f, 0, (n, -1)), w.expand(n, *w.shape))
             for f, w in zip(found, wanted, strict=True)
         ]
-        return torch.stack(losses).sum()
+        return torch.stack(losses).sum().float()
 
 
 def cached_file() -> Path:

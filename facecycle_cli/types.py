@@ -56,3 +56,6 @@ Transform: TypeAlias = Literal["other-frames", "flip", "mixed"]
 
 Cache: TypeAlias = Literal["auto", "ram", "disk"]
 """Where training keeps decoded crops."""
+
+OnDivergence: TypeAlias = Literal["warn", "stop"]
+"""What training does if it does not learn."""

@@ -15,7 +15,7 @@ from facecycle_cli.cli.compute import pick_device
 from facecycle_cli.cli.console import Console, prefix_errors
 from facecycle_cli.cli.options import AsJson, Device, Quiet, Verbose
 from facecycle_cli.cli.signals import INTERRUPTED, TERMINATING, Deadline, is_ignored
-from facecycle_cli.types import Cache, PresetName, StageChoice, Transform
+from facecycle_cli.types import Cache, OnDivergence, PresetName, StageChoice, Transform
 
 if TYPE_CHECKING:
     from facecycle_cli.training.run import TrainingProgress
@@ -110,6 +110,13 @@ def train_command(
         float | None,
         _option(min=0, max=180, help="Leave out heads turned further than this, in degrees."),
     ] = None,
+    on_divergence: Annotated[
+        OnDivergence | None,
+        _option(
+            help="If the gradient explodes, the held-out loss stays far above its best, or flows "
+            "fold: say so and go on (warn), or end with the best checkpoint (stop). Default: warn."
+        ),
+    ] = None,
     config: Annotated[
         Path | None,
         _option(metavar="FILE.toml", help="Settings as in RUN/config.toml; options override them."),
@@ -160,6 +167,7 @@ def train_command(
         "cache": cache,
         "min_sharpness": min_sharpness,
         "max_yaw": max_yaw,
+        "on_divergence": on_divergence,
         "seed": seed,
     }
     console = Console(quiet=quiet, verbose=verbose, json=as_json)

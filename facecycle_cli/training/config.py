@@ -17,7 +17,7 @@ from facecycle_cli.model.config import IMAGE_SIZES
 from facecycle_cli.training.augment import Augmentation
 from facecycle_cli.training.layers import build_record, merge_layers
 from facecycle_cli.training.presets import PRESET_SETTINGS
-from facecycle_cli.types import Cache, PresetName, StageChoice, Transform
+from facecycle_cli.types import Cache, OnDivergence, PresetName, StageChoice, Transform
 
 StageName: TypeAlias = Literal["expression", "identity"]
 """The stages of training."""
@@ -203,6 +203,8 @@ class TrainConfig:
         log_every: steps per line of the log.
         sample_every: steps between two measurements of the held-out clips, with a sample grid.
         save_every: seconds between saves of what a resume needs.
+        on_divergence: what to do if the run does not learn (see :mod:`.watch`): ``warn``, or
+            ``stop``, with the best checkpoint kept.
         license: goes into the checkpoint.
         expression: settings of the expression stage.
         identity: settings of the identity stage.
@@ -230,6 +232,7 @@ class TrainConfig:
     log_every: int = 10
     sample_every: int = 500
     save_every: float = 120.0
+    on_divergence: OnDivergence = "warn"
     license: str = "not stated: the terms of the training data apply"
     expression: StageConfig = field(default_factory=StageConfig)
     identity: StageConfig = field(default_factory=StageConfig)

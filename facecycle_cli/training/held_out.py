@@ -11,7 +11,7 @@ from torch import Tensor
 
 from facecycle_cli.errors import DataError
 from facecycle_cli.model import FaceCycle
-from facecycle_cli.model.flow import warp
+from facecycle_cli.model.flow import jacobian_determinant, warp
 from facecycle_cli.training.augment import unchanged
 from facecycle_cli.training.data.frames import FrameStore, Views
 from facecycle_cli.training.data.pairs import PairSampler, ViewPair
@@ -75,6 +75,19 @@ class HeldOutFaces:
             losses = stage(StepInputs(part, noise, noise, self._guide(i), warm_up=warm_up))
             total += losses["loss"].item() * len(part)
         return total / (2 * len(self.first))
+
+    @torch.no_grad()
+    def folded(self) -> float | None:
+        """Share of the cells of the flows that fold, over the held-out faces; None without any."""
+        if not len(self.first):
+            return None
+        folded = cells = 0
+        for faces in torch.split(torch.cat((self.first, self.second)), _AT_ONCE):
+            flow, _ = self.model.decode_flow(self.model.encode_expression(faces))
+            determinant = jacobian_determinant(flow.float())
+            folded += int((determinant < 0).sum())
+            cells += determinant.numel()
+        return folded / cells
 
     def _guide(self, start: int) -> Guide | None:
         """Of the pairs of the forward pass that begins at this pair."""

@@ -25,7 +25,7 @@ from facecycle_cli.types import RGBImage
 
 _FREE = {
     "workers", "cache", "compile", "log_every", "sample_every", "save_every", "license",
-    "expression.steps", "expression.epochs", "identity.steps", "identity.epochs",
+    "on_divergence", "expression.steps", "expression.epochs", "identity.steps", "identity.epochs",
 }  # fmt: skip
 """Settings that may change when a run is resumed: how it is run, and for how long."""
 
@@ -245,6 +245,24 @@ class RunFolder:
         if self._board is not None:
             for name, value in values.items():
                 self._board.add_scalar(f"{stage}/{name}", value, step)
+
+    def warn(self, stage: str, step: int, text: str) -> None:
+        """Tell the user, and write a line of ``log.jsonl``, that something is wrong."""
+        if not self.active:
+            return
+        self.reporter.note(f"{stage} step {step}: {text}")
+        row = {"stage": stage, "step": step, "warning": text}
+        file = self.path / "log.jsonl"
+        with writing(file), open(file, "a", encoding="ascii") as stream:
+            stream.write(json_text(row) + "\n")
+
+    def logged(self, stage: str) -> list[dict[str, Any]]:
+        """The lines of ``log.jsonl`` about a stage."""
+        file = self.path / "log.jsonl"
+        if not file.exists():
+            return []
+        rows = (json.loads(line) for line in file.read_bytes().splitlines())
+        return [row for row in rows if row["stage"] == stage]
 
     def sample(self, stage: str, step: int, grid: RGBImage, name: str) -> None:
         """Write the sample grid ``samples/NAME``, and the same to TensorBoard."""

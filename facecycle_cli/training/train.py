@@ -36,6 +36,7 @@ from facecycle_cli.training.loop import Learner, Speedometer, half_type
 from facecycle_cli.training.perceptual import PerceptualLoss
 from facecycle_cli.training.run import Reporter, RunFolder, SilentReporter, TrainingProgress
 from facecycle_cli.training.stages import STAGES, StageResources
+from facecycle_cli.training.watch import Watch, judge
 from facecycle_cli.training.whitening import Whitener
 
 MARGIN = 1.25
@@ -168,7 +169,7 @@ def _train_stage(
 
     Raises:
         NonFiniteLoss: the saved state is that of an earlier step.
-        TrainingError: something cannot be written.
+        TrainingError: something cannot be written; or the run does not learn, and is to stop then.
     """
     stage, processes, device = learner.stage, learner.processes, learner.device
     held_out = None
@@ -186,6 +187,8 @@ def _train_stage(
         guides=stage.guides,
         pin=device.type == "cuda",
     )
+    watch = Watch(stage.warm_up_steps, stops=config.on_divergence == "stop")
+    watch.replay(run.logged(stage.name))
     speedometer = Speedometer(learner.step)
     saved = time.monotonic()
     for batch in batches:
@@ -210,13 +213,14 @@ def _train_stage(
                 row = {**losses, "lr": rate, "faces_per_second": speed}
                 run.log(stage.name, learner.step, row)
                 learner.meter.clear()
+                judge(watch, learner, row, run)
             run.reporter.progress(
                 TrainingProgress(
                     stage.name, learner.step, learner.steps, speed, losses, logged=logging
                 )
             )
         if measuring and held_out is not None:
-            _measure(learner, held_out, config, store.index, run)
+            judge(watch, learner, _measure(learner, held_out, config, store.index, run), run)
         if stopping or saving or done:
             learner.save(run.path)
             saved = time.monotonic()
@@ -229,8 +233,11 @@ def _train_stage(
 
 def _measure(
     learner: Learner, held_out: HeldOutFaces, config: TrainConfig, index: CropIndex, run: RunFolder
-) -> None:
+) -> dict[str, float]:
     """Measure the averaged weights on the held-out faces, and write a checkpoint if they are best.
+
+    Returns:
+        What was measured; nothing without held-out faces.
 
     The losses of a warm-up cannot be compared with those of the steps after it.
     """
@@ -241,13 +248,17 @@ def _measure(
         if loss is not None and not math.isfinite(loss):
             raise learner.not_finite("held-out loss", loss)
         run.sample(stage.name, learner.step, held_out.grid(), name)
-    if loss is not None:
-        run.log(stage.name, learner.step, {"held_out_loss": loss})
+        folded = held_out.folded() if stage.name == "expression" else None
+    row = {"held_out_loss": loss, "folded": folded}
+    measured = {name: value for name, value in row.items() if value is not None}
+    if measured:
+        run.log(stage.name, learner.step, measured)
     if loss is None or position.best is None or loss < position.best:
         position.best = math.inf if loss is None else loss
         _write_checkpoint(learner, config, index, run)
     if learner.step == stage.warm_up_steps:
         position.best = None
+    return measured
 
 
 def _write_checkpoint(

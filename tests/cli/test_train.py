@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from facecycle_cli.model import FaceCycle, read_info, save_checkpoint
 from facecycle_cli.system import LOCK_FILE
+from facecycle_cli.training import watch
 from facecycle_cli.training.layers import read_toml
 from facecycle_cli.training.loop import Learner
 from tests.cli.call import call
@@ -329,3 +330,26 @@ def test_two_processes_do_not_train_in_one_folder(tmp_path, data, quick, finishe
     assert call("train", data, "-o", run, *quick).returncode == 0
     assert same_weights(run, finished)
     assert not (run / LOCK_FILE).exists()
+
+
+def test_a_run_that_does_not_learn_says_so_and_stops_if_asked(tmp_path, data, quick, monkeypatch):
+    """Any gradient counts as an explosion here: what the watch sees has tests of its own."""
+    monkeypatch.setattr(watch, "_ABOVE_LOSS", 1e-9)
+    wild = [*quick, "--steps", "12", "--set", "log_every=1"]
+    for choice in ("warn", "stop"):
+        run = tmp_path / choice
+        done = call("train", data, "-o", run, *wild, "--on-divergence", choice)
+        rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+        (warning, *_) = [row for row in rows if "warning" in row]
+        assert warning["stage"] == "expression"
+        assert f"expression step {warning['step']}: {warning['warning']}" in done.stderr
+        if choice == "stop":
+            assert done.returncode == 1
+            last = done.stderr.splitlines()[-1]
+            assert "stopped at step" in last
+            assert "the best checkpoint is kept" in last
+            assert rows[-1] == warning
+            assert read_toml(run / "config.toml")["on_divergence"] == "stop"
+        else:
+            assert done.returncode == 0
+            assert rows[-1]["step"] == 12

@@ -4,6 +4,7 @@ from facecycle_cli.media.files import Input, expand_inputs
 from facecycle_cli.media.images import (
     IMAGE_FORMATS,
     encode_image,
+    is_animation,
     is_still,
     read_image,
     write_image,
@@ -23,6 +24,7 @@ __all__ = [
     "VideoWriter",
     "encode_image",
     "expand_inputs",
+    "is_animation",
     "is_still",
     "open_video",
     "probe",

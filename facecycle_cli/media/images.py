@@ -137,10 +137,20 @@ def is_still(path: str | os.PathLike[str]) -> bool:
     if is_pipe(path):
         return True
     try:
-        with _opened(path) as picture:
-            return not picture.is_animated
+        return not is_animation(path)
     except MediaError:
         return False
+
+
+def is_animation(path: str | os.PathLike[str]) -> bool:
+    """Whether the picture is one of several frames, which :func:`.read_frames` reads.
+
+    Raises:
+        MediaError: it is no picture.
+        OSError: it cannot be opened.
+    """
+    with _opened(path) as picture:
+        return picture.is_animated
 
 
 @contextmanager

@@ -14,8 +14,15 @@ from facecycle_cli.errors import MediaError
 MAX_PIXELS: Final = 250_000_000
 """The largest picture: a phone's of 200 megapixels and some more."""
 
-MAX_PIXELS_OF: Final = {"WEBP": 130_000_000, "AVIF": 180_000_000, "JPEG2000": 80_000_000}
-"""The largest in formats whose decoders hold the picture several times: it takes 2 GB, too."""
+MAX_PIXELS_OF: Final = {
+    "WEBP": 130_000_000,
+    "AVIF": 180_000_000,
+    "JPEG2000": 80_000_000,
+    "GIF": 8192 * 4608,
+}
+"""The largest in formats whose decoders hold the picture several times: it takes 2 GB, too. No
+camera writes GIF: a kilobyte of it can say that a screen is as wide as it likes, and it is limited
+as frames of videos are."""
 
 
 def check_pixels(picture: Image.Image) -> None:

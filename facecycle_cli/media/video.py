@@ -73,6 +73,13 @@ class _Wanted:
         earlier = _EARLIER[1:] if self.info.container in _WITHOUT_INDEX else _EARLIER
         return [self.start - e for e in earlier if self.start > e] + [None]
 
+    def _frames(self, filters: str) -> tuple[str, ...]:
+        """The part of the command line that chooses the frames."""
+        track, alpha = f"0:V:{self.info.video_track}", self.info.alpha_track
+        if alpha is None:
+            return ("-map", track, "-vf", filters)
+        return ("-filter_complex", f"[{track}][0:V:{alpha}]alphamerge,{filters}")
+
     def decode(self, seek: float | None) -> ffmpeg.Process:
         """Start ffmpeg."""
         begin = self.start - (seek or 0.0) if self.start else None
@@ -85,7 +92,7 @@ class _Wanted:
                 *(() if self.threads is None else ("-threads", str(self.threads))),
                 *(() if seek is None else ("-noaccurate_seek", "-ss", str(seek))),
                 *file.options,
-                *("-map", f"0:V:{self.info.video_track}", "-vf", filters),
+                *self._frames(filters),
                 *matroska.RAW_OUTPUT,
             ]
             return ffmpeg.Process(arguments, descriptors=file.descriptors)

@@ -38,6 +38,9 @@ def filter_chain(
         filters.append(_first_of_each_period(fps))
     if needs_mapping(info) and has_zscale():
         filters += _to_standard_range(color)
+    matrix = color.is_yuv and color.matrix == "unknown" and info.is_hd
+    if color.has_alpha or info.alpha_track is not None:
+        filters += _on_white("scale=in_color_matrix=bt709" if matrix else "null")
     width, height = size
     # Where the resolution changes in the middle, the picture keeps its proportions.
     ratio = f"(dar*{info.height}/{info.width})"
@@ -46,10 +49,20 @@ def filter_chain(
         f"scale=w='if({kept},{width},round({width}*min(1,{ratio})))'"
         f":h='if({kept},{height},round({height}*min(1,1/{ratio})))':flags=area"
     )
-    if color.is_yuv and color.matrix == "unknown" and info.is_hd:
+    if matrix:
         scale += ":in_color_matrix=bt709"
     filters += [scale, "format=rgb24", f"pad={width}:{height}:-1:-1", "setsar=1"]
     return ",".join(filters)
+
+
+def _on_white(to_rgb: str) -> list[str]:
+    """Filters that put frames on white where they are transparent, as pictures are.
+
+    Args:
+        to_rgb: the filter before, which chooses the matrix.
+    """
+    white = "drawbox=color=white:thickness=fill:replace=1"
+    return [to_rgb, f"format=rgba,split[face],{white}[white];[white][face]overlay=format=rgb"]
 
 
 def _first_of_each_period(fps: Fraction) -> str:

@@ -44,11 +44,17 @@ class Color(NamedTuple):
         return self.transfer in ("arib-std-b67", "smpte2084")
 
     @property
+    def has_alpha(self) -> bool:
+        """Whether pixels may be transparent."""
+        return self.pixel_format.startswith(_WITH_ALPHA)
+
+    @property
     def is_yuv(self) -> bool:
         """Whether a matrix is needed to get RGB."""
         return self.pixel_format.startswith(("yuv", "nv", "p01", "uyvy"))
 
 
+_WITH_ALPHA: Final = ("rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "ya16", "yaf", "yuva", "pal8")
 _UNKNOWN: Final = Color()
 
 
@@ -65,6 +71,7 @@ class VideoInfo:
         rotation: degrees, counter-clockwise, that the file asks players for.
         container: by ffmpeg's names.
         video_track, audio_track: which of its tracks of that kind are used, from 0.
+        alpha_track: which track holds the transparency of the video track (AVIF); None: none does.
         color: how pixels are stored.
         names_rate: whether ``fps`` is what the file says; False: it says nothing sensible.
     """
@@ -79,6 +86,7 @@ class VideoInfo:
     container: str = "unknown"
     video_track: int = 0
     audio_track: int = 0
+    alpha_track: int | None = None
     color: Color = _UNKNOWN
     names_rate: bool = True
 
@@ -101,9 +109,20 @@ class VideoInfo:
 class _Stream(NamedTuple):
     """A line of ffmpeg's about a stream."""
 
+    label: str
     kind: str
     codec: str
     rest: str
+
+    @property
+    def is_track(self) -> bool:
+        """Whether it has a language, as tracks of MP4 and AVIF have, and pictures in them lack."""
+        return "(" in self.label
+
+    @property
+    def is_gray(self) -> bool:
+        """Whether it has no colors."""
+        return _color(self.rest).pixel_format.startswith("gray")
 
     @property
     def is_default(self) -> bool:
@@ -112,7 +131,7 @@ class _Stream(NamedTuple):
 
 _CONTAINER = re.compile(r"^Input #0, (.+), from ", re.MULTILINE)
 _DURATION = re.compile(r"^ +Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)", re.MULTILINE)
-_STREAM = re.compile(r"^ +Stream #0:\d+\S*: (Video|Audio): (\w+)(.*)", re.MULTILINE)
+_STREAM = re.compile(r"^ +Stream #0:\d+(\S*): (Video|Audio): (\w+)(.*)", re.MULTILINE)
 _ROTATION = re.compile(r"rotation of (-?\d+(?:\.\d+)?) degrees")
 _PIXELS = re.compile(r", (\w+)(?:\(([^)]*)\))?, (\d+)x(\d+)")
 _TOO_LARGE = re.compile(r"Picture size (\d+)x(\d+) exceeds")
@@ -130,18 +149,17 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         OSError: it cannot be opened.
     """
     done = _first_frame(path, track=0)
-    if _SEQUENCE.search(done.stderr):  # the first track of such a file is its cover
-        animation = _first_frame(path, track=1)
-        done, track = (animation, 1) if animation.returncode == 0 else (done, 0)
-    else:
-        track = 0
+    track, alpha_track = 0, None
+    if _SEQUENCE.search(done.stderr):
+        track, alpha_track = _animation_tracks(_videos(done.stderr))
+        animation = _first_frame(path, track) if track else done
+        done, track = (animation, track) if animation.returncode == 0 else (done, 0)
     if "not on whitelist" in done.stderr:
         raise MediaError("not a video in a known format")
     if "matches no streams" in done.stderr:
         raise MediaError("no video in this file")
     description = done.stderr.partition("Stream mapping:")[0]
-    streams = [_Stream(*match.groups()) for match in _STREAM.finditer(description)]
-    videos = [s for s in streams if s.kind == "Video" and "attached pic" not in s.rest]
+    streams, videos = _streams(done.stderr), _videos(done.stderr)
     header, first_frame = _parse_framecrc(done.stdout)
     if not first_frame:  # of later frames ffmpeg may or may not have seen one; it drops them
         _check_size(done.stderr)
@@ -171,6 +189,7 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         container=container[1] if container else "unknown",
         video_track=track,
         audio_track=audio_track,
+        alpha_track=alpha_track if track else None,
         color=_color(videos[track].rest) if track < len(videos) else _UNKNOWN,
         names_rate=rate <= _MAX_FPS,
     )
@@ -181,6 +200,27 @@ def _first_frame(path: str | os.PathLike[str], track: int) -> ffmpeg.Finished:
         selection = ["-map", f"0:V:{track}", "-frames:v", "1"]
         arguments = [*file.options, *selection, "-f", "framecrc", "-"]
         return ffmpeg.run(arguments, descriptors=file.descriptors)
+
+
+def _streams(messages: str) -> list[_Stream]:
+    description = messages.partition("Stream mapping:")[0]
+    return [_Stream(*match.groups()) for match in _STREAM.finditer(description)]
+
+
+def _videos(messages: str) -> list[_Stream]:
+    return [s for s in _streams(messages) if s.kind == "Video" and "attached pic" not in s.rest]
+
+
+def _animation_tracks(videos: list[_Stream]) -> tuple[int, int | None]:
+    """The track with the frames of an animated AVIF or HEIF, and the one with their transparency.
+
+    Its cover comes first, and the cover's transparency.
+    """
+    tracks = [number for number, video in enumerate(videos) if video.is_track]
+    if not tracks:
+        return 0, None
+    alpha = next((n for n in tracks[1:] if videos[n].is_gray), None)
+    return tracks[0], alpha
 
 
 def _check_size(messages: str) -> None:

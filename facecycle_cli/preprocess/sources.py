@@ -14,6 +14,7 @@ a video at the top, ``talk.mp4``                  ``talk/talk/0001/000012.jpg``
 photographs ``alice/2019/a.jpg``                  ``alice/2019/0001/a.jpg``
 ... ``alice/b.jpg``                               ``alice/images/0001/b.jpg``
 a photograph at the top, ``c.jpg``                ``c/images/0001/c.jpg``
+an animation, ``alice/d.webp``                    ``alice/images/0001/d/0001/000012.jpg``
 ================================================  ==========================================
 
 A video outside VoxCeleb may show several people. So each of its *tracks* (one face without
@@ -29,10 +30,11 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Literal, TypeAlias
 
+from facecycle_cli.media import is_animation
 from facecycle_cli.media.files import (
     IMAGE_SUFFIXES,
     NOT_REGULAR,
@@ -46,7 +48,15 @@ from facecycle_cli.media.provenance import is_result
 from facecycle_cli.preprocess.index import INDEX_FILE
 from facecycle_cli.preprocess.settings import SETTINGS_FILE, PreprocessSettings
 
-__all__ = ["Problem", "Source", "SourceKind", "find_sources", "in_shard", "made_by_us"]
+__all__ = [
+    "Problem",
+    "Source",
+    "SourceKind",
+    "as_it_is",
+    "find_sources",
+    "in_shard",
+    "made_by_us",
+]
 
 SourceKind: TypeAlias = Literal["video", "frames", "photo"]
 """A video file, a folder with frames of one video, or a photograph."""
@@ -97,6 +107,21 @@ def in_shard(source_id: str, number: int, count: int) -> bool:
     """
     digest = hashlib.blake2b(os.fsencode(source_id), digest_size=8).digest()
     return int.from_bytes(digest, "big") % count == number - 1
+
+
+def as_it_is(source: Source, settings: PreprocessSettings) -> Source:
+    """The source after a look into its file: a picture of several frames is a video.
+
+    Suffixes do not tell (AVIF, PNG, WebP), and to look into every file takes too long for a walk.
+    With the layout ``images`` all pictures are photographs.
+
+    Raises:
+        MediaError: it is a picture by its suffix alone.
+        OSError: it cannot be opened.
+    """
+    if source.kind != "photo" or settings.layout == "images" or not is_animation(source.path):
+        return source
+    return replace(source, kind="video", numbered=True)
 
 
 def made_by_us(source: Source) -> bool:

@@ -16,7 +16,7 @@ from facecycle_cli.faces import FaceBackend, load_backend
 from facecycle_cli.preprocess.extract import Extraction, OnFrames, extract_crops
 from facecycle_cli.preprocess.index import to_line
 from facecycle_cli.preprocess.settings import PreprocessSettings
-from facecycle_cli.preprocess.sources import Source
+from facecycle_cli.preprocess.sources import Source, as_it_is
 from facecycle_cli.preprocess.store import open_sink
 from facecycle_cli.preprocess.watchdog import clear_deadline, set_deadline
 from facecycle_cli.types import AlignerName
@@ -110,19 +110,21 @@ def process_source(source: Source, task: WorkerTask, on_frames: OnFrames) -> Sou
         OutputError: the output cannot be written.
     """
     staged = task.staging / secrets.token_hex(8)
-    if source.is_file_target:
-        staged = staged.with_suffix(".jpg")
-    sink = open_sink(source, task.settings, staged)
 
     def count(frames: int) -> None:
         set_deadline(task.timeout)
         on_frames(frames)
 
+    sink = open_sink(source, task.settings, staged)
     try:
         set_deadline(task.timeout)
         if not os.path.isdir(source.path) and not os.path.isfile(source.path):
             os.stat(source.path)  # raises the system's own error for a missing file
             raise MediaError("not a regular file")
+        source = as_it_is(source, task.settings)
+        if source.is_file_target:
+            staged = staged.with_suffix(".jpg")
+            sink = open_sink(source, task.settings, staged)
         backend = _backend(task.settings.aligner)
         found = extract_crops(source, task.settings, backend, sink, count)
         sink.close()

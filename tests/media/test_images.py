@@ -211,6 +211,14 @@ def test_a_lower_limit_for_decoders_that_need_more_memory(photo, monkeypatch):
     assert read_image(encoded(Image.fromarray(photo))).shape == photo.shape
 
 
+def test_a_gif_has_no_larger_screen_than_a_video():
+    """A kilobyte, which would take 1.7 GB and a minute of search for faces."""
+    data = bytearray(encoded(Image.new("P", (1, 1)), "GIF"))
+    data[6:10] = struct.pack("<HH", 12_000, 12_000)
+    with pytest.raises(MediaError, match=r"more than 37 megapixels"):
+        read_image(bytes(data))
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from facecycle_cli.media import probe, read_frames, video, video_filters
+from facecycle_cli.media import probe, read_frames, read_image, video, video_filters
 
 from .videos import make
 
@@ -117,3 +118,39 @@ def test_progressive_frames_stay_as_they_are(tmp_path):
     told = info.__class__(**{**vars(info), "color": info.color._replace(is_progressive=True)})
     same = [frame.image for frame in read_frames(path, info=told)]
     assert all((a == b).all() for a, b in zip(plain, same, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("x.webp", {"lossless": True}),
+        ("x.png", {}),
+        ("x.avif", {"quality": 90}),
+    ],
+)
+def test_transparent_animations_are_on_white_as_pictures_are(tmp_path, name, options):
+    """AVIF has four tracks: a cover, its transparency, the frames, and theirs."""
+    pictures = []
+    for number in range(3):
+        pixels = np.zeros((48, 64, 4), np.uint8)
+        pixels[..., number] = 200
+        pixels[:, 32:, 3] = 255
+        pictures.append(Image.fromarray(pixels, "RGBA"))
+    first, *others = pictures
+    first.save(tmp_path / name, save_all=True, append_images=others, duration=100, **options)
+    frames = list(read_frames(tmp_path / name))
+    assert [frame.number for frame in frames] == [0, 1, 2]
+    for number, frame in enumerate(frames):
+        assert frame.image[24, 16].min() >= 250
+        assert np.abs(frame.image[24, 48].astype(int) - 200 * np.eye(3)[number]).max() <= 12
+    assert np.abs(frames[0].image.astype(int) - read_image(tmp_path / name)).mean() < 5
+
+
+@pytest.mark.parametrize(
+    ("pixels", "codec"), [("yuva444p10le", "prores_ks"), ("argb", "qtrle"), ("gbrap", "ffv1")]
+)
+def test_transparent_videos_are_on_white(tmp_path, pixels, codec):
+    source = ["-f", "lavfi", "-i", f"color=red@0.5:s=64x48:d=0.4:r=10,format={pixels}"]
+    frames = list(read_frames(make(tmp_path / "x.mov", *source, "-c:v", codec)))
+    assert len(frames) == 4
+    assert np.abs(frames[0].image.astype(int) - [255, 128, 128]).max() <= 6

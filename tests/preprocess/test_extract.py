@@ -364,3 +364,26 @@ def test_the_watchdog_is_set_for_every_frame_and_off_afterwards(tmp_path, clip, 
     result = process_source(source, task, lambda _: None)
     assert result.crops == 5
     assert calls == [60] * 6 + ["off"]
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("x.webp", "libwebp_anim"), ("x.png", "apng"), ("x.avif", "libaom-av1")],
+)
+def test_an_animated_picture_is_a_video_whatever_its_suffix(tmp_path, clip, name, codec):
+    """Photographs have such suffixes, too: the file is looked into."""
+    options = ["-c:v", codec, *(["-f", "apng"] if codec == "apng" else [])]
+    folder = tmp_path / "in"
+    folder.mkdir()
+    run_ffmpeg("-i", str(clip), "-frames:v", "10", "-vf", "fps=5", *options, str(folder / name))
+    (source,) = find_sources(str(folder / name), PreprocessSettings())
+    for layout, frames in (("auto", 5), ("images", 1)):
+        task = WorkerTask(PreprocessSettings(layout=layout), tmp_path / layout, 60)
+        task.staging.mkdir()
+        result = process_source(source, task, lambda _: None)
+        assert (result.status, result.frames) == ("done", frames)
+        paths = [json.loads(line)["path"] for line in result.lines[:-1]]
+        if layout == "auto":
+            assert paths == [f"x/images/0001/x/0001/{n:06d}.jpg" for n in range(5)]
+        else:
+            assert paths == ["x/images/0001/x.jpg"]

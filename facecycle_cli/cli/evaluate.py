@@ -249,7 +249,7 @@ def expression(
         result = evaluate_expression(
             pictures, extractors, evaluation.settings, evaluation.backend, seed=seed, on_done=done
         )
-    say_problems(result.problems, console)
+    say_problems(result.problems, console, pictures.notes)
     numbers = {**result.to_json(), "features": features}
     complete = evaluation.publish(expression_table(result, features), "expression", numbers)
     written = report_expression(evaluation.folder, complete, result) if evaluation.folder else []

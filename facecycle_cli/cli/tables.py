@@ -32,8 +32,18 @@ def report_folder(folder: Path | None, overwrite: bool, console: Console) -> Pat
     return folder
 
 
-def say_problems(problems: Iterable[tuple[str, Exception]], console: Console) -> int:
-    """A line for each picture that could not be used; returns how many there are."""
+def say_problems(
+    problems: Iterable[tuple[str, Exception]], console: Console, notes: Iterable[str] = ()
+) -> int:
+    """A line for each picture that could not be used; returns how many there are.
+
+    Args:
+        problems: (name, reason) of each.
+        console: of the command.
+        notes: what else there is to say, before that.
+    """
+    for note in notes:
+        console.note(note)
     count = 0
     for name, error in problems:
         console.failure(name, error)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from facecycle_cli.errors import DataError
 from facecycle_cli.evaluation.csv_rows import CsvRow, CsvTable
 from facecycle_cli.evaluation.left_out import Problems, with_problems
-from facecycle_cli.media.files import IMAGE_SUFFIXES
+from facecycle_cli.media.files import IMAGE_SUFFIXES, LeftOut
 from facecycle_cli.portrait.crops import FailedCrop, Picture
 from facecycle_cli.system import check_zip
 
@@ -51,6 +51,7 @@ class Expressions:
         groups: of persons, where the labels name them.
         open: gives the pictures, in order, one at a time; for one whose pixels cannot be read, why.
         problems: (name, reason) of each row that lists no labeled picture; it is left out.
+        notes: what else was left out, in one line each.
     """
 
     layout: str
@@ -59,6 +60,7 @@ class Expressions:
     groups: list[str | None]
     open: Callable[[], Iterator[Picture | FailedCrop]]
     problems: Problems = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -167,21 +169,24 @@ def _split(name: str) -> str:
 
 def _folders(root: Path) -> Expressions:
     rows: list[_Listed] = []
+    left_out = LeftOut()
+
+    def add(folder: Path, split: str) -> None:
+        names = left_out.without_results(str(folder), [f.name for f in _pictures(folder)])
+        inside = folder.relative_to(root)
+        rows.extend((str(inside / name), folder.name, split, None) for name in names)
+
     for folder in _subfolders(root):
         below = _subfolders(folder)
         if below and not _pictures(folder):
             split = _split(folder.name)
             for group in below:
-                rows += [
-                    (str(f.relative_to(root)), group.name, split, None) for f in _pictures(group)
-                ]
+                add(group, split)
         else:
-            rows += [
-                (str(f.relative_to(root)), folder.name, "train", None) for f in _pictures(folder)
-            ]
+            add(folder, "train")
     if not rows:
         raise DataError("no pictures in split/class/ or class/ folders")
-    return _files("folders", root, rows)
+    return replace(_files("folders", root, rows), notes=left_out.lines())
 
 
 def _subfolders(folder: Path) -> list[Path]:
@@ -270,6 +275,22 @@ def _class_name(label: object) -> str:
     return _FER[int(number[1])] if int(number[1]) < len(_FER) else number[1]
 
 
+def _emotion(text: str) -> str:
+    """The class of a row of FER-2013's table.
+
+    Raises:
+        DataError: it is a number, and none that a class can have.
+    """
+    name = _class_name(text)
+    if name == text and not text.isascii() and text.isnumeric():
+        raise DataError(f"emotion is {text[:40]!r}, not a name or a number of a class")
+    if name == text and not re.fullmatch("[0-9]{1,9}", text):
+        with suppress(ValueError):
+            float(text)
+            raise DataError(f"emotion is {text[:40]!r}, not a name or a number of a class")
+    return name
+
+
 def _table(path: Path) -> Expressions:
     table = CsvTable.open(path)
     if {"emotion", "pixels"} <= set(table.header):
@@ -299,7 +320,7 @@ def _fer_csv(table: CsvTable) -> Expressions:
         for row in table.rows():
             try:
                 row.require("emotion", "pixels")
-                yield row, _class_name(row["emotion"]), _row_split(row, "usage")
+                yield row, _emotion(row["emotion"]), _row_split(row, "usage")
             except DataError as error:
                 problems.append((row.name, error))
 

@@ -10,6 +10,7 @@ import pytest
 from facecycle_cli.errors import DataError
 from facecycle_cli.evaluation.expression_data import load_expressions
 from facecycle_cli.evaluation.left_out import crop_listed, with_problems
+from facecycle_cli.media import Provenance, write_image
 from facecycle_cli.portrait.crops import CropSettings, FailedCrop, Picture
 
 PIXELS = "0 64 128 255"
@@ -182,3 +183,15 @@ def test_what_was_left_out_is_named():
     error = DataError("nothing")
     assert with_problems(error, []) is error
     assert str(with_problems(error, [("a", DataError("b"))])) == "nothing (left out: a: b)"
+
+
+def test_results_of_facecycle_are_no_labeled_pictures(tmp_path):
+    gray = np.full((8, 8, 3), 128, np.uint8)
+    for name in ("joy", "anger"):
+        for number in range(6):
+            write_image(gray, tmp_path / name / f"{number}.png", provenance=None)
+        made = Provenance("neutralize")
+        write_image(gray, tmp_path / name / "0_neutral.png", provenance=made)
+    data = load_expressions(tmp_path)
+    assert len(data) == 12
+    assert data.notes == ["2 pictures left out: results of facecycle"]

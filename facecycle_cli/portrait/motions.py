@@ -13,9 +13,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from facecycle_cli.errors import SettingsError
+from facecycle_cli.errors import CommandError, SettingsError
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.model.flow import compose, identity_grid, mirror
+from facecycle_cli.model.tensors import is_finite
 from facecycle_cli.types import Expression, MouthSource
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "PortraitMotion",
     "choose_motion",
     "re_expressed",
+    "require_finite",
     "turning_part",
 ]
 
@@ -74,6 +76,17 @@ def re_expressed(model: FaceCycle, neutral: MovedFace, backflow: Tensor) -> Move
         backflow: (N, 2, h, w), from the moved to the neutral face, in grid units.
     """
     return MovedFace(compose(neutral.flow, backflow), model.re_express(neutral.generated, backflow))
+
+
+def require_finite(*outputs: Tensor) -> None:
+    """Check what the networks make of a face; otherwise it would be shown as a black picture.
+
+    Raises:
+        CommandError: a number is not finite. It is the weights: a face is bytes, of which no sound
+            network makes such numbers.
+    """
+    if not all(is_finite(output) for output in outputs):
+        raise CommandError("this checkpoint draws faces that are not finite: nothing can be shown")
 
 
 def turning_part(flow: Tensor, flow_of_mirrored: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.crops import resize_crops
 from facecycle_cli.portrait.defaults import DEFAULT_SIZE, default_backend, default_model
 from facecycle_cli.portrait.features import Mouth
-from facecycle_cli.portrait.motions import PortraitMotion
+from facecycle_cli.portrait.motions import PortraitMotion, require_finite
 from facecycle_cli.portrait.render import render, resize
 from facecycle_cli.types import FaceChoice, RGBImage
 
@@ -209,8 +209,12 @@ def move_crops(
     Returns:
         The moved crops (N, H, H, 3) uint8, and the flows (N, 2, h, w) float32 from them to
         ``crops``, in grid units.
+
+    Raises:
+        CommandError: the networks make numbers that are not finite.
     """
     moved = motion.move(model, model.to_input(resize_crops(crops, model.config.image_size)))
+    require_finite(*moved)
     if motion.warps_photo:
         photo = _normalized(model, crops if wide is None else wide)
         result = render(

@@ -11,6 +11,7 @@ import torch
 
 from facecycle_cli.faces import Face
 from facecycle_cli.model import FaceCycle
+from facecycle_cli.portrait.motions import require_finite
 from facecycle_cli.translate.placement import HeadPlacement, mean_placement
 from facecycle_cli.translate.smoothing import Signal, smoothed
 from facecycle_cli.translate.source import SourceFace
@@ -189,7 +190,9 @@ def eyelid_closure(opening: float, usual: float, yaw: float) -> float:
 def _encode_backflow(model: FaceCycle, crops: Sequence[RGBImage]) -> np.ndarray:
     """Crops (S, S, 3) uint8, N of them -> (N, 2, s, s) float32: E_exp and D_flow."""
     code = model.encode_expression(model.to_input(np.stack(crops)))
-    return model.decode_flow(code).backflow.cpu().numpy()
+    backflow = model.decode_flow(code).backflow
+    require_finite(backflow)
+    return backflow.cpu().numpy()
 
 
 def measure(

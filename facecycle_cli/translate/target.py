@@ -12,6 +12,7 @@ from torch import Tensor
 from facecycle_cli.errors import CutFaceError, NoFaceError
 from facecycle_cli.faces import Alignment, Face, FaceBackend
 from facecycle_cli.model import FaceCycle
+from facecycle_cli.portrait.motions import require_finite
 from facecycle_cli.portrait.portraits import find_faces
 from facecycle_cli.translate.motion import Motion
 from facecycle_cli.translate.placement import HeadPlacement, PlaneMotion, plane_motion
@@ -31,6 +32,9 @@ class EncodedFace:
 
     Attributes:
         backflow: (1, 2, s, s), grid units: the face's own motion, from its neutral face.
+
+    Raises:
+        CommandError: the networks make numbers that are not finite.
     """
 
     @torch.inference_mode()
@@ -39,6 +43,7 @@ class EncodedFace:
         self._flow, self.backflow = model.decode_flow(model.encode_expression(x))
         self._features = model.features(model.de_express(x, self._flow))
         self._rest = model.move(self._features, self.backflow)
+        require_finite(self._flow, self.backflow, self._rest)
 
     @torch.inference_mode()
     def fields(

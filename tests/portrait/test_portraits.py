@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+
 import cv2
 import numpy as np
 import pytest
 
-from facecycle_cli.errors import MediaError, NoFaceError, SettingsError
+from facecycle_cli.errors import CommandError, MediaError, NoFaceError, SettingsError
 from facecycle_cli.faces import Alignment
 from facecycle_cli.media import read_frames
 from facecycle_cli.portrait.grid import flow_colors, step_grid
@@ -62,6 +64,16 @@ def test_a_batch_gives_what_one_crop_gives(model, backend, couple):
     batch = neutralize_crops(model, crops).astype(int)
     single = np.concatenate([neutralize_crops(model, crops[i : i + 1]) for i in range(2)])
     assert np.abs(batch - single).max() <= 1
+
+
+@pytest.mark.parametrize("motion", [FRONTAL, NEUTRAL, MEAN])
+def test_numbers_that_are_not_finite_are_not_drawn(motion, model, smiling):
+    """Weights that are finite may still overflow; the picture would be black."""
+    broken = copy.deepcopy(model)
+    for parameter in broken.parameters():
+        parameter.mul_(1e18)
+    with pytest.raises(CommandError, match="draws faces that are not finite"):
+        move_crops(broken, smiling[None, :128, :128], motion)
 
 
 def test_no_face_is_an_error(together):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from facecycle_cli.errors import MediaError, NoFaceError
+from facecycle_cli.errors import CommandError, MediaError, NoFaceError
 from facecycle_cli.faces import Face
 from facecycle_cli.model import FaceCycle, preset
 from facecycle_cli.translate.motion import Motion, Reference
@@ -36,6 +37,14 @@ def gray_levels(networks) -> float:
 @pytest.fixture(scope="module")
 def encoded(networks, picture) -> EncodedFace:
     return EncodedFace(networks, networks.to_input(alignment(70, 60, 64).crop(picture)))
+
+
+def test_numbers_that_are_not_finite_are_not_drawn(networks, picture):
+    broken = copy.deepcopy(networks)
+    for parameter in broken.parameters():
+        parameter.mul_(1e18)
+    with pytest.raises(CommandError, match="draws faces that are not finite"):
+        EncodedFace(broken, broken.to_input(alignment(70, 60, 64).crop(picture)))
 
 
 def grid(side=24) -> torch.Tensor:

@@ -14,6 +14,7 @@ import tomli_w
 
 from facecycle_cli.errors import OutputError, SettingsError, TrainingError
 from facecycle_cli.media.images import write_image
+from facecycle_cli.media.provenance import Provenance
 from facecycle_cli.model import FaceCycle, save_checkpoint
 from facecycle_cli.system import LOCK_FILE, atomic_path, locked_folder
 from facecycle_cli.text import json_text
@@ -269,7 +270,7 @@ class RunFolder:
         file = self.path / "samples" / name
         with writing(file):
             file.parent.mkdir(exist_ok=True)
-            write_image(grid, file, provenance=None)
+            write_image(grid, file, provenance=Provenance("train"))
         if self._board is not None:
             self._board.add_image(f"{stage}/samples", grid, step, dataformats="HWC")
 

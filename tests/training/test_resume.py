@@ -14,6 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from facecycle_cli.errors import NonFiniteLoss, SettingsError, TrainingError
+from facecycle_cli.media.provenance import is_result
 from facecycle_cli.model import load, read_info
 from facecycle_cli.system import parse_json
 from facecycle_cli.training.held_out import HeldOutFaces
@@ -127,6 +128,7 @@ def test_what_a_run_leaves(undisturbed):
         *(f"{n:06d}.png" for n in (4, 6)),
         *(f"identity-{n:06d}.png" for n in (4, 6)),
     ]
+    assert all(is_result(undisturbed / "samples" / name) for name in samples)
     info = load(undisturbed / "checkpoint.safetensors").checkpoint
     assert info.metadata["stage"] == "identity"
     assert info.metadata["data"]["groups"] == 8

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -282,13 +283,17 @@ def _emotion(text: str) -> str:
         DataError: it is a number, and none that a class can have.
     """
     name = _class_name(text)
-    if name == text and not text.isascii() and text.isnumeric():
-        raise DataError(f"emotion is {text[:40]!r}, not a name or a number of a class")
-    if name == text and not re.fullmatch("[0-9]{1,9}", text):
-        with suppress(ValueError):
-            float(text)
-            raise DataError(f"emotion is {text[:40]!r}, not a name or a number of a class")
+    if name == text and not re.fullmatch("[0-9]{1,9}", text) and _is_number(text):
+        raise DataError(f"emotion is {text[:40]!r}, neither a name nor the number of a class")
     return name
+
+
+def _is_number(text: str) -> bool:
+    """Whether it is a number, also one in other digits or a superscript."""
+    with suppress(ValueError):
+        float(text)
+        return True
+    return text.isnumeric()
 
 
 def _table(path: Path) -> Expressions:

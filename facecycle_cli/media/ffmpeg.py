@@ -41,6 +41,10 @@ _READABLE: Final = (
     "h264 hevc m4v mjpeg ivf nut wtv obu vc1 yuv4mpegpipe"
 ).split()
 
+RAW_JPEG_SUFFIXES: Final = frozenset((".mjpeg", ".mjpg"))
+"""Of JPEG pictures one after the other: nothing in such a file says that it is a video."""
+_JPEG_BEGIN: Final = b"\xff\xd8"
+
 _OWN_SESSION: dict[str, Any]
 if sys.platform == "win32":
     _OWN_SESSION = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
@@ -107,8 +111,17 @@ class InputFile(AbstractContextManager["InputFile"]):
         self.descriptors: tuple[int, ...] = () if _ON_WINDOWS else (self._descriptor,)
         self.options: list[str] = [
             *("-format_whitelist", ",".join(_READABLE), "-max_pixels", str(MAX_PIXELS)),
+            *(("-f", "mjpeg") if self._is_raw_jpeg(path) else ()),
             *self._name(path),
         ]
+
+    def _is_raw_jpeg(self, path: str | os.PathLike[str]) -> bool:
+        """Whether these are JPEG pictures one after the other, by the suffix and the beginning."""
+        if os.path.splitext(path)[1].lower() not in RAW_JPEG_SUFFIXES:
+            return False
+        begin = os.read(self._descriptor, len(_JPEG_BEGIN))
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        return begin == _JPEG_BEGIN
 
     def _name(self, path: str | os.PathLike[str]) -> tuple[str, ...]:
         if _ON_WINDOWS:

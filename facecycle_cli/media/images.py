@@ -25,6 +25,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from facecycle_cli.errors import MediaError, MissingExtraError
+from facecycle_cli.media.ffmpeg import RAW_JPEG_SUFFIXES
 from facecycle_cli.media.picture_color import upright_srgb
 from facecycle_cli.media.pixel_limit import check_pixels, pillow_limit_raised, too_large
 from facecycle_cli.media.provenance import Provenance
@@ -136,6 +137,8 @@ def is_still(path: str | os.PathLike[str]) -> bool:
     """
     if is_pipe(path):
         return True
+    if os.path.splitext(path)[1].lower() in RAW_JPEG_SUFFIXES:
+        return False  # Pillow sees its first picture
     try:
         return not is_animation(path)
     except MediaError:

@@ -30,11 +30,13 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Literal, TypeAlias
 
-from facecycle_cli.media import is_animation
+from facecycle_cli.errors import MediaError
+from facecycle_cli.media import is_animation, probe
 from facecycle_cli.media.files import (
     IMAGE_SUFFIXES,
     NOT_REGULAR,
@@ -110,18 +112,29 @@ def in_shard(source_id: str, number: int, count: int) -> bool:
 
 
 def as_it_is(source: Source, settings: PreprocessSettings) -> Source:
-    """The source after a look into its file: a picture of several frames is a video.
+    """The source after a look into its file: a picture of several frames is a video, and so is a
+    video with the suffix of a picture.
 
     Suffixes do not tell (AVIF, PNG, WebP), and to look into every file takes too long for a walk.
     With the layout ``images`` all pictures are photographs.
 
     Raises:
-        MediaError: it is a picture by its suffix alone.
         OSError: it cannot be opened.
     """
-    if source.kind != "photo" or settings.layout == "images" or not is_animation(source.path):
+    if source.kind != "photo" or settings.layout == "images":
         return source
-    return replace(source, kind="video", numbered=True)
+    try:
+        is_video = is_animation(source.path)
+    except MediaError:
+        is_video = _holds_video(source.path)
+    return replace(source, kind="video", numbered=True) if is_video else source
+
+
+def _holds_video(path: str) -> bool:
+    with suppress(MediaError):
+        probe(path)
+        return True
+    return False
 
 
 def made_by_us(source: Source) -> bool:

@@ -49,6 +49,10 @@ class TestFer:
             (f"3,{PIXELS},Sometimes", "'Sometimes' is no split"),
             (f'"3,{PIXELS},Training', "its cells cannot be told apart"),
             (f"3\0,{PIXELS},Training", "it holds a zero byte"),
+            (f"\u00b2,{PIXELS},Training", "emotion is '\u00b2', neither a name nor the number"),
+            (f"-1,{PIXELS},Training", "emotion is '-1', neither"),
+            (f"nan,{PIXELS},Training", "emotion is 'nan', neither"),
+            (f"{'9' * 4300},{PIXELS},Training", "emotion is '999"),
         ],
     )
     def test_a_row_that_lists_nothing_is_left_out(self, tmp_path, row, words):

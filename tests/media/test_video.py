@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from facecycle_cli.errors import MediaError
-from facecycle_cli.media import ffmpeg, open_video, probe, read_frames, video_info
+from facecycle_cli.media import ffmpeg, is_still, open_video, probe, read_frames, video_info
 
 from .videos import NTSC, children, make, numbered, numbers, pattern, write
 
@@ -271,3 +271,12 @@ def test_real_clips(shared_data):
     assert len(list(read_frames(grid))) == 75
     turn = sorted((shared_data / "clips" / "head_turn").iterdir())[0]
     assert len(list(read_frames(turn))) == 56
+
+
+@pytest.mark.parametrize("name", ["a.mjpeg", "a.MJPG"])
+def test_raw_jpeg_pictures_of_a_camera(tmp_path, name):
+    """Large first pictures: ffmpeg then guesses that the file is a picture."""
+    raw = make(tmp_path / "x.mjpeg", *pattern("640x480", rate="25", seconds=0.4), "-q:v", "1")
+    path = raw.rename(tmp_path / name)
+    assert not is_still(path)
+    assert len(list(read_frames(path))) == 10

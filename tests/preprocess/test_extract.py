@@ -387,3 +387,12 @@ def test_an_animated_picture_is_a_video_whatever_its_suffix(tmp_path, clip, name
             assert paths == [f"x/images/0001/x/0001/{n:06d}.jpg" for n in range(5)]
         else:
             assert paths == ["x/images/0001/x.jpg"]
+
+
+def test_a_video_with_the_suffix_of_a_picture(tmp_path, clip):
+    path = tmp_path / "shot%03d.jpg"
+    path.write_bytes(clip.read_bytes())
+    (source,) = find_sources(str(path), PreprocessSettings())
+    task = WorkerTask(PreprocessSettings(), tmp_path, 60)
+    result = process_source(source, task, lambda _: None)
+    assert (result.status, result.crops) == ("done", 5)

@@ -12,7 +12,7 @@ import io
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -29,7 +29,7 @@ from facecycle_cli.media.ffmpeg import RAW_JPEG_SUFFIXES
 from facecycle_cli.media.picture_color import upright_srgb
 from facecycle_cli.media.pixel_limit import check_pixels, pillow_limit_raised, too_large
 from facecycle_cli.media.provenance import Provenance
-from facecycle_cli.media.streams import ImageSource, is_pipe, open_seekable
+from facecycle_cli.media.streams import ImageSource, is_pipe, open_seekable, quiet_library
 from facecycle_cli.system import atomic_path, import_extra
 from facecycle_cli.types import RGBImage
 
@@ -77,7 +77,8 @@ class PictureReader(PillowPlugin):
         The parent's ``read`` ignores color profiles and transparent palette entries, and fails if
         the EXIF block is damaged.
         """
-        with pillow_limit_raised():
+        is_tiff = self._picture.format == "TIFF"
+        with pillow_limit_raised(), quiet_library() if is_tiff else nullcontext():
             self._picture.load()
         if not self.is_animated:
             vars(self._picture).pop("_decoder", None)  # WebP's and AVIF's: as large as two pictures

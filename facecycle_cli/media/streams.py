@@ -6,8 +6,9 @@ import io
 import os
 import re
 import stat
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import BinaryIO, Final, TypeAlias
 
 from facecycle_cli.errors import MediaError
@@ -83,3 +84,24 @@ def _seekable(stream: BinaryIO) -> BinaryIO:
             raise MediaError(f"more than {PIPE_BYTES // 1_000_000_000} GB from a pipe")
     held.seek(0)
     return held
+
+
+_QUIET = threading.Lock()
+
+
+@contextmanager
+def quiet_library() -> Iterator[None]:
+    """A context in which nothing reaches standard error.
+
+    libtiff writes what is wrong with a file there itself, in several lines and under a name of its
+    own. What is wrong is in our error, too.
+    """
+    with _QUIET, ExitStack() as stack:  # one thread at a time: each restores what it found
+        with suppress(OSError):  # standard error is closed: then there is nothing to silence
+            before = os.dup(2)
+            stack.callback(os.close, before)
+            nothing = os.open(os.devnull, os.O_WRONLY)
+            stack.callback(os.close, nothing)
+            os.dup2(nothing, 2)
+            stack.callback(os.dup2, before, 2)
+        yield

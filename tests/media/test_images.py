@@ -301,3 +301,17 @@ def test_wrong_arrays_are_refused(photo):
         encode_image(photo / 255.0, provenance=None)
     with pytest.raises(MediaError, match=r"60, 80, 2"):
         encode_image(photo[..., :2], provenance=None)
+
+
+def test_a_damaged_tiff_says_nothing_of_its_own(tmp_path, capfd):
+    """libtiff would write to standard error itself, in lines without a name."""
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    path = tmp_path / "x.tif"
+    Image.fromarray(noise).save(path, compression="tiff_lzw")
+    data = bytearray(path.read_bytes())
+    data[3000:3400] = b"\xff" * 400
+    path.write_bytes(data)
+    with pytest.raises(MediaError, match="damaged picture"):
+        read_image(path)
+    os.write(2, b"still open\n")
+    assert capfd.readouterr().err == "still open\n"

@@ -146,5 +146,11 @@ def _write(
         return ffmpeg.failure_reason(done.stderr)
     if not Path(target).stat().st_size:
         return "no sound there"
-    check = ffmpeg.run(["-v", "error", "-i", ffmpeg.url(target), "-t", "1", "-f", "null", "-"])
+    # Packets that cannot be decoded are no reason: players skip them, too.
+    check = ffmpeg.run(
+        [
+            *("-v", "error", "-max_error_rate", "1", "-i", ffmpeg.url(target)),
+            *("-t", "1", "-f", "null", "-"),
+        ]
+    )
     return None if check.returncode == 0 else ffmpeg.failure_reason(check.stderr)

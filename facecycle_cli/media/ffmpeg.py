@@ -312,6 +312,12 @@ def failure_reason(messages: str) -> str:
     return lines[0] if lines else "ffmpeg failed without an error message"
 
 
+def without_component(messages: str, name: str) -> str:
+    """Ffmpeg's messages but for those of the component ``name``, such as a codec."""
+    lines = messages.splitlines()
+    return "\n".join(line for line in lines if not line.startswith(f"[{name}"))
+
+
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     """Read the tags of the video file at ``path``.
 

@@ -98,7 +98,7 @@ class LeftOut:
         return kept
 
     def lines(self, what: str = "picture") -> list[str]:
-        """What to say about it: a line for each of the two, if there is anything to say.
+        """What to say about it: a line for each kind, if there is anything to say.
 
         Args:
             what: what results are, in the singular.
@@ -106,9 +106,12 @@ class LeftOut:
         lines = []
         if self.results:
             lines.append(f"{_number(self.results, what)} left out: results of facecycle")
-        if self.unreadable:
-            counts = (_number(n, f"{s} file") for s, n in sorted(self.unreadable.items()))
-            lines.append(f"{', '.join(counts)} left out: not readable")
+        of_another_kind = {s: n for s, n in self.unreadable.items() if s in VIDEO_SUFFIXES}
+        others = {s: n for s, n in self.unreadable.items() if s not in of_another_kind}
+        for files, why in ((of_another_kind, f"no {what}s"), (others, "not readable")):
+            if files:
+                counts = (_number(n, f"{s} file") for s, n in sorted(files.items()))
+                lines.append(f"{', '.join(counts)} left out: {why}")
         return lines
 
 

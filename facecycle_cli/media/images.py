@@ -122,7 +122,7 @@ def read_image(source: ImageSource) -> RGBImage:
     Raises:
         MediaError: it is no picture, is damaged, is no regular file (``/dev/stdin`` and
             ``/dev/fd/N`` may be pipes), or has more than 250 megapixels (AVIF 180, WebP 130,
-            JPEG 2000 80).
+            JPEG 2000 80, GIF 37).
         OSError: it cannot be opened.
     """
     with _opened(source) as picture, _decoding():

@@ -234,6 +234,8 @@ class FrameReader(Iterator[Frame]):
             code, messages = 0, ""
         else:
             code, messages = self._process.wait()
+            if self.info.audio_codec:  # its decoder is asked what the sound is like
+                messages = ffmpeg.without_component(messages, self.info.audio_codec)
         if not self._count:
             why = f" ({ffmpeg.failure_reason(messages)})" if messages.strip() else ""
             raise MediaError(f"no frames there{why}")

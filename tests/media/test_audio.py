@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from facecycle_cli.media import audio, ffmpeg, open_video, probe
+from facecycle_cli.media import audio, ffmpeg, open_video, probe, read_frames
 
 from .videos import make, pattern
 
@@ -158,6 +158,18 @@ def test_damaged_sound_leaves_the_video(sources, tmp_path):
     with open_video(target, 25, (64, 48), provenance=None, audio_from=path) as writer:
         writer.write(black)
     assert probe(target).codec == "h264"
+
+
+def test_damaged_packets_are_kept_and_are_no_damage_of_the_video(sources, tmp_path):
+    """Players skip them; the video's own frames are whole."""
+    path = make(tmp_path / "x.mp4", "-i", str(sources("aac")), "-c:v", "libx264", "-c:a", "copy",
+                "-bsf:a", "noise=amount=3")  # fmt: skip
+    sound, why = audio.extract_sound(path, audio.MP4_SOUND)
+    assert why is None
+    assert sound is not None
+    reader = read_frames(path)
+    assert len(list(reader)) == 15
+    assert reader.warning is None
 
 
 def test_sound_that_cannot_be_read_is_said(sources, tmp_path, monkeypatch):

@@ -137,7 +137,8 @@ def test_what_cannot_be_read_is_counted_by_kind(tree):
         (tree / name).touch()
     _, left_out = walk(tree)
     assert left_out.lines() == [
-        "2 .cr2 files, 1 .mp4 file, 1 .psd file, 1 .svg file, 1 .webm file left out: not readable"
+        "1 .mp4 file, 1 .webm file left out: no pictures",
+        "2 .cr2 files, 1 .psd file, 1 .svg file left out: not readable",
     ]
     _, left_out = walk(tree, kinds=("image", "video"))
     assert left_out.unreadable == {".cr2": 2, ".psd": 1, ".svg": 1}

@@ -15,7 +15,7 @@ from facecycle_cli.errors import MediaError
 from facecycle_cli.media import ffmpeg, open_video, probe, read_frames
 from facecycle_cli.media.ffmpeg import read_metadata
 
-from .videos import make, pattern
+from .videos import children, make, pattern
 
 _DASH = """<?xml version="1.0"?>
 <MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" mediaPresentationDuration="PT1S"
@@ -29,7 +29,7 @@ _IMF = '<?xml version="1.0"?><AssetMap><AssetList><Path>{0}</Path></AssetList></
 _SDP = "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n"
 
 
-@pytest.mark.parametrize("suffix", ["mp4", "gif", "mov", "m3u8", "ts", "ffconcat", "mpd"])
+@pytest.mark.parametrize("suffix", ["mp4", "gif", "m3u8", "ffconcat"])
 @pytest.mark.parametrize(
     "text", [_DASH, _HLS, _CONCAT, _IMF, _SDP], ids="dash hls concat imf sdp".split()
 )
@@ -137,12 +137,11 @@ def test_times_that_begin_again_go_on(tmp_path):
 
 def test_memory_of_a_gap(paused):
     """Neither here nor in ffmpeg."""
+    before = children()
     with read_frames(paused) as reader:
         next(reader)
-        sizes = []
-        for _ in reader:
-            (process,) = psutil.Process().children()
-            sizes.append(process.memory_info().rss)
+        (ffmpeg_process,) = children() - before
+        sizes = [psutil.Process(ffmpeg_process).memory_info().rss for _ in reader]
     assert max(sizes) < 400e6
 
 

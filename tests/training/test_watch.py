@@ -32,6 +32,7 @@ def test_a_run_that_learns_is_not_mentioned():
 
 def test_a_gradient_that_explodes_at_once_and_later():
     assert _lines(Watch(0), _steps(2e5)) == [(10, "the gradient explodes: 2e+05")]
+    assert _lines(Watch(0), _steps(2e4, loss=13.0)) == []
     said = _lines(Watch(0), _steps(*[5.0] * 8, 900.0, 1000.0))
     assert said == [(90, "the gradient explodes: 900, 5 before")], "once, and at once"
     assert _lines(Watch(0), _steps(*[5.0] * 3, 400.0)) == [], "too early to know what is usual"

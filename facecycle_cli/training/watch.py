@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _EXPLODED: Final = 100.0
 """A gradient so many times its median so far has exploded."""
 _ABOVE_LOSS: Final = 10_000.0
-"""So has one that is so many times the loss (at least 1). Of the losses here it is 1 to 30 times, and
-1,500 times where all codes are nearly the same."""
+"""So has one so many times the loss (at least 1). Of the losses here it is 1 to 30 times, of nearly
+constant codes up to 1,500 times."""
 _REMEMBERED: Final = 50
 """Lines whose median counts."""
 _LEAST: Final = 5

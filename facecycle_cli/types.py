@@ -54,7 +54,7 @@ PresetName: TypeAlias = Literal["paper", "small"]
 Transform: TypeAlias = Literal["other-frames", "flip", "mixed"]
 """Where training takes the second view of a face from."""
 
-Cache: TypeAlias = Literal["auto", "ram", "disk"]
+Cache: TypeAlias = Literal["auto", "device", "ram", "disk"]
 """Where training keeps decoded crops."""
 
 OnDivergence: TypeAlias = Literal["warn", "stop"]

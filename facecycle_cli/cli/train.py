@@ -96,11 +96,17 @@ def train_command(
     ] = False,
     workers: Annotated[
         int | None,
-        _option(min=0, help="Threads that read in advance. Default: one per core, at most 8."),
+        _option(
+            min=0,
+            help="Threads that read in advance. Default: one per core; without a GPU at most 8.",
+        ),
     ] = None,
     cache: Annotated[
         Cache | None,
-        _option(help="Keep decoded crops in memory, or not. Default: if there is room (auto)."),
+        _option(
+            help="Keep decoded crops on the device that trains, in memory, or not. Default: where "
+            "there is room (auto)."
+        ),
     ] = None,
     min_sharpness: Annotated[
         float | None,

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from facecycle_cli.errors import SettingsError
 from facecycle_cli.model.inputs import face_ellipse, pixel_centers
+from facecycle_cli.training.transfer import upload
 
 
 @dataclass(frozen=True)
@@ -206,7 +207,7 @@ def apply(views: Tensor, drawn: Draw, size: int) -> Tensor:
 
     Args:
         views: (2, P, C, C, 3) uint8 RGB, first and second views.
-        drawn: what happens to them.
+        drawn: what happens to them, on the CPU: no decision here waits for a GPU.
         size: side of the result in pixels.
 
     Returns:
@@ -215,31 +216,31 @@ def apply(views: Tensor, drawn: Draw, size: int) -> Tensor:
     n = 2 * views.shape[1]
     device = views.device
     images = views.flatten(0, 1).permute(0, 3, 1, 2).float() / 255
-    theta = drawn.theta.flatten(0, 1).to(device, non_blocking=True)
+    theta = upload(drawn.theta.flatten(0, 1), device)
     # In float64: a matrix product, which a GPU may reduce to ten bits, gives the positions.
     wide = theta if device.type == "mps" else theta.double()
     grid = F.affine_grid(wide, [n, 3, size, size], align_corners=False).float()
     images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
-    coarse = drawn.coarse.flatten()
-    if coarse.any():
+    coarse = upload(drawn.coarse.flatten().nonzero().squeeze(1), device)
+    if len(coarse):
         lost = F.interpolate(
             images[coarse], scale_factor=drawn.detail, mode="bilinear", antialias=True
         )
         images[coarse] = F.interpolate(lost, (size, size), mode="bilinear")
-    matrix = drawn.matrix.flatten(0, 1).to(device, non_blocking=True)
-    offset = drawn.offset.flatten(0, 1).unsqueeze(-1).to(device, non_blocking=True)
+    matrix = upload(drawn.matrix.flatten(0, 1), device)
+    offset = upload(drawn.offset.flatten(0, 1).unsqueeze(-1), device)
     images = torch.baddbmm(offset, matrix, images.flatten(2)).view_as(images)
     if drawn.light.any():
-        images = images * _gradients(drawn.light.flatten(0, 1).to(device), size)
+        images = images * _gradients(upload(drawn.light.flatten(0, 1), device), size)
     if (drawn.tone != 1).any():
-        power = drawn.tone.flatten().view(-1, 1, 1, 1).to(device)
+        power = upload(drawn.tone.flatten(), device).view(-1, 1, 1, 1)
         images = images.clamp(_DARKEST, 1) ** power
     if (drawn.tint != 1).any():
-        images = images * drawn.tint.flatten(0, 1)[..., None, None].to(device)
+        images = images * upload(drawn.tint.flatten(0, 1), device)[..., None, None]
     if drawn.surroundings.any():
-        images = _plain_around(images, drawn.surroundings.flatten(0, 1).to(device))
+        images = _plain_around(images, upload(drawn.surroundings.flatten(0, 1), device))
     if drawn.cover.any():
-        images = _covered(images, drawn.cover.flatten(0, 1).to(device))
+        images = _covered(images, upload(drawn.cover.flatten(0, 1), device))
     return images.clamp(0, 1)
 
 

@@ -197,8 +197,9 @@ class TrainConfig:
         compile: whether torch.compile compiles the step.
         workers: threads that read and decode in advance; 0 reads in the training thread, -1
             decides by the number of cores.
-        cache: where decoded crops stay: ``ram``, ``disk`` (nowhere: they are decoded again) or
-            ``auto``.
+        cache: where decoded crops stay: ``device`` (in the memory of the device that trains),
+            ``ram``, ``disk`` (nowhere: they are decoded again) or ``auto`` (the first of them with
+            room; ``device`` on CUDA only).
         seed: of everything random.
         log_every: steps per line of the log.
         sample_every: steps between two measurements of the held-out clips, with a sample grid.

@@ -27,16 +27,20 @@ def swap_views(x: Tensor, share: float = 1.0, start: int = 0) -> Tensor:
     """
     first, second = x.chunk(2)
     if share < 1:
-        mask = spread_evenly(share, start, len(first)).to(x.device)
+        mask = spread_evenly(share, start, len(first), x.device)
         mask = mask.view(-1, *[1] * (x.dim() - 1))
         return torch.cat((torch.where(mask, second, first), torch.where(mask, first, second)))
     return torch.cat((second, first))
 
 
-def spread_evenly(share: float, start: int, count: int) -> Tensor:
-    """Choose an even share of ``count`` things, numbered from ``start`` on: (count,) bool."""
-    numbers = range(start, start + count)
-    return torch.tensor([int((i + 1) * share) > int(i * share) for i in numbers], dtype=torch.bool)
+def spread_evenly(share: float, start: int, count: int, device: torch.device) -> Tensor:
+    """Choose an even share of ``count`` things, numbered from ``start`` on: (count,) bool.
+
+    A GPU computes it itself, because it would have to be waited for to copy it there.
+    """
+    where = device if device.type == "cuda" else "cpu"  # float64, which not every device has
+    before = torch.arange(start, start + count, dtype=torch.float64, device=where)
+    return (((before + 1) * share).floor() > (before * share).floor()).to(device)
 
 
 def relit(face: Tensor, like: Tensor, importance: Tensor) -> Tensor:

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,16 +24,14 @@ from torch import Tensor
 
 from facecycle_cli.errors import DataError
 from facecycle_cli.faces.canonical import frontal_shape, visibility
-from facecycle_cli.faces.mesh import FaceMesh, Region
 from facecycle_cli.faces.pose import head_pose
 from facecycle_cli.faces.topology import MESH_468, MESH_468_MIRRORED
 from facecycle_cli.system import atomic_path, check_zip
 from facecycle_cli.training.augment import Draw
 from facecycle_cli.training.data.frames import FrameStore, Views
+from facecycle_cli.training.landmarks import LandmarkReader, Points
+from facecycle_cli.training.transfer import upload
 from facecycle_cli.types import RGBImage
-
-Points: TypeAlias = NDArray[np.floating[Any]]
-"""Landmarks or shapes, (468, 2) or (468, 3) each."""
 
 _MIRRORED = np.array(MESH_468_MIRRORED)
 """Number of each landmark's mirror image."""
@@ -42,12 +41,6 @@ _COMPONENTS = 24
 
 _MAX_BYTES = 10_000_000
 """Of a file with a neutral shape, which takes a fiftieth of it."""
-
-_MIN_PRESENCE = 0.5
-"""The mesh's probability that it sees a face, below which its landmarks are not used."""
-
-_EXPECTED = Region((0.5, 0.53), 1.02, 0.0)
-"""Region of the face in an aligned crop, in fractions of the crop's side."""
 
 _OCCLUDED = 0.1
 """Weight of a landmark that cannot be seen, beside 1 for one that is seen from the front."""
@@ -69,32 +62,6 @@ _PERSONS, _SINGLES, _EACH = 400, 1600, 8
 
 _STREAM = 4
 """Keeps the random choice of these pictures different from other ones of the same seed."""
-
-
-class LandmarkReader:
-    """Finds the mesh's landmarks on aligned crops. Threads may share one."""
-
-    def __init__(self) -> None:
-        self._mesh = FaceMesh(threads=1)
-
-    def __call__(self, crop: RGBImage) -> Points | None:
-        """Find the landmarks of one crop.
-
-        Returns:
-            (468, 3) float32 in fractions of the crop's side; None if the mesh sees no face.
-        """
-        side = crop.shape[0]
-        x, y = _EXPECTED.center
-        region = Region((x * side, y * side), _EXPECTED.side * side, _EXPECTED.angle)
-        landmarks, presence = self._mesh.locate([crop], [region])
-        if presence[0] < _MIN_PRESENCE:
-            return None
-        landmarks, presence = self._mesh.locate([crop], [Region.from_landmarks(landmarks[0])])
-        if presence[0] < _MIN_PRESENCE:
-            return None
-        found: Points = landmarks[0] / side
-        found[:, :2] += 0.5 / side  # the mesh counts pixels from the center of the first one
-        return found
 
 
 @dataclass(frozen=True)
@@ -260,26 +227,56 @@ class CropLandmarks:
         )
 
 
-def augmented_guide(landmarks: Sequence[CropLandmarks], drawn: Draw, size: int) -> Guide:
-    """The guide of augmented faces.
+class LandmarkBatch(NamedTuple):
+    """The :class:`CropLandmarks` of N crops, on any device.
+
+    Attributes:
+        source: (N, 468, 2) float32.
+        target: (N, 468, 2) float32.
+        weight: (N, 468) float32.
+    """
+
+    source: Tensor
+    target: Tensor
+    weight: Tensor
+
+    @classmethod
+    def stack(cls, crops: Sequence[CropLandmarks]) -> LandmarkBatch:
+        """Those of at least one crop, on the CPU."""
+        source = torch.from_numpy(np.stack([crop.source for crop in crops]))
+        target = torch.from_numpy(np.stack([crop.target for crop in crops]))
+        weight = torch.from_numpy(np.stack([crop.weight for crop in crops]))
+        return cls(source, target, weight)
+
+    def to(self, device: torch.device) -> LandmarkBatch:
+        """The same on the device."""
+        return LandmarkBatch(*(upload(tensor, device) for tensor in self))
+
+
+def augmented_guide(landmarks: LandmarkBatch, drawn: Draw, size: int) -> Guide:
+    """The guide of augmented faces, on the device of the landmarks.
 
     The neutral face does not move with the augmentation: the networks learn where in the crop it
     lies.
 
     Args:
         landmarks: of 2P crops, first views and then second views.
-        drawn: what :func:`.augment.apply` did to the crops.
+        drawn: what :func:`.augment.apply` did to the crops; on the CPU.
         size: side of the networks' input in pixels.
     """
-    theta = drawn.theta.flatten(0, 1)
-    source = torch.from_numpy(np.stack([crop.source for crop in landmarks]))
-    target = torch.from_numpy(np.stack([crop.target for crop in landmarks]))
-    weight = torch.from_numpy(np.stack([crop.weight for crop in landmarks]))
-    # theta leads from the output to the input, and landmarks go from the input to the output.
-    inverse = torch.linalg.inv(theta[..., :2])
-    source = (inverse @ (2 * source - 1 - theta[..., 2].unsqueeze(1)).mT).mT
-    flipped = (torch.linalg.det(theta[..., :2]) < 0).view(-1, 1)
-    order = torch.from_numpy(_MIRRORED)
+    source, target, weight = landmarks
+    theta, device = drawn.theta.flatten(0, 1), source.device
+    # theta leads from the output to the input, and landmarks go from the input to the output. It is
+    # inverted on the CPU: a GPU would be waited for, to say whether it could be.
+    inverse = upload(torch.linalg.inv(theta[..., :2]), device)
+    offset = upload(theta[..., 2].unsqueeze(1), device)
+    flipped = upload((torch.linalg.det(theta[..., :2]) < 0).view(-1, 1), device)
+    centered = 2 * source - 1 - offset
+    if device.type == "cuda":  # which may reduce the factors of a float32 product to ten bits
+        source = (inverse.double() @ centered.double().mT).mT.float()
+    else:
+        source = (inverse @ centered.mT).mT
+    order = _mirrored_on(device)
     source = torch.where(flipped.unsqueeze(-1), source[:, order], source)
     weight = torch.where(flipped, weight[:, order], weight)
     inside = (source.abs() <= 1).all(dim=-1)
@@ -288,17 +285,32 @@ def augmented_guide(landmarks: Sequence[CropLandmarks], drawn: Draw, size: int) 
     return Guide((2 * target - 1) * stretch, source * stretch, weight * inside)
 
 
+@cache
+def _mirrored_on(device: torch.device) -> Tensor:
+    """Number of each landmark's mirror image, (468,), copied to a device once."""
+    return torch.from_numpy(_MIRRORED).to(device)
+
+
 class Guides:
     """The landmarks of a run's crops, measured when first needed. Threads may share one.
 
     Args:
         neutral: gives the landmarks of the neutral faces.
         keep: whether measured landmarks stay in memory, 9 kB a crop.
+        measured: gives the landmarks (468, 3) of the crop with a number, None without a face; by
+            default they are measured here.
     """
 
-    def __init__(self, neutral: NeutralShape, *, keep: bool) -> None:
+    def __init__(
+        self,
+        neutral: NeutralShape,
+        *,
+        keep: bool,
+        measured: Callable[[int], Points | None] | None = None,
+    ) -> None:
         self.neutral = neutral
         self._keep = keep
+        self._measured = measured
         self._read = LandmarkReader()
         self._known: dict[int, CropLandmarks] = {}
 
@@ -306,7 +318,7 @@ class Guides:
         """The landmarks of the crop with this number, whose pixels are (C, C, 3)."""
         found = self._known.get(crop)
         if found is None:
-            landmarks = self._read(image)
+            landmarks = self._read(image) if self._measured is None else self._measured(crop)
             found = (
                 CropLandmarks.unknown()
                 if landmarks is None
@@ -322,8 +334,15 @@ class Guides:
         return self.of_crop(first, views.first), self.of_crop(second, views.second)
 
 
-def fit_neutral_shape(store: FrameStore, seed: int) -> NeutralShape:
+def fit_neutral_shape(
+    store: FrameStore, seed: int, measured: Callable[[int], Points | None] | None = None
+) -> NeutralShape:
     """Measure the neutral shape on a sample of the crops, always the same for one seed.
+
+    Args:
+        store: reads the crops.
+        seed: of the run.
+        measured: gives the landmarks of a crop, as :class:`Guides` takes it.
 
     Raises:
         DataError: there are too few faces.
@@ -340,8 +359,11 @@ def fit_neutral_shape(store: FrameStore, seed: int) -> NeutralShape:
         start, stop = map(int, index.starts[group : group + 2])
         faces = []
         for crop in rng.permutation(np.arange(start, stop))[:_EACH].tolist():
-            image = store.frame(crop)
-            landmarks = None if image is None else read(image)
+            if measured is not None:
+                landmarks = measured(crop)
+            else:
+                image = store.frame(crop)
+                landmarks = None if image is None else read(image)
             if landmarks is not None:
                 faces.append(landmarks)
         if faces:

@@ -15,7 +15,7 @@ from facecycle_cli.model.flow import jacobian_determinant, warp
 from facecycle_cli.training.augment import unchanged
 from facecycle_cli.training.data.frames import FrameStore, Views
 from facecycle_cli.training.data.pairs import PairSampler, ViewPair
-from facecycle_cli.training.guidance import Guide, Guides, augmented_guide
+from facecycle_cli.training.guidance import Guide, Guides, LandmarkBatch, augmented_guide
 from facecycle_cli.training.stages import StepInputs, TrainingStage
 from facecycle_cli.types import RGBImage
 
@@ -52,7 +52,8 @@ class HeldOutFaces:
         if guides is not None and pairs:
             first, second = zip(*(guides.of_views(pair) for pair in pairs), strict=True)
             drawn = unchanged(torch.tensor([pair.mirrored for pair in pairs]))
-            self.guide = augmented_guide([*first, *second], drawn, model.config.image_size)
+            landmarks = LandmarkBatch.stack([*first, *second])
+            self.guide = augmented_guide(landmarks, drawn, model.config.image_size)
         self.faces = self.first[:_COLUMNS]
         if not pairs:
             learned = sampler.pairs(0, min(_COLUMNS, len(sampler)))

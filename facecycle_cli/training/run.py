@@ -85,6 +85,7 @@ class RunFolder:
     ``config.toml``             the whole configuration
     ``data/``                   the index of the crops
     ``neutral_shape.npz``       neutral landmarks, if they guide the flows
+    ``landmarks.npz``           landmarks of all crops, if they guide the flows
     ``log.jsonl``               losses
     ``events.out.tfevents.*``   the same for TensorBoard
     ``samples/NNNNNN.png``      input, warped, neutral, reconstruction, mean face
@@ -123,6 +124,11 @@ class RunFolder:
     def neutral_shape(self) -> Path:
         """The :class:`~.guidance.NeutralShape` of the data."""
         return self.path / "neutral_shape.npz"
+
+    @property
+    def landmarks(self) -> Path:
+        """The :class:`~.landmarks.LandmarkTable` of the data."""
+        return self.path / "landmarks.npz"
 
     def check_unused(self) -> None:
         """Check that a new run may begin here.

@@ -41,6 +41,7 @@ from facecycle_cli.training.losses import (
     symmetry_loss,
 )
 from facecycle_cli.training.perceptual import PerceptualLoss
+from facecycle_cli.training.transfer import upload
 from facecycle_cli.training.whitening import Whitener
 
 _SEED_STRIDE = 1_000_003
@@ -163,7 +164,7 @@ class TrainingStage(nn.Module):
             pairs=share.pairs,
             start=share.start,
         )
-        views = batch.views.to(device, non_blocking=True)
+        views = upload(batch.views, device)
         rgb = apply(views, drawn, model.config.image_size)
         generator = torch.Generator(device).manual_seed(step_seed)
         half, quarter = model.random_noise(2 * share.pairs, generator)
@@ -173,17 +174,17 @@ class TrainingStage(nn.Module):
             noise=(share.rows(half), share.rows(quarter)),
             noise_back=(share.rows(half_back), share.rows(quarter_back)),
             guide=self._guide(batch, drawn),
-            persons=batch.persons.to(device, non_blocking=True),
+            persons=upload(batch.persons, device),
             processes=share.processes,
             first_pair=share.start,
             warm_up=batch.step < self.warm_up_steps,
         )
 
     def _guide(self, batch: Batch, drawn: Draw) -> Guide | None:
-        if not batch.landmarks:
+        if batch.landmarks is None:
             return None
-        guide = augmented_guide(batch.landmarks, drawn, self.model.config.image_size)
-        return Guide(*(t.to(self.model.device, non_blocking=True) for t in guide))
+        landmarks = batch.landmarks.to(self.model.device)
+        return augmented_guide(landmarks, drawn, self.model.config.image_size)
 
     def _warp(self, image: Tensor, flow: Tensor) -> Tensor:
         return warp(image, flow, padding=self.model.config.extensions.padding)
@@ -349,8 +350,8 @@ class IdentityStage(TrainingStage):
         own = slice(start, start + pairs)
         moved = self._warp(x, compose(flow, torch.cat((first[own], second[own]))))
         # Not both views of the same pairs, so that one of them mostly is a photograph as it is.
-        chosen = torch.cat([spread_evenly(share, start + view, pairs) for view in (0, 1)])
-        return torch.where(chosen.to(x.device).view(-1, 1, 1, 1), moved, x)
+        chosen = torch.cat([spread_evenly(share, start + view, pairs, x.device) for view in (0, 1)])
+        return torch.where(chosen.view(-1, 1, 1, 1), moved, x)
 
     def _contrast(self, code: Tensor, inputs: StepInputs) -> Tensor:
         """The contrast between the codes of all processes."""

@@ -21,32 +21,23 @@ from torch import nn
 from facecycle_cli import __version__
 from facecycle_cli.errors import DataError, SettingsError
 from facecycle_cli.model import load
-from facecycle_cli.system import usable_cores
 from facecycle_cli.training.config import TrainConfig
-from facecycle_cli.training.data.batches import Batches
 from facecycle_cli.training.data.discover import Quality, find_crops
-from facecycle_cli.training.data.frames import FrameStore, fits_in_memory
 from facecycle_cli.training.data.index import CropIndex
-from facecycle_cli.training.data.pairs import MIN_FRAMES, PairSampler
+from facecycle_cli.training.data.pairs import PairSampler
 from facecycle_cli.training.distributed import Processes
-from facecycle_cli.training.guidance import Guides, NeutralShape, fit_neutral_shape
 from facecycle_cli.training.held_out import HeldOutFaces
 from facecycle_cli.training.initial import build_networks, check_init
 from facecycle_cli.training.loop import Learner, Speedometer, half_type
 from facecycle_cli.training.perceptual import PerceptualLoss
 from facecycle_cli.training.run import Reporter, RunFolder, SilentReporter, TrainingProgress
 from facecycle_cli.training.stages import STAGES, StageResources
+from facecycle_cli.training.supply import Supply
 from facecycle_cli.training.watch import Watch, judge
 from facecycle_cli.training.whitening import Whitener
 
-MARGIN = 1.25
-"""Crops are kept larger than the networks take them, so that augmentation has detail to show."""
-
 AGREE_EVERY = 10
 """Steps after which several processes ask each other whether to stop or to save."""
-
-_MOST_WORKERS = 8
-"""Threads that read in advance, at most, if the settings leave their number open."""
 
 
 @dataclass(frozen=True)
@@ -112,11 +103,11 @@ def train(
         # Data: crops in groups of one person, pairs of views, pixels, landmarks.
         index = CropIndex.load(run.index)
         sampler = _sampler(config, index)
-        store = _open_store(config, index, sampler, processes, reporter)
+        supply = Supply.open(config, index, sampler, run, processes, device)
         resources = StageResources(
             perceptual=PerceptualLoss(vgg) if vgg is not None else None,
-            guides=_open_guides(config, run, store, processes),
-            whitener=Whitener(store, sampler.held_out, config.seed),
+            guides=supply.guides,
+            whitener=Whitener(supply.store, sampler.held_out, config.seed),
         )
 
         # Networks. On CPUs always in channels-last: a seventh faster for preset small, a twentieth
@@ -143,12 +134,12 @@ def train(
                 learner.resume(run.path, position)
                 _note_resumed(learner, reporter)
             begin()
-            finished = _train_stage(learner, config, store, sampler, run, stop)
+            finished = _train_stage(learner, config, supply, run, stop)
             if not finished:
                 break
             processes.wait()
 
-        skipped = len(store.broken)
+        skipped = len(supply.store.broken)
         if skipped:
             reporter.note(f"{skipped} pictures could not be read and were skipped")
         return TrainingOutcome(finished, run.checkpoint, name, learner.step, skipped)
@@ -157,8 +148,7 @@ def train(
 def _train_stage(
     learner: Learner,
     config: TrainConfig,
-    store: FrameStore,
-    sampler: PairSampler,
+    supply: Supply,
     run: RunFolder,
     stop: Callable[[], bool],
 ) -> bool:
@@ -174,19 +164,11 @@ def _train_stage(
     stage, processes, device = learner.stage, learner.processes, learner.device
     held_out = None
     if processes.is_first:
-        held_out = HeldOutFaces(stage.model, store, sampler, stage.guides)
+        held_out = HeldOutFaces(stage.model, supply.store, supply.sampler, stage.guides)
     if learner.step == 0:
         learner.save(run.path)  # the weights that the stage starts from
-    batches = Batches(
-        store,
-        sampler,
-        learner.share,
-        first=learner.step,
-        last=learner.steps,
-        workers=_workers(config, processes),
-        guides=stage.guides,
-        pin=device.type == "cuda",
-    )
+    steps = range(learner.step, learner.steps)
+    batches = supply.batches(learner.share, steps, guided=stage.guides is not None)
     watch = Watch(stage.warm_up_steps, stops=config.on_divergence == "stop")
     watch.replay(run.logged(stage.name))
     speedometer = Speedometer(learner.step)
@@ -220,13 +202,13 @@ def _train_stage(
                 )
             )
         if measuring and held_out is not None:
-            judge(watch, learner, _measure(learner, held_out, config, store.index, run), run)
+            judge(watch, learner, _measure(learner, held_out, config, supply.store.index, run), run)
         if stopping or saving or done:
             learner.save(run.path)
             saved = time.monotonic()
         if stopping:
             if held_out is not None and learner.position.best is None:
-                _write_checkpoint(learner, config, store.index, run)
+                _write_checkpoint(learner, config, supply.store.index, run)
             return False
     return True
 
@@ -326,57 +308,10 @@ def _check_pairs(config: TrainConfig, sampler: PairSampler, processes: Processes
             )
 
 
-def _open_store(
-    config: TrainConfig,
-    index: CropIndex,
-    sampler: PairSampler,
-    processes: Processes,
-    reporter: Reporter,
-) -> FrameStore:
-    """The pixels of the crops, in memory if there is room."""
-    side = round(config.image_size * MARGIN)
-    fits = fits_in_memory(len(index), side, processes.local_size)
-    if config.cache == "ram" and not fits:
-        reporter.note(f"{len(index)} crops may not fit into memory, where cache=ram keeps them")
-    keep = config.cache == "ram" or (config.cache == "auto" and fits)
-    large = int((index.sizes >= MIN_FRAMES).sum())
-    reporter.note(
-        f"{len(index)} pictures: {large} clips or persons with {MIN_FRAMES} or more, "
-        f"{index.groups - large} with fewer, {len(sampler.held_out)} of all held out; "
-        f"{'decoded once' if keep else 'decoded when needed'}"
-    )
-    return FrameStore(index, side, keep=keep, note=reporter.note)
-
-
-def _open_guides(
-    config: TrainConfig, run: RunFolder, store: FrameStore, processes: Processes
-) -> Guides | None:
-    """Landmarks, if they guide a stage and if the data has enough faces to measure them."""
-    if not any(STAGES[name].is_guided(config.of(name)) for name in config.stages):
-        return None
-    if processes.is_first and not run.neutral_shape.exists():
-        run.reporter.note("measuring the landmarks of neutral faces")
-        try:
-            fit_neutral_shape(store, config.seed).save(run.neutral_shape)
-        except DataError as error:
-            run.reporter.note(f"no landmarks will guide the flows: {error}")
-    processes.wait()
-    if not run.neutral_shape.exists():
-        return None
-    return Guides(NeutralShape.load(run.neutral_shape), keep=store.keeps)
-
-
 def _move(module: nn.Module, device: torch.device, layout: torch.memory_format) -> None:
     """Put a module on the device, and its filters into the memory layout."""
     module.to(device)
     module.to(memory_format=layout)  # type: ignore[call-overload]  # torch's stubs lack it
-
-
-def _workers(config: TrainConfig, processes: Processes) -> int:
-    """Number of threads that read in advance, in this process."""
-    if config.workers >= 0:
-        return config.workers
-    return max(1, min(_MOST_WORKERS, usable_cores() // processes.local_size))
 
 
 def _note_resumed(learner: Learner, reporter: Reporter) -> None:

@@ -121,7 +121,7 @@ def test_assignments():
         ("weights.pixel=-1", r"expression\.weights\.pixel must be at least 0, not -1"),
         ("schedule=linear", r"expression\.schedule must be cosine, constant or paper"),
         ("amp=fp8", "amp must be off, auto, bf16 or fp16, not 'fp8'"),
-        ("cache=3", "cache must be auto, ram or disk, not 3"),
+        ("cache=3", "cache must be auto, device, ram or disk, not 3"),
         ("trunk=big", "trunk must be vgg19 or random, not 'big'"),
     ],
 )

@@ -14,10 +14,11 @@ from facecycle_cli.training.augment import Augmentation, apply, draw, unchanged
 from facecycle_cli.training.guidance import (
     CropLandmarks,
     Guides,
-    LandmarkReader,
+    LandmarkBatch,
     NeutralShape,
     augmented_guide,
 )
+from facecycle_cli.training.landmarks import LandmarkReader
 from facecycle_cli.training.losses import contrast_loss, guide_loss
 
 COUNT = MESH_468.count
@@ -40,6 +41,11 @@ def crops(examples):
 def landmarks(crops):
     read = LandmarkReader()
     return [read(crop) for crop in crops]
+
+
+def guide_of(crop, drawn):
+    """Of a pair whose views are both this crop."""
+    return augmented_guide(LandmarkBatch.stack([crop, crop]), drawn, 64)
 
 
 def people(landmarks, persons=60, each=8):
@@ -105,7 +111,7 @@ def test_landmarks_move_with_the_picture(crops, landmarks, seed):
     drawn = draw(mirrored, settings, torch.Generator().manual_seed(seed))
     views = torch.from_numpy(np.stack([picture, picture])[:, None])
     out = apply(views, drawn, 64).mean(1)
-    guide = augmented_guide([known, known], drawn, 64)
+    guide = guide_of(known, drawn)
     for k in (0, 1):
         ys, xs = torch.nonzero(out[k] > 0.5 * out[k].max(), as_tuple=True)
         dot = torch.stack((xs.float().mean(), ys.float().mean())) / 63 * 2 - 1
@@ -117,7 +123,9 @@ def test_landmarks_move_with_the_picture(crops, landmarks, seed):
 
 def test_what_is_unknown_does_not_guide():
     nothing = CropLandmarks.unknown()
-    guide = augmented_guide([nothing, nothing], unchanged(torch.tensor([True])), 64)
+    guide = augmented_guide(
+        LandmarkBatch.stack([nothing, nothing]), unchanged(torch.tensor([True])), 64
+    )
     flow = torch.randn(2, 2, 16, 16, generator=torch.Generator().manual_seed(0))
     assert guide_loss(flow, guide).item() == 0
 
@@ -125,7 +133,9 @@ def test_what_is_unknown_does_not_guide():
 def test_guide_loss_is_zero_for_the_flow_that_is_asked_for(landmarks):
     fitted = NeutralShape.fit(people(landmarks))
     known = CropLandmarks.of(landmarks[0], fitted)
-    guide = augmented_guide([known, known], unchanged(torch.tensor([False])), 64)
+    guide = augmented_guide(
+        LandmarkBatch.stack([known, known]), unchanged(torch.tensor([False])), 64
+    )
     shift = torch.tensor([0.1, -0.05])
     guide = guide._replace(source=guide.target + shift)
     flow = shift.view(1, 2, 1, 1).expand(2, 2, 16, 16)

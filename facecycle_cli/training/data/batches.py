@@ -1,22 +1,24 @@
-"""Batches of pairs, read and decoded by threads during the steps before."""
+"""Batches of pairs, read, decoded and put together by threads during the steps before."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
 
 from facecycle_cli.training.data.frames import FrameStore, Views
 from facecycle_cli.training.data.pairs import PairSampler, ViewPair
-from facecycle_cli.training.guidance import CropLandmarks, Guides
+from facecycle_cli.training.guidance import CropLandmarks, Guides, LandmarkBatch
 
 _Read: TypeAlias = tuple[Views, tuple[CropLandmarks, ...]]
 """A pair's views, and their landmarks if these are wanted."""
+
+_Made = TypeVar("_Made")
 
 AHEAD = 3
 """Steps that are prepared in advance."""
@@ -65,16 +67,16 @@ class Batch:
     Attributes:
         step: 0-based.
         views: (2, P, side, side, 3) uint8 RGB, first and second view of its pairs.
-        mirrored: (P,) bool, pairs whose second view is still to be mirrored.
+        mirrored: (P,) bool, pairs whose second view is still to be mirrored; on the CPU.
         persons: (P,) int64, the person that each pair shows.
-        landmarks: of the 2P views, first and then second; empty if they are not wanted.
+        landmarks: of the 2P views, first and then second; None if they are not wanted.
     """
 
     step: int
     views: Tensor
     mirrored: Tensor
     persons: Tensor
-    landmarks: tuple[CropLandmarks, ...] = ()
+    landmarks: LandmarkBatch | None = None
 
 
 class Batches:
@@ -88,7 +90,7 @@ class Batches:
         last: step to end before.
         workers: threads that read in advance; at 0 a batch is read when it is asked for.
         guides: measures landmarks, if they are wanted.
-        pin: whether pixels go to page-locked memory, which a GPU reads without the CPU.
+        pin: whether batches are made in page-locked memory, which a GPU reads without the CPU.
     """
 
     def __init__(
@@ -116,15 +118,14 @@ class Batches:
             for step in self.steps:
                 yield self._join(step, [self._read(pair) for pair in self._pairs(step)])
             return
-        waiting: deque[tuple[int, list[Future[_Read]]]] = deque()
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="crops")
+
+        def begin(step: int) -> Callable[[], Batch]:
+            futures = [pool.submit(self._read, pair) for pair in self._pairs(step)]
+            return lambda: self._gather(step, futures)
+
         try:
-            for step in self.steps:
-                waiting.append((step, [pool.submit(self._read, p) for p in self._pairs(step)]))
-                if len(waiting) > AHEAD:
-                    yield self._gather(waiting.popleft())
-            while waiting:
-                yield self._gather(waiting.popleft())
+            yield from in_advance(begin, self.steps)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -135,8 +136,7 @@ class Batches:
         views = self.store.views(pair, self.sampler)
         return views, self.guides.of_views(views) if self.guides is not None else ()
 
-    def _gather(self, waiting: tuple[int, list[Future[_Read]]]) -> Batch:
-        step, futures = waiting
+    def _gather(self, step: int, futures: list[Future[_Read]]) -> Batch:
         return self._join(step, [future.result() for future in futures])
 
     def _join(self, step: int, pairs: list[_Read]) -> Batch:
@@ -147,5 +147,30 @@ class Batches:
             array[0, i], array[1, i] = pair.first, pair.second
         mirrored = torch.tensor([pair.mirrored for pair, _ in pairs])
         persons = torch.tensor([pair.person for pair, _ in pairs])
-        landmarks = tuple(both[k] for k in (0, 1) for _, both in pairs if both)
+        landmarks = None
+        if self.guides is not None:
+            landmarks = LandmarkBatch.stack([both[k] for k in (0, 1) for _, both in pairs])
+        if self.pin:
+            persons = persons.pin_memory()
+            landmarks = landmarks and LandmarkBatch(*(t.pin_memory() for t in landmarks))
         return Batch(step, views, mirrored, persons, landmarks)
+
+
+def in_advance(begin: Callable[[int], Callable[[], _Made]], steps: range) -> Iterator[_Made]:
+    """What a thread makes for every step, a few steps before it is asked for.
+
+    Args:
+        begin: is called in order in the thread that iterates, and gives what makes the step's own.
+        steps: to make it for.
+    """
+    waiting: deque[Future[_Made]] = deque()
+    pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
+    try:
+        for step in steps:
+            waiting.append(pool.submit(begin(step)))
+            if len(waiting) > AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

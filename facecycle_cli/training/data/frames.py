@@ -9,7 +9,7 @@ import io
 import os
 import threading
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -20,6 +20,9 @@ from facecycle_cli.media.images import read_image
 from facecycle_cli.training.data.index import CropIndex
 from facecycle_cli.training.data.pairs import PairSampler, ViewPair
 from facecycle_cli.types import RGBImage
+
+_Found = TypeVar("_Found")
+"""What is found of a crop: its pixels, or only that it can be read."""
 
 _PATIENCE = 100
 """The run ends after so many groups in a row without any readable picture."""
@@ -110,45 +113,69 @@ class FrameStore:
             self._note(f"{self.index.path(crop)}: skipped, {cause}{more}")
 
     def views(self, pair: ViewPair, sampler: PairSampler) -> Views:
-        """Both views of a pair.
-
-        The next picture of the group replaces one that cannot be read, and the next group replaces
-        a group without readable pictures. This depends on the files alone, and so a resumed run
-        does the same.
+        """Both views of a pair, or those that replace them, see :func:`readable_views`.
 
         Raises:
             DataError: too many groups in a row cannot be read.
         """
-        group, first, second, mirrored = pair
-        for _ in range(_PATIENCE):
-            start, stop = map(int, self.index.starts[group : group + 2])
-            readable = self._from(first, start, stop, taken=-1)
-            if readable is not None:
-                first, image = readable
-                if not mirrored:
-                    other = self._from(second, start, stop, taken=first)
-                    if other is not None:
-                        return Views(image, other[1], False, (first, other[0]), group)
-                return Views(image, image, True, (first, first), group)
-            group = sampler.next_group(group)
-            first = int(self.index.starts[group])
-            second = first + 1
-            mirrored = mirrored or int(self.index.sizes[group]) < 2
-        raise DataError(
-            f"no readable picture in {_PATIENCE} folders; the last of them is "
-            f"{os.path.dirname(self.index.path(first))}"
-        )
+        return Views(*readable_views(pair, sampler, self.frame))
 
-    def _from(self, crop: int, start: int, stop: int, *, taken: int) -> tuple[int, RGBImage] | None:
-        """The first readable crop of a group from ``crop`` on and around, but not ``taken``."""
-        for step in range(stop - start):
-            candidate = start + (crop - start + step) % (stop - start)
-            if candidate == taken:
-                continue
-            image = self.frame(candidate)
-            if image is not None:
-                return candidate, image
-        return None
+
+def readable_views(
+    pair: ViewPair, sampler: PairSampler, find: Callable[[int], _Found | None]
+) -> tuple[_Found, _Found, bool, tuple[int, int], int]:
+    """The views of a pair that can be read.
+
+    The next picture of the group replaces one that cannot be read, and the next group replaces
+    a group without readable pictures. This depends on the files alone, and so a resumed run
+    does the same.
+
+    Args:
+        pair: as it was drawn.
+        sampler: drew it, and knows the groups.
+        find: what is wanted of the crop with a number; None if it cannot be read.
+
+    Returns:
+        What was found of the first and of the second view, whether the second view is still to be
+        mirrored, the numbers of both crops, and the group that they are from.
+
+    Raises:
+        DataError: too many groups in a row cannot be read.
+    """
+    index = sampler.index
+    group, first, second, mirrored = pair
+    for _ in range(_PATIENCE):
+        crops = range(int(index.starts[group]), int(index.starts[group + 1]))
+        readable = _first_from(first, crops, -1, find)
+        if readable is not None:
+            first, found = readable
+            if not mirrored:
+                other = _first_from(second, crops, first, find)
+                if other is not None:
+                    return found, other[1], False, (first, other[0]), group
+            return found, found, True, (first, first), group
+        group = sampler.next_group(group)
+        first = int(index.starts[group])
+        second = first + 1
+        mirrored = mirrored or int(index.sizes[group]) < 2
+    raise DataError(
+        f"no readable picture in {_PATIENCE} folders; the last of them is "
+        f"{os.path.dirname(index.path(first))}"
+    )
+
+
+def _first_from(
+    crop: int, crops: range, taken: int, find: Callable[[int], _Found | None]
+) -> tuple[int, _Found] | None:
+    """The first readable crop of a group from ``crop`` on and around, but not ``taken``."""
+    for step in range(len(crops)):
+        candidate = crops.start + (crop - crops.start + step) % len(crops)
+        if candidate == taken:
+            continue
+        found = find(candidate)
+        if found is not None:
+            return candidate, found
+    return None
 
 
 def middle_square(image: RGBImage, side: int) -> RGBImage:

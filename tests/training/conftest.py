@@ -12,8 +12,12 @@ import pytest
 import torch
 from PIL import Image
 
+from facecycle_cli.faces import Alignment, load_backend
+from facecycle_cli.faces.topology import MESH_468
+from facecycle_cli.media import read_image
 from facecycle_cli.model import FaceCycle, ModelConfig, save_checkpoint
 from facecycle_cli.model.config import Extensions
+from facecycle_cli.training.landmarks import LandmarkReader
 from facecycle_cli.training.perceptual import CHANNELS
 
 TINY = ModelConfig(
@@ -130,3 +134,43 @@ def write_shard():
                     tar.addfile(member, io.BytesIO(data))
 
     return write
+
+
+@pytest.fixture(scope="session")
+def face_crops(examples):
+    """Aligned crops of one person, neutral and smiling: (2, 80, 80, 3)."""
+    pictures = [
+        read_image(examples / "faces" / f"person2_{look}.jpg") for look in ("neutral", "smiling")
+    ]
+    found = load_backend().detect(pictures)
+    return [
+        Alignment.from_face(faces[0], 80).crop(picture)
+        for picture, faces in zip(pictures, found, strict=True)
+    ]
+
+
+@pytest.fixture(scope="session")
+def face_landmarks(face_crops):
+    read = LandmarkReader()
+    return [read(crop) for crop in face_crops]
+
+
+def people(landmarks, persons=60, each=8):
+    """Groups of faces that differ in build between persons and in one expression within them."""
+    neutral, smile = (face.astype(np.float64) for face in landmarks)
+    neutral[14] = neutral[13] + [0, 0.002, 0]  # lips that touch
+    rng = np.random.default_rng(0)
+    groups = []
+    for _ in range(persons):
+        build = 1 + rng.normal(0, 0.04, (1, 3))
+        amounts = np.abs(rng.normal(0, 0.5, each)) * (np.arange(each) > 1)
+        groups.append(
+            np.stack(
+                [
+                    (neutral + a * (smile - neutral)) * build
+                    + rng.normal(0, 2e-4, (MESH_468.count, 3))
+                    for a in amounts
+                ]
+            )
+        )
+    return groups

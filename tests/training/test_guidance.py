@@ -7,9 +7,7 @@ import pytest
 import torch
 
 from facecycle_cli.errors import DataError
-from facecycle_cli.faces import Alignment, load_backend
 from facecycle_cli.faces.topology import MESH_468, MESH_468_MIRRORED
-from facecycle_cli.media import read_image
 from facecycle_cli.training.augment import Augmentation, apply, draw, unchanged
 from facecycle_cli.training.guidance import (
     CropLandmarks,
@@ -20,27 +18,9 @@ from facecycle_cli.training.guidance import (
 )
 from facecycle_cli.training.landmarks import LandmarkReader
 from facecycle_cli.training.losses import contrast_loss, guide_loss
+from tests.training.conftest import people
 
 COUNT = MESH_468.count
-
-
-@pytest.fixture(scope="module")
-def crops(examples):
-    """Aligned crops of one person, neutral and smiling: (2, 80, 80, 3)."""
-    pictures = [
-        read_image(examples / "faces" / f"person2_{look}.jpg") for look in ("neutral", "smiling")
-    ]
-    found = load_backend().detect(pictures)
-    return [
-        Alignment.from_face(faces[0], 80).crop(picture)
-        for picture, faces in zip(pictures, found, strict=True)
-    ]
-
-
-@pytest.fixture(scope="module")
-def landmarks(crops):
-    read = LandmarkReader()
-    return [read(crop) for crop in crops]
 
 
 def guide_of(crop, drawn):
@@ -48,60 +28,40 @@ def guide_of(crop, drawn):
     return augmented_guide(LandmarkBatch.stack([crop, crop]), drawn, 64)
 
 
-def people(landmarks, persons=60, each=8):
-    """Groups of faces that differ in build between persons and in one expression within them."""
-    neutral, smile = (face.astype(np.float64) for face in landmarks)
-    neutral[14] = neutral[13] + [0, 0.002, 0]  # lips that touch
-    rng = np.random.default_rng(0)
-    groups = []
-    for _ in range(persons):
-        build = 1 + rng.normal(0, 0.04, (1, 3))
-        amounts = np.abs(rng.normal(0, 0.5, each)) * (np.arange(each) > 1)
-        groups.append(
-            np.stack(
-                [
-                    (neutral + a * (smile - neutral)) * build + rng.normal(0, 2e-4, (COUNT, 3))
-                    for a in amounts
-                ]
-            )
-        )
-    return groups
-
-
-def test_landmarks_of_a_crop(crops, landmarks):
-    eyes = landmarks[0][[33, 133, 362, 263], :2]
+def test_landmarks_of_a_crop(face_crops, face_landmarks):
+    eyes = face_landmarks[0][[33, 133, 362, 263], :2]
     assert np.abs(eyes.mean(0) - [0.5, 0.42]).max() < 0.02  # the template's eyes
-    smaller = LandmarkReader()(np.ascontiguousarray(crops[0][::2, ::2]))
-    assert np.abs(smaller[:, :2] - landmarks[0][:, :2]).max() < 0.04
+    smaller = LandmarkReader()(np.ascontiguousarray(face_crops[0][::2, ::2]))
+    assert np.abs(smaller[:, :2] - face_landmarks[0][:, :2]).max() < 0.04
     assert LandmarkReader()(np.full((80, 80, 3), 90, np.uint8)) is None
 
 
-def test_neutral_shape_takes_the_expression_out(landmarks, tmp_path):
-    fitted = NeutralShape.fit(people(landmarks))
-    of_neutral, of_smile = fitted(landmarks[0]), fitted(landmarks[1])
+def test_neutral_shape_takes_the_expression_out(face_landmarks, tmp_path):
+    fitted = NeutralShape.fit(people(face_landmarks))
+    of_neutral, of_smile = fitted(face_landmarks[0]), fitted(face_landmarks[1])
     left, right = MESH_468.mouth
 
     def width(shape):
         return np.linalg.norm(shape[left, :2] - shape[right, :2])
 
-    gained = width(landmarks[1]) - width(landmarks[0])
+    gained = width(face_landmarks[1]) - width(face_landmarks[0])
     assert abs(width(of_smile) - width(of_neutral)) < 0.4 * gained
     mirrored = of_smile[list(MESH_468_MIRRORED)] * [-1, 1] + [1, 0]
     assert np.allclose(mirrored, of_smile, atol=1e-6)  # whoever turns, the neutral face is frontal
     fitted.save(tmp_path / "shape.npz")
-    assert np.allclose(NeutralShape.load(tmp_path / "shape.npz")(landmarks[1]), of_smile)
+    assert np.allclose(NeutralShape.load(tmp_path / "shape.npz")(face_landmarks[1]), of_smile)
 
 
-def test_neutral_shape_needs_people(landmarks):
+def test_neutral_shape_needs_people(face_landmarks):
     with pytest.raises(DataError, match="needs 96 neutral faces and 96 pairs"):
-        NeutralShape.fit(people(landmarks, persons=3))
+        NeutralShape.fit(people(face_landmarks, persons=3))
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_landmarks_move_with_the_picture(crops, landmarks, seed):
+def test_landmarks_move_with_the_picture(face_crops, face_landmarks, seed):
     """A dot painted where a landmark is, is where the landmark's guide says after augmentation."""
-    fitted = NeutralShape.fit(people(landmarks))
-    known = CropLandmarks.of(landmarks[1], fitted)
+    fitted = NeutralShape.fit(people(face_landmarks))
+    known = CropLandmarks.of(face_landmarks[1], fitted)
     picture = np.zeros((80, 80, 3), np.uint8)
     number = 291  # a corner of the mouth
     x, y = np.round(known.source[number] * 80 - 0.5).astype(int)
@@ -123,19 +83,15 @@ def test_landmarks_move_with_the_picture(crops, landmarks, seed):
 
 def test_what_is_unknown_does_not_guide():
     nothing = CropLandmarks.unknown()
-    guide = augmented_guide(
-        LandmarkBatch.stack([nothing, nothing]), unchanged(torch.tensor([True])), 64
-    )
+    guide = guide_of(nothing, unchanged(torch.tensor([True])))
     flow = torch.randn(2, 2, 16, 16, generator=torch.Generator().manual_seed(0))
     assert guide_loss(flow, guide).item() == 0
 
 
-def test_guide_loss_is_zero_for_the_flow_that_is_asked_for(landmarks):
-    fitted = NeutralShape.fit(people(landmarks))
-    known = CropLandmarks.of(landmarks[0], fitted)
-    guide = augmented_guide(
-        LandmarkBatch.stack([known, known]), unchanged(torch.tensor([False])), 64
-    )
+def test_guide_loss_is_zero_for_the_flow_that_is_asked_for(face_landmarks):
+    fitted = NeutralShape.fit(people(face_landmarks))
+    known = CropLandmarks.of(face_landmarks[0], fitted)
+    guide = guide_of(known, unchanged(torch.tensor([False])))
     shift = torch.tensor([0.1, -0.05])
     guide = guide._replace(source=guide.target + shift)
     flow = shift.view(1, 2, 1, 1).expand(2, 2, 16, 16)
@@ -145,11 +101,11 @@ def test_guide_loss_is_zero_for_the_flow_that_is_asked_for(landmarks):
     )
 
 
-def test_guides_measure_a_crop_once(crops, landmarks):
-    guides = Guides(NeutralShape.fit(people(landmarks)), keep=True)
-    first = guides.of_crop(7, crops[0])
-    assert guides.of_crop(7, crops[1]) is first
-    assert guides.of_crop(8, crops[1]) is not first
+def test_guides_measure_a_crop_once(face_crops, face_landmarks):
+    guides = Guides(NeutralShape.fit(people(face_landmarks)), keep=True)
+    first = guides.of_crop(7, face_crops[0])
+    assert guides.of_crop(7, face_crops[1]) is first
+    assert guides.of_crop(8, face_crops[1]) is not first
     assert first.weight.max() == 1
 
 

@@ -111,10 +111,13 @@ def test_stopped_and_resumed_is_the_same_bit_for_bit(
     assert_same_run(run, undisturbed)
 
 
-def test_threads_and_cache_do_not_matter_either(tmp_path, clips, tiny_checkpoint, undisturbed):
+@pytest.mark.parametrize("cache", ["disk", "device"])
+def test_threads_and_cache_do_not_matter_either(
+    tmp_path, clips, tiny_checkpoint, undisturbed, cache
+):
     run = tmp_path / "run"
     train(begin(run, clips, tiny_checkpoint, steps=6), run, device=CPU, stop=StopAfter(3))
-    train(go_on(run, workers=2, cache="disk"), run, device=CPU)
+    train(go_on(run, workers=2, cache=cache), run, device=CPU)
     assert_same_run(run, undisturbed)
 
 

@@ -38,7 +38,10 @@ def test_without_any_face(tmp_path):
 
 
 def stored(**changes):
-    arrays = {"rows": np.array([0, -1, 1]), "landmarks": np.zeros((2, 468, 3), np.float32)}
+    arrays = {
+        "rows": np.array([0, -1, 1], np.int64),
+        "landmarks": np.zeros((2, 468, 3), np.float32),
+    }
     return {name: array for name, array in {**arrays, **changes}.items() if array is not None}
 
 

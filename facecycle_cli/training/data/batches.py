@@ -152,7 +152,8 @@ class Batches:
             landmarks = LandmarkBatch.stack([both[k] for k in (0, 1) for _, both in pairs])
         if self.pin:
             persons = persons.pin_memory()
-            landmarks = landmarks and LandmarkBatch(*(t.pin_memory() for t in landmarks))
+            if landmarks is not None:
+                landmarks = LandmarkBatch(*(tensor.pin_memory() for tensor in landmarks))
         return Batch(step, views, mirrored, persons, landmarks)
 
 

@@ -81,8 +81,10 @@ class LandmarkTable:
     def of_crop(self, crop: int) -> Points | None:
         """The landmarks (468, 3) of the crop with this number; None if none are known."""
         row = int(self.rows[crop])
+        if row < 0:
+            return None
         found: Points = self.landmarks[row]
-        return found if row >= 0 else None
+        return found
 
     @classmethod
     def measure(cls, store: FrameStore, workers: int) -> LandmarkTable:

@@ -35,7 +35,7 @@ def _vgg19(perceptual: PerceptualLoss, x: Tensor) -> list[Tensor]:
         if layer == "pool":
             x = F.max_pool2d(x, 2)
             continue
-        x = F.relu(perceptual.convs[str(layer)](x))
+        x = F.relu(perceptual.network.convs[str(layer)](x))
         if layer in (5, 10, 19):
             found.append(_gram(x))
     return found

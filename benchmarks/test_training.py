@@ -20,7 +20,7 @@ from facecycle_cli.model import FaceCycle
 from facecycle_cli.model.networks import Noise
 from facecycle_cli.training.config import StageConfig, StageName
 from facecycle_cli.training.loop import autocast, half_type
-from facecycle_cli.training.perceptual import CHANNELS, PerceptualLoss
+from facecycle_cli.training.perceptual import CHANNELS, PerceptualLoss, Vgg19
 from facecycle_cli.training.stages import STAGES, StageResources, StepInputs
 
 from . import straightforward
@@ -44,7 +44,7 @@ def perceptual() -> PerceptualLoss:
         weight = torch.randn(outputs, inputs, 3, 3, generator=source)
         state[f"features.{number}.weight"] = weight * (2 / (9 * inputs)) ** 0.5
         state[f"features.{number}.bias"] = torch.zeros(outputs)
-    return PerceptualLoss(state)
+    return PerceptualLoss(Vgg19(state))
 
 
 @pytest.fixture(autouse=True)

@@ -81,10 +81,10 @@ def train_command(
     perceptual: Annotated[
         str | None,
         _option(
-            metavar="auto|off|vgg|PATH",
-            help="VGG-19's weights for the perceptual loss: from torch.hub's cache if possible "
-            "(auto), none (off), from torch.hub's cache or fail (vgg), or from a file. Default: "
-            "auto.",
+            metavar="auto|off|vgg|efficientnet-lite0|PATH",
+            help="The network of the perceptual loss: none (off), VGG-19 from torch.hub's cache "
+            "(vgg) or from a file, or EfficientNet-Lite0 from the extra 'train'. Default: VGG-19 "
+            "if it can be had, else EfficientNet-Lite0 (auto).",
         ),
     ] = None,
     amp: Annotated[

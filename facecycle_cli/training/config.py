@@ -43,7 +43,7 @@ class LossWeights:
 
     Attributes:
         pixel: L1 distance of the reconstructions.
-        perceptual: distance of Gram matrices of VGG-19's features.
+        perceptual: distance of Gram matrices of VGG-19's or EfficientNet-Lite0's features.
         ssim: structural dissimilarity of the reconstructions.
         symmetry: difference between the halves of the neutral face.
         margin: distance of the mean face from the neutral faces, beyond a margin.
@@ -190,7 +190,8 @@ class TrainConfig:
             clips equally often.
         holdout: clips that are kept from training to tell which checkpoint is best; never more than
             a twentieth of all.
-        perceptual: ``auto``, ``off``, ``vgg`` or a file with VGG-19's weights.
+        perceptual: ``auto``, ``off``, ``vgg``, ``efficientnet-lite0`` or a file with VGG-19's
+            weights.
         trunk: what preset paper's frozen trunk starts from: ``vgg19``, or ``random``.
         amp: mixed precision: ``off``, ``auto`` (bf16 if the device has it, else fp16), ``bf16`` or
             ``fp16``.

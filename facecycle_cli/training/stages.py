@@ -77,7 +77,7 @@ class StageResources:
     """What a run has for its stages; each stage takes what it needs.
 
     Attributes:
-        perceptual: the loss on VGG-19's features; None to train without it.
+        perceptual: the loss on a network's features; None to train without it.
         guides: landmarks that guide the flows; None without guidance.
         whitener: fits what verification compares; None to leave it as it is.
     """

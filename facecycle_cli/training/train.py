@@ -97,7 +97,7 @@ def train(
         with processes.first_goes_ahead():
             index = _open_index(config, run)
             _check_pairs(config, _sampler(config, index), processes)
-            model, vgg = build_networks(config, reporter, resumed=position is not None)
+            model, features = build_networks(config, reporter, resumed=position is not None)
             run.begin(config, index)
 
         # Data: crops in groups of one person, pairs of views, pixels, landmarks.
@@ -105,7 +105,7 @@ def train(
         sampler = _sampler(config, index)
         supply = Supply.open(config, index, sampler, run, processes, device)
         resources = StageResources(
-            perceptual=PerceptualLoss(vgg) if vgg is not None else None,
+            perceptual=PerceptualLoss(features) if features is not None else None,
             guides=supply.guides,
             whitener=Whitener(supply.store, sampler.held_out, config.seed),
         )

@@ -17,6 +17,7 @@ from facecycle_cli.faces.topology import MESH_468
 from facecycle_cli.media import read_image
 from facecycle_cli.model import FaceCycle, ModelConfig, save_checkpoint
 from facecycle_cli.model.config import Extensions
+from facecycle_cli.training.efficientnet import expected_shapes
 from facecycle_cli.training.landmarks import LandmarkReader
 from facecycle_cli.training.perceptual import CHANNELS
 
@@ -86,6 +87,21 @@ def vgg_state():
 def narrow_vgg_state():
     """The same layers with a sixteenth of the channels: fast in every precision."""
     return random_vgg(16)
+
+
+@pytest.fixture(scope="session")
+def lite_state():
+    """The first layers of EfficientNet-Lite0, with random weights."""
+    generator = torch.Generator().manual_seed(2)
+    state = {}
+    for name, shape in expected_shapes().items():
+        value = torch.randn(shape, generator=generator)
+        if len(shape) == 4:
+            value *= (2 / value[0].numel()) ** 0.5
+        elif name.endswith(("running_var", "weight")):
+            value = 0.5 + value.abs()
+        state[name] = value
+    return state
 
 
 def face(seed: int, size: int = 80) -> np.ndarray:

@@ -12,9 +12,18 @@ from safetensors.torch import save_file
 
 from facecycle_cli.errors import TrainingError
 from facecycle_cli.model.tensors import MAX_FILE_BYTES
+from facecycle_cli.training import efficientnet
 from facecycle_cli.training.config import TrainConfig
+from facecycle_cli.training.efficientnet import EfficientNetLite0
 from facecycle_cli.training.initial import build_networks
-from facecycle_cli.training.perceptual import PerceptualLoss, cached_file, find_vgg19
+from facecycle_cli.training.perceptual import (
+    LITE,
+    PerceptualLoss,
+    Vgg19,
+    cached_file,
+    find_network,
+    find_vgg19,
+)
 from facecycle_cli.training.run import SilentReporter
 
 
@@ -45,11 +54,13 @@ def test_it_is_the_gram_distance_of_all_pictures_as_one_batch(vgg_state):
         gram_w = torch.einsum("nchw,ndhw->ncd", w, w) / positions
         gram_f = torch.einsum("nchw,ndhw->ncd", f, f) / positions
         expected += (gram_w - gram_f).square().mean().item()
-    assert PerceptualLoss(vgg_state)((a, b), target).item() == pytest.approx(expected, rel=1e-4)
+    assert PerceptualLoss(Vgg19(vgg_state))((a, b), target).item() == pytest.approx(
+        expected, rel=1e-4
+    )
 
 
 def test_gradients_reach_the_pictures_but_neither_target_nor_weights(vgg_state):
-    loss = PerceptualLoss(vgg_state)
+    loss = PerceptualLoss(Vgg19(vgg_state))
     image = torch.randn(1, 3, 16, 16, requires_grad=True)
     target = torch.randn(1, 3, 16, 16, requires_grad=True)
     loss([image], target).backward()
@@ -70,8 +81,10 @@ def test_from_torch_hubs_cache(tmp_path, vgg_state, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     cached_file().parent.mkdir(parents=True)
     torch.save(vgg_state, cached_file())
-    assert find_vgg19("auto", pytest.fail) is not None
-    assert find_vgg19("off", pytest.fail) is None
+    network, state = find_network("auto", pytest.fail)
+    assert isinstance(network, Vgg19)
+    assert state is not None
+    assert find_network("off", pytest.fail) == (None, None)
 
 
 def test_nothing_is_fetched_for_a_run_that_draws_nothing(tmp_path, monkeypatch):
@@ -91,17 +104,52 @@ def test_nothing_is_fetched_for_a_run_that_draws_nothing(tmp_path, monkeypatch):
         assert TrainConfig.from_layers(drawn).draws
 
 
-def test_without_weights_and_network_auto_goes_on_and_vgg_stops(tmp_path, monkeypatch):
-    def offline(*_, **__):
+@pytest.fixture
+def offline(tmp_path, monkeypatch):
+    """Neither a cache nor the internet."""
+
+    def refuse(*_, **__):
         raise URLError("Name or service not known")
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr("torch.hub.download_url_to_file", offline)
+    monkeypatch.setattr("torch.hub.download_url_to_file", refuse)
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch, lite_state):
+    """The package with EfficientNet-Lite0's weights, random ones; gives its file."""
+    file = tmp_path / efficientnet.PACKAGE / "models" / "efficientnet-lite0-0.pth"
+    file.parent.mkdir(parents=True)
+    torch.save(lite_state, file)
+    (file.parents[1] / "__init__.py").write_text("raise RuntimeError('no code of it is run')")
+    monkeypatch.syspath_prepend(tmp_path)
+    return file
+
+
+def without_package(monkeypatch):
+    monkeypatch.setattr(efficientnet, "find_spec", lambda name: None)
+
+
+def test_without_any_weights_auto_goes_on_and_the_others_stop(offline, monkeypatch):
+    without_package(monkeypatch)
     notes = []
-    assert find_vgg19("auto", notes.append) is None
+    assert find_network("auto", notes.append) == (None, None)
     assert "training without the perceptual loss" in notes[-1]
     with pytest.raises(TrainingError, match="pass --perceptual PATH"):
-        find_vgg19("vgg", notes.append)
+        find_network("vgg", notes.append)
+    with pytest.raises(TrainingError, match=r"pip install 'facecycle\[train\]'"):
+        find_network(LITE, notes.append)
+
+
+def test_without_vgg_auto_takes_the_packages_network(offline, package):
+    notes = []
+    network, vgg = find_network("auto", notes.append)
+    assert isinstance(network, EfficientNetLite0)
+    assert vgg is None
+    assert "features of EfficientNet-Lite0 instead" in notes[-1]
+    with pytest.raises(TrainingError, match="pass --perceptual PATH"):
+        find_network("vgg", notes.append)
+    assert isinstance(find_network(LITE, pytest.fail)[0], EfficientNetLite0)
 
 
 def test_a_file_of_something_else(tmp_path, vgg_state):

@@ -21,7 +21,7 @@ from facecycle_cli.training.losses import (
     ssim_loss,
     symmetry_loss,
 )
-from facecycle_cli.training.perceptual import PerceptualLoss
+from facecycle_cli.training.perceptual import PerceptualLoss, Vgg19
 from facecycle_cli.training.stages import (
     ExpressionStage,
     IdentityStage,
@@ -136,7 +136,7 @@ def test_only_the_identity_stage_whitens_before_a_checkpoint(tiny):
 
 def test_expression_stage(tiny, batch, narrow_vgg_state):
     x = batch.x
-    perceptual = PerceptualLoss(narrow_vgg_state)
+    perceptual = PerceptualLoss(Vgg19(narrow_vgg_state))
     found = ExpressionStage(tiny, PAPER, StageResources(perceptual))(batch)
 
     flow, backflow = tiny.decode_flow(tiny.encode_expression(x))
@@ -161,7 +161,7 @@ def test_expression_stage(tiny, batch, narrow_vgg_state):
 
 def test_identity_stage(tiny, batch, narrow_vgg_state):
     x = batch.x
-    perceptual = PerceptualLoss(narrow_vgg_state)
+    perceptual = PerceptualLoss(Vgg19(narrow_vgg_state))
     found = IdentityStage(tiny, PAPER, StageResources(perceptual))(batch)
 
     flow, backflow = tiny.decode_flow(tiny.encode_expression(x))
@@ -239,7 +239,7 @@ def test_a_frozen_trunk_stays_frozen():
 
 @pytest.mark.parametrize("kind", [ExpressionStage, IdentityStage])
 def test_half_precision_keeps_flows_and_losses_in_full(tiny, batch, narrow_vgg_state, kind):
-    stage = kind(tiny, PAPER, StageResources(PerceptualLoss(narrow_vgg_state)))
+    stage = kind(tiny, PAPER, StageResources(PerceptualLoss(Vgg19(narrow_vgg_state))))
     full = stage(batch)
     with autocast(torch.device("cpu"), torch.bfloat16):
         half = stage(batch)

@@ -51,8 +51,8 @@ TRAINING = 120.0
 """Seconds that each preset trains at most."""
 
 QUICK_PLANS = {
-    "small": gpu_runs.Plan({"flows": 120, "drawn": 40, "identity": 160}, 600.0),
-    "paper": gpu_runs.Plan({"drawn": 40, "identity": 60}, 600.0),
+    "small": gpu_runs.Plan({"flows": 80, "drawn": 40, "identity": 120}, 600.0),
+    "paper": gpu_runs.Plan({"drawn": 60, "identity": 60}, 600.0),
 }
 """How long each preset trains with ``--quick``: steps, whatever time they take."""
 

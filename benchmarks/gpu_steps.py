@@ -75,7 +75,7 @@ CASES = (
 )
 """What is measured, with the aims for one H100 or H200."""
 
-QUICK_CASES = tuple(replace(case, size=64, faces=(2, 4), aim=0.0) for case in CASES)
+QUICK_CASES = tuple(replace(case, size=64, faces=(8,), aim=0.0) for case in CASES)
 """The same for networks that are as small as can be, without aims."""
 
 

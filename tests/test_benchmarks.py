@@ -1,13 +1,13 @@
-"""The GPU benchmark runs, on the CPU too, and where packages are missing."""
+"""The GPU benchmark: its verdict, and what it does where packages are missing.
+
+The whole of it depends on how fast a machine is: python benchmarks/gpu.py --device cpu --quick.
+"""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
-import torch
 
 from benchmarks import bare, gpu
 from facecycle_cli.training import layers
@@ -34,24 +34,6 @@ assert (read_image(encode_image(picture, provenance=None)) == picture).all()
 from facecycle_cli.training.data.frames import fits_in_memory
 assert fits_in_memory(1, 8, 1) and not fits_in_memory(10**9, 1000, 1)
 """
-
-
-@pytest.mark.slow
-def test_the_gpu_benchmark_holds_on_the_cpu(tmp_path):
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # sums are then always added in the same order
-    said = []
-    try:
-        code = gpu.main(
-            ["--device", "cpu", "--quick", "--out", str(tmp_path / "gpu.md")], said.append
-        )
-    finally:
-        torch.set_num_threads(before)
-    assert said[-1] == "Verdict: all checks hold"
-    assert code == 0
-    table = (tmp_path / "gpu.md").read_text()
-    for row in ("reduced products", "small at 64, flows", "paper at 64, identity"):
-        assert f"\n| {row} |" in table
 
 
 def test_a_failure_is_in_the_verdict(monkeypatch):

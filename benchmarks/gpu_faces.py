@@ -17,7 +17,7 @@ from PIL import Image
 from facecycle_cli.faces.alignment import Alignment
 from facecycle_cli.faces.mesh_backend import MeshBackend
 from facecycle_cli.training.data.batches import Batch
-from facecycle_cli.training.guidance import CropLandmarks
+from facecycle_cli.training.guidance import CropLandmarks, LandmarkBatch
 from facecycle_cli.types import RGBImage
 
 FOLDER = Path(__file__).resolve().parents[1] / "examples" / "faces"
@@ -105,7 +105,7 @@ def make_batch(
         views=pixels.unflatten(0, (2, -1)),
         mirrored=torch.arange(faces // 2) % 2 == 0,
         persons=torch.arange(faces // 2),
-        landmarks=tuple(known[i] for i in chosen) if guided else (),
+        landmarks=LandmarkBatch.stack([known[i] for i in chosen]) if guided else None,
     )
 
 

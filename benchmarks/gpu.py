@@ -9,8 +9,9 @@ OpenCV are enough (Python 3.11). It measures
    (TF32) and under autocast: the checks of ``tests/training/test_precision.py``;
 2. faces and floating point operations a second of the steps of each preset and stage, with the
    fastest of a few batch sizes, against aims for one H100 or H200. A step is augmentation,
-   networks, losses, backward pass and optimizer, on crops of the examples' portraits; warm-up is
-   left out, and the clock waits for the GPU;
+   networks, losses (without the perceptual one, whose weights may be missing), backward pass and
+   optimizer, on crops of the examples' portraits; warm-up is left out, and the clock waits for the
+   GPU;
 3. up to two minutes of training of each preset, by ``facecycle train``, on such crops: the losses
    must fall, nothing may be warned of, and the data path must keep up with the steps.
 

@@ -105,7 +105,7 @@ def make_batch(
         views=pixels.unflatten(0, (2, -1)),
         mirrored=torch.arange(faces // 2) % 2 == 0,
         persons=torch.arange(faces // 2),
-        landmarks=LandmarkBatch.stack([known[i] for i in chosen]) if guided else None,
+        landmarks=LandmarkBatch.stack([known[i] for i in chosen]).to(device) if guided else None,
     )
 
 

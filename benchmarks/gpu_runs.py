@@ -15,7 +15,6 @@ from statistics import mean, median
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 
 from facecycle_cli.errors import FacecycleError
 from facecycle_cli.model import FaceCycle, save_checkpoint
@@ -23,7 +22,7 @@ from facecycle_cli.training.config import TrainConfig
 from facecycle_cli.training.train import train
 
 from . import gpu_faces
-from .gpu_steps import Case, Machine, Speed, preset_networks, random_vgg
+from .gpu_steps import Case, Machine, Speed, preset_networks
 
 _FALL, _HELD_OUT_FALL = 0.95, 0.99
 """Shares of what they begin with: the training loss must end below the first, or the held-out
@@ -180,7 +179,8 @@ def _common(case: Case, machine: Machine, folder: Path) -> dict[str, Any]:
         "data": [str(folder / "crops")],
         "preset": case.preset,
         "image_size": case.size,
-        "perceptual": "off",
+        "perceptual": "off",  # as in the steps that are measured
+        "trunk": "random",
         "amp": "auto",
         "compile": machine.compile,
         "log_every": 1 if machine.device.type == "cpu" else 5,
@@ -197,9 +197,6 @@ def _common(case: Case, machine: Machine, folder: Path) -> dict[str, Any]:
         plain = {"augmentation": {"color": 0.0, "gray": 0.0}, "weights": {"contrast": 0.0}}
         identity = {"lr": 3e-3, "clip": 0.0, **plain}
         return {**settings, **small, "expression": {"lr": 1e-3}, "identity": identity}
-    if case.preset == "paper":  # random features, because the published ones need a network
-        save_file(random_vgg(), folder / "vgg19.safetensors")
-        settings["perceptual"] = str(folder / "vgg19.safetensors")
     return settings
 
 

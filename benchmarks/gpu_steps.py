@@ -19,8 +19,7 @@ from facecycle_cli.training.config import StageName, TrainConfig
 from facecycle_cli.training.data.batches import Batch
 from facecycle_cli.training.distributed import Processes
 from facecycle_cli.training.loop import Learner, half_type
-from facecycle_cli.training.perceptual import CHANNELS, PerceptualLoss, Vgg19
-from facecycle_cli.training.stages import STAGES, StageResources
+from facecycle_cli.training.stages import STAGES
 from facecycle_cli.types import PresetName
 
 from . import gpu_faces
@@ -136,17 +135,6 @@ def preset_networks(case: Case) -> ModelConfig:
     return preset(case.preset, case.size)
 
 
-def random_vgg() -> dict[str, torch.Tensor]:
-    """VGG-19 with random weights, which take the same time as the published ones."""
-    source = torch.Generator().manual_seed(1)
-    state = {}
-    for number, (inputs, outputs) in CHANNELS.items():
-        weight = torch.randn(outputs, inputs, 3, 3, generator=source)
-        state[f"features.{number}.weight"] = weight * (2 / (9 * inputs)) ** 0.5
-        state[f"features.{number}.bias"] = torch.zeros(outputs)
-    return state
-
-
 def measure(case: Case, machine: Machine) -> Speed:
     """The speed of a case with its fastest number of faces.
 
@@ -177,21 +165,14 @@ def measure(case: Case, machine: Machine) -> Speed:
 def make_learner(case: Case, machine: Machine, faces: int) -> Learner:
     """New networks and the loop over their steps, set up as ``train`` does.
 
-    The preset paper has the perceptual loss of VGG-19, unless the networks are smaller than the
-    preset's.
+    There is no perceptual loss: its weights may be missing, and the aims were set without it.
     """
     layer = {"preset": case.preset, "image_size": case.size, "batch_size": faces}
     config = TrainConfig.from_layers({**layer, "compile": machine.compile})
     torch.manual_seed(0)
-    networks = machine.networks(case)
-    model = FaceCycle(networks).train().to(machine.device)
-    perceptual = None
-    if case.preset == "paper" and networks == preset_networks(case):
-        perceptual = PerceptualLoss(Vgg19(random_vgg())).to(machine.device)
-    for module in (model, perceptual):
-        if module is not None:
-            module.to(memory_format=torch.channels_last)
-    stage = STAGES[case.stage](model, config.of(case.stage), StageResources(perceptual))
+    model = FaceCycle(machine.networks(case)).train().to(machine.device)
+    model.to(memory_format=torch.channels_last)
+    stage = STAGES[case.stage](model, config.of(case.stage))
     stage.warm_up_steps = _FOREVER if case.what == "flows" else 0
     half = half_type("auto", machine.device)
     return Learner(stage, config, 1_000_000, Processes(), half)

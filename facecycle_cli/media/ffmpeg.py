@@ -22,6 +22,7 @@ from functools import lru_cache
 from typing import Any, Final, TypeAlias, cast
 
 from facecycle_cli.errors import MediaError
+from facecycle_cli.media.streams import NOT_REGULAR
 
 _PIPE_BYTES: Final = 1 << 20
 _LAST_MESSAGES_BYTES: Final = 1 << 16
@@ -102,7 +103,7 @@ class InputFile(AbstractContextManager["InputFile"]):
             if stat.S_ISDIR(status.st_mode):
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
             if not stat.S_ISREG(status.st_mode):
-                raise MediaError("not a regular file")
+                raise MediaError(NOT_REGULAR)
             if not status.st_size:
                 raise MediaError("empty file")
         except BaseException:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 from facecycle_cli.media.provenance import is_result
+from facecycle_cli.media.streams import NOT_REGULAR
 
 MediaKind: TypeAlias = Literal["image", "video"]
 """What is looked for in a folder."""
@@ -40,7 +41,6 @@ _SUFFIXES: Final[dict[MediaKind, frozenset[str]]] = {
 }
 
 STDIN: Final = "-"
-NOT_REGULAR: Final = "not a regular file"
 
 
 @dataclass(frozen=True)

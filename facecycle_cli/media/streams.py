@@ -16,6 +16,9 @@ from facecycle_cli.errors import MediaError
 ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO"
 """A path, the bytes of a file, or a binary stream."""
 
+NOT_REGULAR: Final = "not a regular file"
+"""What is said of a device, a named pipe or a socket."""
+
 PIPE_BYTES: Final = 1_000_000_000
 """The most that is read from a pipe, in bytes."""
 _CHUNK_BYTES: Final = 1 << 20
@@ -45,7 +48,7 @@ def require_file(path: str | os.PathLike[str]) -> None:
     """
     mode = os.stat(path).st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        raise MediaError("not a regular file")
+        raise MediaError(NOT_REGULAR)
 
 
 @contextmanager

@@ -7,7 +7,8 @@ before stays on the screen.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from types import TracebackType
@@ -21,7 +22,7 @@ from facecycle_cli.media.video_filters import MILLISECOND, filter_chain, has_zsc
 from facecycle_cli.media.video_info import VideoInfo, probe
 from facecycle_cli.types import RGBImage
 
-__all__ = ["Frame", "FrameReader", "VideoInfo", "probe", "read_frames"]
+__all__ = ["Frame", "FrameReader", "VideoInfo", "images_of", "probe", "read_frames"]
 
 _LONG_GAP: Final = 10.0
 """Seconds without a frame after which the gap is mentioned."""
@@ -322,3 +323,11 @@ def read_frames(
         threads,
     )
     return FrameReader(wanted)
+
+
+def images_of(frames: Iterable[Frame], places: deque[Frame]) -> Iterator[RGBImage]:
+    """The pictures of ``frames``; each frame is appended to ``places`` without its picture."""
+    nothing = np.empty((0, 0, 3), np.uint8)
+    for frame in frames:
+        places.append(frame._replace(image=nothing))
+        yield frame.image

@@ -16,6 +16,7 @@ from facecycle_cli.faces.tracking import FaceTracker, TrackedFrame
 from facecycle_cli.media import Frame, VideoInfo, probe, read_frames, read_image
 from facecycle_cli.media.files import IMAGE_SUFFIXES, LeftOut
 from facecycle_cli.media.provenance import is_result
+from facecycle_cli.media.video import images_of
 from facecycle_cli.preprocess.crops import CropWriter, FaceSample, Sink, take_sample
 from facecycle_cli.preprocess.settings import PreprocessSettings
 from facecycle_cli.preprocess.sources import Source
@@ -229,19 +230,16 @@ def _extract_video_at(
             min_face=max(1, round(settings.min_face * scale)),
             patience=_PATIENCE,
         )
-        numbers = deque[int]()
-        images = _reporting(reader, numbers, on_frames)
-        count = _collect(tracker.track(images), crops, check_size, numbers=numbers)
+        places = deque[Frame]()
+        images = _reporting(images_of(reader, places), on_frames)
+        count = _collect(tracker.track(images), crops, check_size, places=places)
     return Extraction("done", reader.warning, frames=count)
 
 
-def _reporting(
-    frames: Iterable[Frame], numbers: deque[int], on_frames: OnFrames
-) -> Iterator[RGBImage]:
-    for frame in frames:
+def _reporting(images: Iterable[RGBImage], on_frames: OnFrames) -> Iterator[RGBImage]:
+    for image in images:
         on_frames(1)
-        numbers.append(frame.number)
-        yield frame.image
+        yield image
 
 
 def _collect(
@@ -250,7 +248,7 @@ def _collect(
     check_size: Callable[[list[Face]], None],
     *,
     names: list[str] | None = None,
-    numbers: deque[int] | None = None,
+    places: deque[Frame] | None = None,
 ) -> int:
     """Collect the faces of every track, and crop them when a track or a part of it is complete.
 
@@ -259,7 +257,7 @@ def _collect(
         crops: takes the crops.
         check_size: called with the first faces of a track.
         names: of the frames, instead of their numbers.
-        numbers: of the frames, in their order; they are taken out. None: counted from 0.
+        places: the frames, in their order; they are taken out. None: numbered from 0.
 
     Returns:
         The number of frames.
@@ -273,7 +271,7 @@ def _collect(
 
     shot = count = 0
     for image, found in tracked:
-        number = count if numbers is None else numbers.popleft()
+        number = count if places is None else places.popleft().number
         ended = [
             track
             for track, samples in open_tracks.items()

@@ -39,7 +39,6 @@ from facecycle_cli.errors import MediaError
 from facecycle_cli.media import is_animation, probe
 from facecycle_cli.media.files import (
     IMAGE_SUFFIXES,
-    NOT_REGULAR,
     UNREADABLE_SUFFIXES,
     VIDEO_SUFFIXES,
     LeftOut,
@@ -47,6 +46,7 @@ from facecycle_cli.media.files import (
     suffix_of,
 )
 from facecycle_cli.media.provenance import is_result
+from facecycle_cli.media.streams import NOT_REGULAR
 from facecycle_cli.preprocess.index import INDEX_FILE
 from facecycle_cli.preprocess.settings import SETTINGS_FILE, PreprocessSettings
 

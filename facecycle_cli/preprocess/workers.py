@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import secrets
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Protocol
 
 from facecycle_cli.errors import MediaError, OutputError
 from facecycle_cli.faces import FaceBackend, load_backend
+from facecycle_cli.media.streams import require_file
 from facecycle_cli.preprocess.extract import Extraction, OnFrames, extract_crops
 from facecycle_cli.preprocess.index import to_line
 from facecycle_cli.preprocess.settings import PreprocessSettings
@@ -118,9 +118,7 @@ def process_source(source: Source, task: WorkerTask, on_frames: OnFrames) -> Sou
     sink = open_sink(source, task.settings, staged)
     try:
         set_deadline(task.timeout)
-        if not os.path.isdir(source.path) and not os.path.isfile(source.path):
-            os.stat(source.path)  # raises the system's own error for a missing file
-            raise MediaError("not a regular file")
+        require_file(source.path)
         source = as_it_is(source, task.settings)
         if source.is_file_target:
             staged = staged.with_suffix(".jpg")

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from facecycle_cli.errors import SettingsError
 from facecycle_cli.model.inputs import face_ellipse, pixel_centers
+from facecycle_cli.training.precision import exact
 from facecycle_cli.training.transfer import upload
 
 
@@ -217,9 +218,8 @@ def apply(views: Tensor, drawn: Draw, size: int) -> Tensor:
     device = views.device
     images = views.flatten(0, 1).permute(0, 3, 1, 2).float() / 255
     theta = upload(drawn.theta.flatten(0, 1), device)
-    # In float64: a matrix product, which a GPU may reduce to ten bits, gives the positions.
-    wide = theta if device.type == "mps" else theta.double()
-    grid = F.affine_grid(wide, [n, 3, size, size], align_corners=False).float()
+    # A matrix product gives the positions.
+    grid = F.affine_grid(exact(theta), [n, 3, size, size], align_corners=False).float()
     images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
     coarse = upload(drawn.coarse.flatten().nonzero().squeeze(1), device)
     if len(coarse):

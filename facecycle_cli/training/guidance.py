@@ -30,6 +30,7 @@ from facecycle_cli.system import atomic_path, check_zip
 from facecycle_cli.training.augment import Draw
 from facecycle_cli.training.data.frames import FrameStore, Views
 from facecycle_cli.training.landmarks import LandmarkReader, Points
+from facecycle_cli.training.precision import exact
 from facecycle_cli.training.transfer import upload
 from facecycle_cli.types import RGBImage
 
@@ -272,10 +273,7 @@ def augmented_guide(landmarks: LandmarkBatch, drawn: Draw, size: int) -> Guide:
     offset = upload(theta[..., 2].unsqueeze(1), device)
     flipped = upload((torch.linalg.det(theta[..., :2]) < 0).view(-1, 1), device)
     centered = 2 * source - 1 - offset
-    if device.type == "cuda":  # which may reduce the factors of a float32 product to ten bits
-        source = (inverse.double() @ centered.double().mT).mT.float()
-    else:
-        source = (inverse @ centered.mT).mT
+    source = (exact(inverse) @ exact(centered).mT).mT.float()
     order = _mirrored_on(device)
     source = torch.where(flipped.unsqueeze(-1), source[:, order], source)
     weight = torch.where(flipped, weight[:, order], weight)

@@ -16,6 +16,7 @@ from torch import Tensor
 from facecycle_cli.model.flow import jacobian_determinant
 from facecycle_cli.model.inputs import face_ellipse
 from facecycle_cli.training.guidance import Guide
+from facecycle_cli.training.precision import exact
 
 SSIM_WINDOW = 11
 """Side of SSIM's window, in pixels."""
@@ -37,26 +38,11 @@ def _window(side: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     return weights / weights[side // 2].sum()
 
 
-def exact(x: Tensor) -> Tensor:
-    """``x`` in a format whose matrix products, forward and backward, are exact enough for a loss.
-
-    A GPU multiplies float32 matrices with 10 bits of mantissa (TF32) where
-    ``torch.set_float32_matmul_precision`` allows it, as training does for the networks. SSIM takes
-    a variance as the difference of two products of nearly the same size: with 10 bits nothing is
-    left of it, and its gradient grows from 0.007 to 167. Products of float64 are not reduced. Where
-    float32 is exact already, it stays.
-    """
-    reduced = torch.get_float32_matmul_precision() != "highest"
-    if x.dtype in (torch.float16, torch.bfloat16):
-        x = x.float()
-    return x.double() if reduced and x.device.type != "mps" else x
-
-
 def _blur(x: Tensor) -> Tensor:
     """Blur by the Gaussian window, with zeros beyond the border, as two matrix products.
 
     As a depthwise convolution, its backward pass took a third of a whole training step on a CPU.
-    The result has the format that :func:`exact` gives.
+    The result has the format that :func:`.precision.exact` gives.
     """
     x = exact(x)
     rows = _window(x.shape[-2], x.device, x.dtype)
@@ -133,7 +119,7 @@ def face_region(side: int, device: torch.device) -> Tensor:
 def gram(features: Tensor) -> Tensor:
     """Gram matrix (N, C, C) of features (N, C, H, W), averaged over positions; float32 at least.
 
-    Losses take differences of them: see :func:`exact`.
+    Losses take differences of them: see :func:`.precision.exact`.
     """
     with torch.autocast(features.device.type, enabled=False):
         # Scaled before the product: its result is many times larger than the features.

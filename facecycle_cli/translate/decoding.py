@@ -1,16 +1,11 @@
-"""The frames of a source: no larger than its face needs, with their places in time."""
+"""The frames of a source: no larger than its face needs."""
 
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
-from facecycle_cli.media import Frame, VideoInfo, read_frames
-from facecycle_cli.types import RGBImage
+from facecycle_cli.media import VideoInfo, read_frames
 
 if TYPE_CHECKING:
     from facecycle_cli.faces import FaceBackend
@@ -58,14 +53,6 @@ def decoded_size(
     # The smallest counts: which face is followed is not decided yet. None: it may be smaller still.
     smallest = min(heights, default=0.0)
     return _scaled(info, max(scale, min(1.0, scale * _FACE_HEIGHT / max(smallest, 1.0))))
-
-
-def images_of(frames: Iterable[Frame], places: deque[Frame]) -> Iterator[RGBImage]:
-    """The pictures of ``frames``; each frame is appended to ``places`` without its picture."""
-    nothing = np.empty((0, 0, 3), np.uint8)
-    for frame in frames:
-        places.append(frame._replace(image=nothing))
-        yield frame.image
 
 
 def _scaled(info: VideoInfo, scale: float) -> tuple[int, int]:

@@ -31,8 +31,9 @@ from facecycle_cli.media import (
     write_image,
 )
 from facecycle_cli.media.streams import is_pipe
+from facecycle_cli.media.video import images_of
 from facecycle_cli.system import LOCK_FILE, locked_folder
-from facecycle_cli.translate.decoding import decoded_size, images_of
+from facecycle_cli.translate.decoding import decoded_size
 from facecycle_cli.translate.settings import TranslateSettings
 from facecycle_cli.types import MotionMode, RGBImage
 

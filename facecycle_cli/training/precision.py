@@ -1,0 +1,21 @@
+"""Products that stay exact where a GPU reduces them: those of losses and positions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def exact(x: Tensor) -> Tensor:
+    """``x`` in a format whose matrix products, forward and backward, are exact enough for a loss.
+
+    A GPU multiplies float32 matrices with 10 bits of mantissa (TF32) where
+    ``torch.set_float32_matmul_precision`` allows it, as training does for the networks. SSIM takes
+    a variance as the difference of two products of nearly the same size: with 10 bits nothing is
+    left of it, and its gradient grows from 0.007 to 167. Products of float64 are not reduced. Where
+    float32 is exact already, it stays.
+    """
+    reduced = torch.get_float32_matmul_precision() != "highest"
+    if x.dtype in (torch.float16, torch.bfloat16):
+        x = x.float()
+    return x.double() if reduced and x.device.type != "mps" else x

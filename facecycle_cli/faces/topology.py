@@ -22,6 +22,7 @@ class Topology:
         left_eye, right_eye: landmarks whose mean is the center of the eye.
         left_lids, right_lids: of each eye the edge of the upper and of the lower lid, from the
             image-left corner to the other one.
+        left_brow, right_brow: the upper edge of each eyebrow, from its image-left end to the other.
         nose_tip: one landmark.
         mouth: its left and right corner.
         inner_lips: middle of the inner edge of the upper and of the lower lip.
@@ -40,6 +41,8 @@ class Topology:
     right_eye: _Group
     left_lids: _Lids
     right_lids: _Lids
+    left_brow: _Group
+    right_brow: _Group
     nose_tip: int
     mouth: _Two
     inner_lips: _Two
@@ -86,6 +89,8 @@ MESH_468 = Topology(
         (362, 398, 384, 385, 386, 387, 388, 466, 263),
         (362, 382, 381, 380, 374, 373, 390, 249, 263),
     ),
+    left_brow=(70, 63, 105, 66, 107),
+    right_brow=(336, 296, 334, 293, 300),
     nose_tip=1,
     mouth=(61, 291),
     inner_lips=(13, 14),
@@ -115,6 +120,8 @@ IBUG_68 = Topology(
     right_eye=(42, 43, 44, 45, 46, 47),
     left_lids=((36, 37, 38, 39), (36, 41, 40, 39)),
     right_lids=((42, 43, 44, 45), (42, 47, 46, 45)),
+    left_brow=(17, 18, 19, 20, 21),
+    right_brow=(22, 23, 24, 25, 26),
     nose_tip=30,
     mouth=(48, 54),
     inner_lips=(62, 66),

@@ -20,7 +20,7 @@ _MIN_VARIANCE = 1e-12
 
 
 class Agreement:
-    """Mean difference and correlation of two sequences, of which only sums are kept.
+    """Mean difference, correlation and slope of two sequences, of which only sums are kept.
 
     Attributes:
         count: pairs of values so far.
@@ -54,12 +54,34 @@ class Agreement:
         """Pearson's correlation; None with fewer than 3 pairs, or if one side does not change."""
         if self.count < _MIN_PAIRS:
             return None
-        mean = self._sum / self.count
-        covariance = self._products / self.count - np.outer(mean, mean)
+        covariance = self._covariance
         variances = float(covariance[0, 0]), float(covariance[1, 1])
         if min(variances) < _MIN_VARIANCE:
             return None
         return float(covariance[0, 1]) / math.sqrt(variances[0] * variances[1])
+
+    @property
+    def slope(self) -> float | None:
+        """Of the least-squares line of what was measured over what was wanted; None with fewer than
+        3 pairs, or if what was wanted does not change.
+        """
+        if self.count < _MIN_PAIRS:
+            return None
+        covariance = self._covariance
+        if covariance[0, 0] < _MIN_VARIANCE:
+            return None
+        return float(covariance[0, 1] / covariance[0, 0])
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of what was wanted; 0 without any pair."""
+        return math.sqrt(max(0.0, float(self._covariance[0, 0]))) if self.count else 0.0
+
+    @property
+    def _covariance(self) -> np.ndarray:
+        mean = self._sum / self.count
+        covariance: np.ndarray = self._products / self.count - np.outer(mean, mean)
+        return covariance
 
 
 class MotionMeter:

@@ -21,13 +21,17 @@ def test_agreement_is_numpys(pairs):
     assert agreement.difference == pytest.approx(np.abs(wanted - got).mean())
     if min(wanted.std(), got.std()) > 1e-3:
         assert agreement.correlation == pytest.approx(np.corrcoef(wanted, got)[0, 1], abs=1e-6)
+        assert agreement.slope == pytest.approx(np.polyfit(wanted, got, 1)[0], rel=1e-4, abs=1e-4)
+        assert agreement.spread == pytest.approx(wanted.std(), rel=1e-4)
 
 
 def test_agreement_of_nothing():
     agreement = Agreement()
     assert agreement.difference is None
     assert agreement.correlation is None
+    assert (agreement.slope, agreement.spread) == (None, 0.0)
     for _ in range(5):
         agreement.add(1.0, 2.0)
     assert agreement.correlation is None
+    assert agreement.slope is None
     assert agreement.difference == 1.0

@@ -1,0 +1,168 @@
+"""What a face does, in numbers that neither the size nor the position of the face changes.
+
+Lengths are in distances between the centers of the eyes, in space. Heights are along the vertical
+axis of the head, so that neither roll nor yaw nor pitch counts as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from facecycle_cli.faces import Face
+from facecycle_cli.translate.report import Agreement
+
+__all__ = ["MEASURES", "MotionAgreement", "MotionMeasure", "MotionMeasures", "eye_distance"]
+
+
+@dataclass(frozen=True)
+class MotionMeasure:
+    """One number of a face that moves.
+
+    Attributes:
+        name: in tables and in ``report.json``.
+        unit: ``degrees``, ``eye distances`` or ``ratio``.
+        what: what it is, and of which landmarks (fields of :class:`~.topology.Topology`).
+        moves_from: standard deviation over the frames of a source from which it counts as moving:
+            about three times that of a face that keeps still.
+        of: the number of a face.
+    """
+
+    name: str
+    unit: str
+    what: str
+    moves_from: float
+    of: Callable[[Face], float]
+
+
+def eye_distance(face: Face) -> float:
+    """Between the centers of the eyes, in space (a turned head has them closer in the picture), in
+    pixels; at least a millionth of one.
+    """
+    topology = face.topology
+    left, right = (face.landmarks[list(s)].mean(0) for s in (topology.left_eye, topology.right_eye))
+    return max(1e-6, float(np.linalg.norm(right - left)))
+
+
+def _heights(face: Face, *groups: tuple[int, ...]) -> list[float]:
+    """Mean height of each group of landmarks along the head's vertical axis, in eye distances."""
+    down = face.pose.rotation[:, 1]
+    heights = -(face.landmarks.astype(np.float64) @ down) / eye_distance(face)
+    return [float(heights[list(group)].mean()) for group in groups]
+
+
+def _corner_height(face: Face) -> float:
+    corners, nose = _heights(face, face.topology.mouth, face.topology.lower)
+    return corners - nose
+
+
+def _brow_height(face: Face) -> float:
+    topology = face.topology
+    ends = tuple(lid[k] for (lid, _) in (topology.left_lids, topology.right_lids) for k in (0, -1))
+    brows, eyes = _heights(face, topology.left_brow + topology.right_brow, ends)
+    return brows - eyes
+
+
+def _pucker(face: Face) -> float:
+    points = face.landmarks
+    outer, inner = (
+        points[list(pair)] for pair in (face.topology.outer_lips, face.topology.inner_lips)
+    )
+    left, right = points[list(face.topology.mouth)]
+    thickness = np.linalg.norm(outer - inner, axis=1).sum()
+    return float(thickness / max(1e-6, float(np.linalg.norm(right - left))))
+
+
+MEASURES = (
+    MotionMeasure("yaw", "degrees", "turn of the head (pairs)", 1.0, lambda f: f.pose.yaw),
+    MotionMeasure(
+        "pitch", "degrees", "nod of the head (upper, lower)", 1.0, lambda f: f.pose.pitch
+    ),
+    MotionMeasure("roll", "degrees", "tilt of the head (pairs)", 1.0, lambda f: f.pose.roll),
+    MotionMeasure(
+        "mouth_width",
+        "eye distances",
+        "between the corners of the mouth (mouth)",
+        0.015,
+        lambda f: f.mouth_width,
+    ),
+    MotionMeasure(
+        "mouth_opening",
+        "eye distances",
+        "between the inner edges of the lips (inner_lips)",
+        0.015,
+        lambda f: f.mouth_opening,
+    ),
+    MotionMeasure(
+        "corner_height",
+        "eye distances",
+        "of the corners of the mouth (mouth) above the base of the nose (lower)",
+        0.015,
+        _corner_height,
+    ),
+    MotionMeasure(
+        "brow_height",
+        "eye distances",
+        "of the brows (left_brow, right_brow) above the corners of the eyes (ends of the lids)",
+        0.015,
+        _brow_height,
+    ),
+    MotionMeasure(
+        "eye_opening",
+        "ratio",
+        "between the lids, over the width of the eye (left_lids, right_lids)",
+        0.03,
+        lambda f: f.eye_opening,
+    ),
+    MotionMeasure(
+        "pucker",
+        "ratio",
+        "thickness of both lips over the width of the mouth (outer_lips, inner_lips, mouth)",
+        0.03,
+        _pucker,
+    ),
+)
+"""Every motion measure. Its slope is 1 where the output moves as far as the source."""
+
+
+@dataclass(frozen=True)
+class MotionAgreement:
+    """How well one measure of the output follows that of the source.
+
+    Attributes:
+        spread: standard deviation over the frames of the source, in the measure's unit.
+        slope: of the least-squares line of the output over the source; None where the source moves
+            less than ``moves_from``.
+        correlation: Pearson's; None as well where the source does not move.
+    """
+
+    spread: float
+    slope: float | None
+    correlation: float | None
+
+
+class MotionMeasures:
+    """Compares all measures of the output with those of the source; only sums are kept."""
+
+    def __init__(self) -> None:
+        self._agreements = {measure.name: Agreement() for measure in MEASURES}
+
+    def add(self, source: Face, output: Face) -> None:
+        """Add the faces of one frame."""
+        for measure in MEASURES:
+            self._agreements[measure.name].add(measure.of(source), measure.of(output))
+
+    def summary(self) -> dict[str, MotionAgreement]:
+        """Of each measure, in the order of :data:`MEASURES`."""
+        summary = {}
+        for measure in MEASURES:
+            agreement = self._agreements[measure.name]
+            moves = agreement.spread >= measure.moves_from
+            summary[measure.name] = MotionAgreement(
+                agreement.spread,
+                agreement.slope if moves else None,
+                agreement.correlation if moves else None,
+            )
+        return summary

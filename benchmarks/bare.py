@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType, SimpleNamespace
 from typing import Any, BinaryIO
@@ -35,6 +36,7 @@ def stand_in_for_missing() -> list[str]:
 
 def _module(name: str, **attributes: Any) -> ModuleType:
     module = ModuleType(name)
+    module.__spec__ = ModuleSpec(name, None)  # the compiler of torch asks every module for it
     vars(module).update(attributes)
     return module
 

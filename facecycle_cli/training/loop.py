@@ -66,7 +66,10 @@ class Learner:
         self.parameters = stage.parameters_to_train()
         self.module = self._wrapped(config.compile)
         self.optimizer = torch.optim.Adam(
-            self.parameters.values(), lr=settings.lr, betas=(settings.beta1, settings.beta2)
+            self.parameters.values(),
+            lr=settings.lr,
+            betas=(settings.beta1, settings.beta2),
+            fused=self.device.type == "cuda" or None,  # None: torch's choice
         )
         self.scaler = gradient_scaler(self.device, half)
         self.average = WeightAverage(self.parameters, settings.ema)

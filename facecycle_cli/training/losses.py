@@ -6,7 +6,6 @@ scalar mean. :class:`.PerceptualLoss` has a module of its own, because it has we
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -28,7 +27,6 @@ _C1, _C2 = 0.01**2, 0.03**2
 """SSIM's constants, for a data range of 1."""
 
 
-@lru_cache(maxsize=8)
 def _window(side: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """The Gaussian window as a (side, side) matrix; zeros beyond the border."""
     offsets = torch.arange(side, device=device)
@@ -105,7 +103,6 @@ def pixel_loss(image: Tensor, target: Tensor, importance: Tensor | None = None) 
     return ((image - target).abs() * importance).mean()
 
 
-@lru_cache(maxsize=8)
 def face_region(side: int, device: torch.device) -> Tensor:
     """Importance (side, side), of mean 1, that lies nearly all on the face of an aligned crop.
 

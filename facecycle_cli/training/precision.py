@@ -15,7 +15,12 @@ def exact(x: Tensor) -> Tensor:
     left of it, and its gradient grows from 0.007 to 167. Products of float64 are not reduced. Where
     float32 is exact already, it stays.
     """
-    reduced = torch.get_float32_matmul_precision() != "highest"
     if x.dtype in (torch.float16, torch.bfloat16):
         x = x.float()
-    return x.double() if reduced and x.device.type != "mps" else x
+    return x.double() if _reduces_products() and x.device.type != "mps" else x
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]  # torch's stubs lack it
+def _reduces_products() -> bool:
+    """Whether float32 products lose digits; fixed when a step is compiled."""
+    return torch.get_float32_matmul_precision() != "highest"

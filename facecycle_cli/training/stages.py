@@ -53,8 +53,8 @@ class StepInputs(NamedTuple):
 
     Attributes:
         x: (2P, 3, S, S), normalized: the first views of P pairs and then the second views.
-        noise: for de-expression.
-        noise_back: for re-expression.
+        noise: for de-expression; of no face in a warm-up, which draws none.
+        noise_back: for re-expression, likewise.
         guide: landmarks of the faces and of their neutral faces; None if nothing guides the flows.
         persons: (P,) int64, the person that each pair shows; None if each shows another one.
         processes: number of processes that share the step, each with P pairs.
@@ -167,8 +167,10 @@ class TrainingStage(nn.Module):
         views = upload(batch.views, device)
         rgb = apply(views, drawn, model.config.image_size)
         generator = torch.Generator(device).manual_seed(step_seed)
-        half, quarter = model.random_noise(2 * share.pairs, generator)
-        half_back, quarter_back = model.random_noise(2 * share.pairs, generator)
+        warm_up = batch.step < self.warm_up_steps
+        noisy = 0 if warm_up else 2 * share.pairs
+        half, quarter = model.random_noise(noisy, generator)
+        half_back, quarter_back = model.random_noise(noisy, generator)
         return StepInputs(
             x=(rgb - model.input_mean) / model.input_std,
             noise=(share.rows(half), share.rows(quarter)),
@@ -177,7 +179,7 @@ class TrainingStage(nn.Module):
             persons=upload(batch.persons, device),
             processes=share.processes,
             first_pair=share.start,
-            warm_up=batch.step < self.warm_up_steps,
+            warm_up=warm_up,
         )
 
     def _guide(self, batch: Batch, drawn: Draw) -> Guide | None:

@@ -54,17 +54,20 @@ def open_model(checkpoint: str, device: str) -> FaceCycle:
         return load(checkpoint, target)
 
 
-def open_backend(aligner: AlignerName, threads: int | None = None) -> FaceBackend:
+def open_backend(
+    aligner: AlignerName, threads: int | None = None, *, option: str = "--aligner"
+) -> FaceBackend:
     """The face backend of ``--aligner``.
 
     Args:
         aligner: Its name.
         threads: How many threads one call uses; None: as many as there are cores.
+        option: The option that names it.
 
     Raises:
         CommandError: It needs an extra that is not installed.
     """
     from facecycle_cli.faces import load_backend
 
-    with prefix_errors(f"--aligner {aligner}"):
+    with prefix_errors(f"{option} {aligner}"):
         return load_backend(aligner, threads=threads)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facecycle_cli.cli.compute import open_backend, open_model
 from facecycle_cli.cli.console import Console, prefix_errors
 from facecycle_cli.cli.evaluate_tables import (
     expression_table,
     pose_table,
     reconstruction_table,
 )
+from facecycle_cli.cli.evaluate_translate import evaluate_translate
+from facecycle_cli.cli.evaluation import Compare, EvaluationRequest, Probed, open_evaluation
 from facecycle_cli.cli.options import (
     Aligned,
     Aligner,
@@ -31,15 +29,11 @@ from facecycle_cli.cli.options import (
     Verbose,
 )
 from facecycle_cli.cli.run import walk_pictures
-from facecycle_cli.cli.tables import baselines, report_folder, say_problems, say_written
-from facecycle_cli.errors import CommandError, FacecycleError, MediaError
-from facecycle_cli.types import AlignerName, Features
+from facecycle_cli.cli.tables import say_problems
+from facecycle_cli.errors import MediaError
 
 if TYPE_CHECKING:
-    from facecycle_cli.faces import FaceBackend
-    from facecycle_cli.model import FaceCycle
-    from facecycle_cli.portrait.crops import CropSettings, Picture
-    from facecycle_cli.verify.features import Extractor
+    from facecycle_cli.portrait.crops import Picture
 
 evaluate_command = typer.Typer(
     name="evaluate",
@@ -47,153 +41,6 @@ evaluate_command = typer.Typer(
     rich_markup_mode=None,
     help="Measure the representations in the field's own protocols (extra: facecycle[evaluate]).",
 )
-
-Probed = Annotated[
-    Features,
-    typer.Option(help="code: the expression code (256); conv: the last convolution, flattened."),
-]
-Compare = Annotated[
-    tuple[str, str] | None,
-    typer.Option(
-        metavar="A B", help="Two checkpoints, side by side (instead of -c).", show_default=False
-    ),
-]
-
-
-class _Named(Protocol):
-    """A picture, or what became of it."""
-
-    @property
-    def name(self) -> str: ...
-
-
-@dataclass(frozen=True)
-class EvaluationRequest:
-    """The options that all evaluations share.
-
-    Attributes:
-        data: what is evaluated, as the user named it.
-        checkpoint: ``-c``.
-        compare: ``--compare``, instead of ``checkpoint``.
-        device: ``--device``.
-        aligner: ``--aligner``.
-        aligned: ``--aligned``.
-        report: ``--report``.
-        overwrite: ``--overwrite``.
-        seed: ``--seed``.
-        console: what prints.
-        needs: importable libraries of the extra ``evaluate``.
-        whole: a picture without a face is used whole.
-    """
-
-    data: str
-    checkpoint: str
-    compare: tuple[str, str] | None
-    device: str
-    aligner: AlignerName
-    aligned: bool
-    report: Path | None
-    overwrite: bool
-    seed: int
-    console: Console
-    needs: tuple[str, ...]
-    whole: bool = False
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What an evaluation works with, opened and ready.
-
-    Attributes:
-        request: its options.
-        models: by the names of their checkpoints.
-        backend: finds the faces.
-        settings: how pictures become crops.
-        folder: of the report; None if none is to be written.
-    """
-
-    request: EvaluationRequest
-    models: dict[str, FaceCycle]
-    backend: FaceBackend
-    settings: CropSettings
-    folder: Path | None
-
-    @contextmanager
-    def progress(self, total: int | None) -> Iterator[Callable[[_Named], None]]:
-        """A progress line over pictures; gives what to call for each of them."""
-        with (
-            prefix_errors(self.request.data),
-            self.request.console.progress("pictures", total) as line,
-        ):
-            yield lambda picture: line.advance(text=picture.name)
-
-    def extractors(
-        self, features: Features, baseline: bool, *, mirrored: bool
-    ) -> dict[str, Extractor]:
-        """One for each checkpoint, and the hand-crafted features."""
-        from facecycle_cli.evaluation.probes import expression_extractor
-
-        probed = {
-            name: expression_extractor(model, features, mirrored=mirrored)
-            for name, model in self.models.items()
-        }
-        return {**probed, **baselines(baseline, texture=False)}
-
-    def publish(self, text: str, task: str, result: Mapping[str, Any]) -> dict[str, Any]:
-        """Print a table, or an object for each checkpoint; returns what report.json holds."""
-        from facecycle_cli.verify.report import describe_model
-
-        request = self.request
-        results = result["results"]
-        traces = {
-            "data": request.data,
-            "seed": request.seed,
-            "aligner": request.aligner,
-            "aligned": request.aligned,
-        }
-        common = {"task": task, **{k: v for k, v in result.items() if k != "results"}, **traces}
-        described = {name: describe_model(model) for name, model in self.models.items()}
-        rest = {name: numbers for name, numbers in results.items() if name not in self.models}
-        extra = {"baselines": rest} if rest else {}
-        if request.console.json:
-            for name, checkpoint in described.items():
-                which = {"representation": name, "checkpoint": checkpoint}
-                request.console.result(None, {**which, **results[name], **common, **extra})
-        else:
-            request.console.result(text, {})
-        return {**common, "checkpoints": described, "results": results}
-
-    def finish(self, written: list[Path], problems: list[tuple[str, Exception]]) -> None:
-        """Say where the report is; exit with code 1 if a picture could not be used."""
-        say_written(written, self.request.console)
-        if problems:
-            raise typer.Exit(1)
-
-
-def _open(request: EvaluationRequest) -> Evaluation:
-    from facecycle_cli.portrait.crops import CropSettings
-    from facecycle_cli.system import require_extra
-
-    try:
-        for module in request.needs:
-            require_extra(module)
-        folder = report_folder(request.report, request.overwrite, request.console)
-    except FacecycleError as error:
-        raise CommandError(str(error)) from error
-    if request.compare is not None and request.compare[0] == request.compare[1]:
-        raise typer.BadParameter("--compare takes two different checkpoints")
-    names = request.compare or (request.checkpoint,)
-    models = {name: open_model(name, request.device) for name in names}
-    for model in models.values():
-        model.seed = request.seed
-    size = max(model.config.image_size for model in models.values())
-    return Evaluation(
-        request,
-        models,
-        open_backend(request.aligner, threads=1),
-        CropSettings(size, aligned=request.aligned, whole_if_no_face=request.whole),
-        folder,
-    )
 
 
 @evaluate_command.command()
@@ -237,7 +84,7 @@ def expression(
     console = Console(quiet=quiet, verbose=verbose, json=as_json)
     with prefix_errors(data):
         pictures = load_expressions(data, seed)
-    evaluation = _open(
+    evaluation = open_evaluation(
         EvaluationRequest(
             data=data, checkpoint=checkpoint, compare=compare, device=device, aligner=aligner,
             aligned=aligned, report=report, overwrite=overwrite, seed=seed, console=console,
@@ -306,7 +153,7 @@ def pose(
     if train is not None:
         with prefix_errors(train):
             fitted = load_poses(train)
-    evaluation = _open(
+    evaluation = open_evaluation(
         EvaluationRequest(
             data=data, checkpoint=checkpoint, compare=compare, device=device, aligner=aligner,
             aligned=aligned, report=report, overwrite=overwrite, seed=seed, console=console,
@@ -362,7 +209,7 @@ def reconstruction(
     from facecycle_cli.evaluation.reports import report_reconstruction
 
     console = Console(quiet=quiet, verbose=verbose, json=as_json)
-    evaluation = _open(
+    evaluation = open_evaluation(
         EvaluationRequest(
             data=" ".join(data), checkpoint=checkpoint, compare=compare, device=device,
             aligner=aligner, aligned=aligned, report=report, overwrite=overwrite, seed=seed,
@@ -398,3 +245,6 @@ def _pictures(
             missing.append((str(item), MediaError("standard input holds one picture, not a set")))
         else:
             yield Picture.file(item.path)
+
+
+evaluate_command.command("translate")(evaluate_translate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from facecycle_cli.cli.tables import counted, group_rows, number, percent, plus_minus, table
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from facecycle_cli.evaluation.expression import ExpressionResult
     from facecycle_cli.evaluation.pose import PoseResult
     from facecycle_cli.evaluation.reconstruction import ReconstructionResult
+    from facecycle_cli.evaluation.reenactment import Reenactment
+    from facecycle_cli.evaluation.reenactment_results import ClipResult, ReenactmentResult
     from facecycle_cli.types import Features
 
 
@@ -76,3 +79,63 @@ def reconstruction_table(result: ReconstructionResult) -> str:
         rows.append([f"spread over people, {kind}", *(number(spread) for spread in spreads)])
     skipped = counted(len(result.problems), "picture")
     return f"{counted(result.faces, 'face')}, {skipped} without one\n{table(rows)}"
+
+
+def reenactment_table(result: ReenactmentResult, how: Reenactment) -> str:
+    """Means over clips of pictures and motion, then each clip beside its baselines."""
+    from facecycle_cli.evaluation.motion_measures import MEASURES
+    from facecycle_cli.evaluation.reenactment_results import OUTPUT
+
+    means, motion = result.picture_means(), result.motion_means()
+    kind = "self-reenactment" if how.cross is None else "cross-reenactment"
+    frames, lost, unseen = (
+        sum(getattr(clip, name) for clip in result.clips)
+        for name in ("frames", "source_lost", "output_lost")
+    )
+    head = (
+        f"{kind}, {how.settings.motion} motion, mouth by {how.settings.mouth}: "
+        f"{counted(len(result.clips), 'clip')}, {counted(frames, 'frame')} ({lost} more without "
+        f"the face, {unseen} without one in the output)"
+    )
+    judged = f"({how.judge.name})"
+    rows = [["mean over clips", *(name.replace("_", " ") for name in means)]]
+    for key, name, digits in (
+        ("l1", "L1 in the face's box", 4),
+        ("ssim", "SSIM in the face's box", 4),
+        ("akd", f"AKD, % of the eye distance {judged}", 2),
+        ("identity", "identity similarity", 3),
+    ):
+        if means[OUTPUT][key] is not None:
+            rows.append([name, *(number(values[key], digits) for values in means.values())])
+    parts = [head, table(rows)]
+    if flicker := result.flicker_means():
+        output, source = (number(flicker[name], 2) for name in ("output", "source"))
+        parts.append(f"flicker in still parts, in gray levels: {output}, the source's own {source}")
+    rows = [[f"motion {judged}", "slope", "correlation", "clips that move"]]
+    for measure in MEASURES:
+        values = motion[measure.name]
+        cells = (number(values[key], 2) for key in ("slope", "correlation"))
+        rows.append([measure.name.replace("_", " "), *cells, str(values["clips"])])
+    parts.append(table(rows))
+    if flicker:
+        parts.append(_clip_rows(result.clips))
+        parts.append(
+            "better than both baselines in L1 and in SSIM: "
+            f"{result.better} of {counted(len(result.clips), 'clip')}"
+        )
+    if how.judge.name == how.backend.name:
+        parts.append(f"{judged}: measured by the landmarks that also lead translate")
+    return "\n\n".join(parts)
+
+
+def _clip_rows(clips: Sequence[ClipResult]) -> str:
+    """Each clip: output / first frame / best similarity."""
+    rows = [["output / first frame / best similarity", "L1", "SSIM", "AKD", "better"]]
+    for clip in clips:
+        kinds = clip.pictures.values()
+        cells = [
+            " / ".join(number(getattr(errors, key), digits) for errors in kinds)
+            for key, digits in (("l1", 4), ("ssim", 3), ("akd", 1))
+        ]
+        rows.append([clip.name, *cells, "yes" if clip.better else "no"])
+    return table(rows)

@@ -14,7 +14,14 @@ import numpy as np
 from facecycle_cli.faces import Face
 from facecycle_cli.translate.report import Agreement
 
-__all__ = ["MEASURES", "MotionAgreement", "MotionMeasure", "MotionMeasures", "eye_distance"]
+__all__ = [
+    "MEASURES",
+    "MotionAgreement",
+    "MotionMeasure",
+    "MotionMeasures",
+    "describe_measures",
+    "eye_distance",
+]
 
 
 @dataclass(frozen=True)
@@ -26,7 +33,7 @@ class MotionMeasure:
         unit: ``degrees``, ``eye distances`` or ``ratio``.
         what: what it is, and of which landmarks (fields of :class:`~.topology.Topology`).
         moves_from: standard deviation over the frames of a source from which it counts as moving:
-            about three times that of a face that keeps still.
+            about five times that of the landmarks' noise.
         of: the number of a face.
     """
 
@@ -75,56 +82,54 @@ def _pucker(face: Face) -> float:
     return float(thickness / max(1e-6, float(np.linalg.norm(right - left))))
 
 
+# fmt: off
 MEASURES = (
     MotionMeasure("yaw", "degrees", "turn of the head (pairs)", 1.0, lambda f: f.pose.yaw),
+    MotionMeasure("pitch", "degrees", "nod (upper, lower)", 1.0, lambda f: f.pose.pitch),
+    MotionMeasure("roll", "degrees", "tilt (pairs)", 1.0, lambda f: f.pose.roll),
     MotionMeasure(
-        "pitch", "degrees", "nod of the head (upper, lower)", 1.0, lambda f: f.pose.pitch
-    ),
-    MotionMeasure("roll", "degrees", "tilt of the head (pairs)", 1.0, lambda f: f.pose.roll),
-    MotionMeasure(
-        "mouth_width",
-        "eye distances",
-        "between the corners of the mouth (mouth)",
-        0.015,
-        lambda f: f.mouth_width,
+        "mouth_width", "eye distances", "between the corners of the mouth (mouth)",
+        0.025, lambda f: f.mouth_width,
     ),
     MotionMeasure(
-        "mouth_opening",
-        "eye distances",
-        "between the inner edges of the lips (inner_lips)",
-        0.015,
-        lambda f: f.mouth_opening,
+        "mouth_opening", "eye distances", "between the inner edges of the lips (inner_lips)",
+        0.025, lambda f: f.mouth_opening,
     ),
     MotionMeasure(
-        "corner_height",
-        "eye distances",
-        "of the corners of the mouth (mouth) above the base of the nose (lower)",
-        0.015,
-        _corner_height,
+        "corner_height", "eye distances",
+        "height of the corners of the mouth (mouth) over the base of the nose (lower)",
+        0.02, _corner_height,
     ),
     MotionMeasure(
-        "brow_height",
-        "eye distances",
-        "of the brows (left_brow, right_brow) above the corners of the eyes (ends of the lids)",
-        0.015,
-        _brow_height,
+        "brow_height", "eye distances",
+        "height of the brows (left_brow, right_brow) over the corners of the eyes (ends of lids)",
+        0.01, _brow_height,
     ),
     MotionMeasure(
-        "eye_opening",
-        "ratio",
-        "between the lids, over the width of the eye (left_lids, right_lids)",
-        0.03,
-        lambda f: f.eye_opening,
+        "eye_opening", "ratio",
+        "between the lids (left_lids, right_lids), over the width of the eye",
+        0.02, lambda f: f.eye_opening,
     ),
     MotionMeasure(
-        "pucker",
-        "ratio",
-        "thickness of both lips over the width of the mouth (outer_lips, inner_lips, mouth)",
-        0.03,
-        _pucker,
+        "pucker", "ratio",
+        "thickness of both lips (outer_lips, inner_lips) over the width of the mouth (mouth)",
+        0.02, _pucker,
     ),
 )
+# fmt: on
 """Every motion measure. Its slope is 1 where the output moves as far as the source."""
+
+
+def describe_measures() -> dict[str, dict[str, str | float]]:
+    """Unit, meaning and least movement of every measure, by its name: for reports."""
+    return {
+        measure.name: {
+            "unit": measure.unit,
+            "what": measure.what,
+            "moves_from": measure.moves_from,
+        }
+        for measure in MEASURES
+    }
 
 
 @dataclass(frozen=True)

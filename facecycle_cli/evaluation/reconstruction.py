@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from facecycle_cli.errors import DataError, EvaluationError, FaceError, MediaError, NoFaceError
+from facecycle_cli.evaluation.differences import ssim
 from facecycle_cli.faces import FaceBackend
 from facecycle_cli.media import read_image
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.crops import CropSettings, Picture, face_crop, resize_crops
 from facecycle_cli.portrait.motions import MEAN, NEUTRAL
 from facecycle_cli.portrait.portraits import move_crops, portraits
-from facecycle_cli.system import import_extra
 from facecycle_cli.types import RGBImage
 from facecycle_cli.verify.verify import identity_embedding
 
@@ -346,13 +346,9 @@ def _difference(
     name: str, made: NDArray[np.uint8], wanted: NDArray[np.uint8]
 ) -> dict[str, NDArray[Any]]:
     """``name_l1`` and ``name_ssim`` of each picture, uint8 (N, S, S, 3)."""
-    similarity = import_extra("skimage.metrics").structural_similarity
-    ssim = [
-        similarity(a, b, channel_axis=2, gaussian_weights=True, sigma=1.5, data_range=255)
-        for a, b in zip(made, wanted, strict=True)
-    ]
+    similarity = [ssim(a, b) for a, b in zip(made, wanted, strict=True)]
     l1 = np.abs(made.astype(np.float32) - wanted).mean(axis=(1, 2, 3)) / 255
-    return {f"{name}_l1": l1, f"{name}_ssim": np.array(ssim)}
+    return {f"{name}_l1": l1, f"{name}_ssim": np.array(similarity)}
 
 
 def _asymmetry(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -46,7 +46,9 @@ class Reenactment:
     model: FaceCycle
     backend: FaceBackend
     judge: FaceBackend
-    settings: TranslateSettings = field(default_factory=lambda: TranslateSettings("absolute"))
+    settings: TranslateSettings = field(
+        default_factory=lambda: TranslateSettings(motion="absolute")
+    )
     cross: RGBImage | None = None
     start: float = 0.0
     duration: float | None = None
@@ -80,6 +82,7 @@ def evaluate_reenactment(
     how: Reenactment,
     *,
     on_done: Callable[[ClipResult], None] | None = None,
+    on_problem: Callable[[str, Exception], None] | None = None,
 ) -> ReenactmentResult:
     """Measure translate on clips.
 
@@ -87,6 +90,7 @@ def evaluate_reenactment(
         clips: their files.
         how: how they are performed and measured.
         on_done: called for each clip that could be measured, with its pictures; they are not kept.
+        on_problem: called with the name of each clip that could not, and the reason.
 
     Raises:
         MissingExtraError: scikit-image is not installed.
@@ -98,6 +102,8 @@ def evaluate_reenactment(
             result = measure_clip(path, how)
         except (EvaluationError, FaceError, MediaError, OSError) as error:
             problems.append((path, error))
+            if on_problem is not None:
+                on_problem(path, error)
             continue
         if on_done is not None:
             on_done(result)

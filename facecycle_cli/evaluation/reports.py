@@ -14,12 +14,13 @@ from facecycle_cli.evaluation.plots import plot_confusion, plot_histograms, plot
 from facecycle_cli.evaluation.pose import PoseResult
 from facecycle_cli.evaluation.pose_data import ANGLES
 from facecycle_cli.evaluation.reconstruction import STEPS, ReconstructionResult
+from facecycle_cli.evaluation.reenactment_results import ClipResult
 from facecycle_cli.media import Provenance, write_image
 from facecycle_cli.media.reports import SheetCell, contact_sheet, write_report
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.crops import resize_crops
 
-__all__ = ["report_expression", "report_pose", "report_reconstruction"]
+__all__ = ["report_expression", "report_pose", "report_reconstruction", "write_strip"]
 
 _SIDE = 128
 """Of a face on a contact sheet, in pixels."""
@@ -95,9 +96,34 @@ def report_reconstruction(
     return written
 
 
+def write_strip(folder: Path, number: int, clip: ClipResult, model: FaceCycle) -> Path | None:
+    """Write the strip of a clip of ``evaluate translate``.
+
+    Args:
+        folder: is created.
+        number: of the clip in its run, from 0: clips of different folders may share a name.
+        clip: with its strip.
+        model: what made the output.
+
+    Returns:
+        The file; None if no frame can be shown.
+    """
+    if clip.strip is None or clip.strip.is_empty:
+        return None
+    info = model.checkpoint
+    path = folder / f"strip_{number + 1:03d}_{_safe(Path(clip.name).stem)}.png"
+    provenance = Provenance("evaluate translate", info.sha256 if info else None)
+    write_image(clip.strip.sheet(), path, provenance=provenance)
+    return path
+
+
 def _path(folder: Path, what: str, name: str, count: int) -> Path:
     """``what.png``, or with several representations ``what_NAME.png``."""
     if count == 1:
         return folder / f"{what}.png"
-    safe = re.sub(r"[^\w.-]+", "_", name).strip("_.")
-    return folder / f"{what}_{safe}.png"
+    return folder / f"{what}_{_safe(name)}.png"
+
+
+def _safe(name: str) -> str:
+    """``name`` as a part of a file's name."""
+    return re.sub(r"[^\w.-]+", "_", name).strip("_.")

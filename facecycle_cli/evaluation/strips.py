@@ -15,7 +15,7 @@ __all__ = ["COLUMNS", "Strip", "StripFrame"]
 COLUMNS = 6
 """Frames that a strip shows."""
 
-_KEPT = 4 * COLUMNS
+_KEPT = 8 * COLUMNS
 """Frames in memory at most; from that many on, every other one is dropped."""
 
 
@@ -56,6 +56,11 @@ class Strip:
         if len(self._frames) >= _KEPT:
             self._frames = self._frames[::2]
             self._step *= 2
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no frame to show."""
+        return not self._frames
 
     def chosen(self) -> list[StripFrame]:
         """Up to six evenly spaced frames, the first and the last among them."""

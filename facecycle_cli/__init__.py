@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from facecycle_cli.encode.encode import encode
     from facecycle_cli.errors import FacecycleError, NoFaceError
     from facecycle_cli.evaluation.expression import evaluate_expression
     from facecycle_cli.evaluation.expression_data import load_expressions
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _MODULES = {
+    "encode.encode": ["encode"],
     "errors": ["FacecycleError", "NoFaceError"],
     "evaluation.expression": ["evaluate_expression"],
     "evaluation.expression_data": ["load_expressions"],
@@ -137,6 +139,7 @@ __all__ = [
     "TranslateSettings",
     "Verdict",
     "crop_faces",
+    "encode",
     "evaluate_expression",
     "evaluate_pose",
     "evaluate_reconstruction",
@@ -172,9 +175,9 @@ __all__ = [
 class _Library(ModuleType):
     """This package: public names are imported when they are first used.
 
-    ``preprocess``, ``translate`` and ``verify`` are functions here, and subpackages, too. When
-    Python first imports a subpackage, it binds the name in this package to it; here the function
-    keeps the name. ``from facecycle_cli.verify import pairs`` works all the same; only
+    ``encode``, ``preprocess``, ``translate`` and ``verify`` are functions here, and subpackages,
+    too. When Python first imports a subpackage, it binds the name in this package to it; here the
+    function keeps the name. ``from facecycle_cli.verify import pairs`` works all the same; only
     ``import facecycle_cli.verify.pairs as pairs`` does not, as Python looks for ``pairs`` in the
     function.
     """

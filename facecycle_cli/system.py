@@ -28,6 +28,7 @@ _EXTRA_OF = {
     "onnx": ("onnx", "onnx"),
     "onnxscript": ("onnxscript", "onnx"),
     "pillow_heif": ("pillow-heif", "heif"),
+    "pyarrow": ("pyarrow", "parquet"),
     "ray": ("ray", "ray"),
     "scipy": ("scipy", "evaluate"),
     "skimage": ("scikit-image", "evaluate"),

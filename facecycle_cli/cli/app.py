@@ -23,6 +23,7 @@ SUMMARIES = {
     "frontalize": "Turn the head to the front and keep the facial expression.",
     "neutralize": "Remove head turn and expression: the frontal, neutral face.",
     "translate": "Let the face in TGT take on the motion of SRC: head pose and expression.",
+    "encode": "Write codes, head pose and openings of faces as a table.",
     "verify": "Say whether two pictures show the same person.",
     "preprocess": "Find and align the faces of videos and photographs, for training.",
     "train": "Train the networks on crops of faces.",

@@ -66,13 +66,20 @@ class Face:
 
     @property
     def eye_opening(self) -> float:
-        """Between the lids over the width of an eye, the mean of both; about 0.2 when open."""
+        """The mean of both :attr:`eye_openings`."""
+        return float(np.mean(self.eye_openings))
+
+    @property
+    def eye_openings(self) -> np.ndarray:
+        """(2,): between the lids over the width of the eye, of the image-left eye and of the other
+        one; about 0.2 when open.
+        """
         openings = []
         for upper, lower in (self.topology.left_lids, self.topology.right_lids):
             above, below = (self.landmarks[list(lid)] for lid in (upper, lower))
             gap = np.linalg.norm(above[1:-1].mean(0) - below[1:-1].mean(0))
             openings.append(gap / max(1e-6, float(np.linalg.norm(above[-1] - above[0]))))
-        return float(np.mean(openings))
+        return np.array(openings)
 
     @property
     def _eyes(self) -> np.ndarray:

@@ -34,6 +34,7 @@ __all__ = [
     "face_crop",
     "prominent",
     "resize_crops",
+    "whole_crop",
 ]
 
 _BATCH = 16
@@ -202,7 +203,7 @@ def _crop_batch(
             results[i] = FailedCrop(picture.name, error)
     if settings.aligned:
         for i, image in images.items():
-            results[i] = FaceCrop(pictures[i].name, _middle_square(image, settings.size))
+            results[i] = FaceCrop(pictures[i].name, whole_crop(image, settings.size))
     else:
         found = _find(list(images.values()), settings.min_face, backend)
         for i, (image, faces) in zip(images, found, strict=True):
@@ -261,11 +262,11 @@ def _crop(name: str, image: RGBImage, found: PhotoFaces, settings: CropSettings)
         return FaceCrop(name, Alignment.from_face(face, settings.size).crop(image))
     except FaceError as error:
         if settings.whole_if_no_face:
-            return FaceCrop(name, _middle_square(image, settings.size), whole=True)
+            return FaceCrop(name, whole_crop(image, settings.size), whole=True)
         return FailedCrop(name, error)
 
 
-def _middle_square(image: RGBImage, size: int) -> RGBImage:
+def whole_crop(image: RGBImage, size: int) -> RGBImage:
     """The picture's middle square as a crop."""
     side = min(image.shape[:2])
     top, left = ((length - side) // 2 for length in image.shape[:2])

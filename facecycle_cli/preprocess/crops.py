@@ -16,7 +16,7 @@ from facecycle_cli.preprocess.settings import PreprocessSettings
 from facecycle_cli.preprocess.sources import Source
 from facecycle_cli.types import RGBImage
 
-__all__ = ["CropWriter", "FaceSample", "Sink", "take_sample"]
+__all__ = ["CropWriter", "FaceSample", "Sink", "sharpness", "take_sample"]
 
 _MARGIN = 0.3
 """Kept around a crop until its alignment is final, in sides of the crop."""
@@ -174,7 +174,7 @@ class CropWriter:
             "yaw": round(pose.yaw, 2),
             "pitch": round(pose.pitch, 2),
             "roll": round(pose.roll, 2),
-            "sharpness": round(_sharpness(crop), 2),
+            "sharpness": round(sharpness(crop), 2),
             "score": round(float(face.score), 4),
         }
         line = to_line(record)
@@ -183,8 +183,8 @@ class CropWriter:
         self.lines.append((path, line))
 
 
-def _sharpness(crop: RGBImage) -> float:
-    """Variance of the Laplacian.
+def sharpness(crop: RGBImage) -> float:
+    """Variance of the Laplacian of a crop's luma (0..255).
 
     Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy: a comparative study", ICPR
     2000.

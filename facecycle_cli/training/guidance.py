@@ -24,12 +24,13 @@ from torch import Tensor
 
 from facecycle_cli.errors import DataError
 from facecycle_cli.faces.canonical import frontal_shape, visibility
+from facecycle_cli.faces.crop_landmarks import LandmarkReader
 from facecycle_cli.faces.pose import head_pose
 from facecycle_cli.faces.topology import MESH_468, MESH_468_MIRRORED
 from facecycle_cli.system import atomic_path, check_zip
 from facecycle_cli.training.augment import Draw
 from facecycle_cli.training.data.frames import FrameStore, Views
-from facecycle_cli.training.landmarks import LandmarkReader, Points
+from facecycle_cli.training.landmarks import Points
 from facecycle_cli.training.precision import exact
 from facecycle_cli.training.transfer import upload
 from facecycle_cli.types import RGBImage

@@ -1,4 +1,4 @@
-"""The landmarks of crops: found in one, and measured once in all crops of a run, on all cores."""
+"""The landmarks of crops, measured once in all crops of a run, on all cores."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecycle_cli.errors import DataError
-from facecycle_cli.faces.mesh import FaceMesh, Region
+from facecycle_cli.faces.crop_landmarks import LandmarkReader
 from facecycle_cli.faces.topology import MESH_468
 from facecycle_cli.system import atomic_path, check_zip
 from facecycle_cli.training.data.frames import FrameStore
 from facecycle_cli.training.data.index import IntArray
-from facecycle_cli.types import RGBImage
 
 Points: TypeAlias = NDArray[np.floating[Any]]
 """Landmarks or shapes, (468, 2) or (468, 3) each."""
@@ -27,43 +26,11 @@ Points: TypeAlias = NDArray[np.floating[Any]]
 LANDMARK_BYTES = MESH_468.count * 3 * 4
 """Of the landmarks of one crop."""
 
-_MIN_PRESENCE = 0.5
-"""The mesh's probability that it sees a face, below which its landmarks are not used."""
-
-_EXPECTED = Region((0.5, 0.53), 1.02, 0.0)
-"""Region of the face in an aligned crop, in fractions of the crop's side."""
-
 _OTHER_BYTES = 1_000_000, 8
 """Most bytes of the file besides landmarks: for the file itself, and for every crop."""
 
 _BLOCK = 4096
 """Crops that are given to the threads at once."""
-
-
-class LandmarkReader:
-    """Finds the mesh's landmarks on aligned crops. Threads may share one."""
-
-    def __init__(self) -> None:
-        self._mesh = FaceMesh(threads=1)
-
-    def __call__(self, crop: RGBImage) -> Points | None:
-        """Find the landmarks of one crop.
-
-        Returns:
-            (468, 3) float32 in fractions of the crop's side; None if the mesh sees no face.
-        """
-        side = crop.shape[0]
-        x, y = _EXPECTED.center
-        region = Region((x * side, y * side), _EXPECTED.side * side, _EXPECTED.angle)
-        landmarks, presence = self._mesh.locate([crop], [region])
-        if presence[0] < _MIN_PRESENCE:
-            return None
-        landmarks, presence = self._mesh.locate([crop], [Region.from_landmarks(landmarks[0])])
-        if presence[0] < _MIN_PRESENCE:
-            return None
-        found: Points = landmarks[0] / side
-        found[:, :2] += 0.5 / side  # the mesh counts pixels from the center of the first one
-        return found
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,305 @@
+"""From the names of inputs to measured faces: pictures, videos, and crops of preprocess.
+
+Pictures are read and searched in batches, on all cores, some batches ahead of what is taken. A
+video is read while its faces are taken. In memory are only these batches and some twenty frames.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from facecycle_cli.encode.records import FaceRecord, Measurer
+from facecycle_cli.errors import FaceError, MediaError, NoFaceError
+from facecycle_cli.faces import FaceBackend, is_inside, search_photos
+from facecycle_cli.faces.tracking import FaceTracker
+from facecycle_cli.media import (
+    Frame,
+    Input,
+    expand_inputs,
+    is_still,
+    probe,
+    read_frames,
+    read_image,
+)
+from facecycle_cli.media.files import IMAGE_SUFFIXES, LeftOut, suffix_of
+from facecycle_cli.media.listing import check_file, name_below
+from facecycle_cli.media.video import images_of
+from facecycle_cli.preprocess import read_crops
+from facecycle_cli.preprocess.index import INDEX_FILE
+from facecycle_cli.system import usable_cores
+from facecycle_cli.translate.decoding import decoded_size
+from facecycle_cli.translate.pipeline import batches, in_thread
+from facecycle_cli.types import FaceChoice, RGBImage
+
+__all__ = ["EncodeSettings", "FaceSource", "NamedInput", "open_sources", "walk_inputs"]
+
+_PICTURES = 8
+"""Pictures that one thread reads and searches at once."""
+
+_CROPS = 64
+"""The same of aligned crops."""
+
+_AHEAD = 3
+"""Batches per thread that are made before they are asked for."""
+
+_VIDEO_BATCH = 64
+"""Faces of a video that are given on together."""
+
+_MIN_FACE = 24
+"""Height in pixels of the smallest face that is looked for."""
+
+_MOVING_SUFFIXES = frozenset((".apng", ".gif", ".png", ".webp"))
+"""Of pictures that may be animations."""
+
+
+@dataclass(frozen=True)
+class EncodeSettings:
+    """How inputs become faces.
+
+    Attributes:
+        faces: the largest face of each picture and moment, or all of them.
+        aligned: pictures are face crops already; in a folder of preprocess, those of its index.
+        fps: the most frames per second that are kept of a video; None: all.
+    """
+
+    faces: FaceChoice = "largest"
+    aligned: bool = False
+    fps: float | None = None
+
+
+@dataclass(frozen=True)
+class NamedInput:
+    """A file to encode.
+
+    Attributes:
+        name: for the column ``source`` and for messages.
+        file: of the file, ``-`` for standard input.
+        entry: the line of preprocess's index about a crop.
+        problem: why it cannot be read; None: it may be.
+    """
+
+    name: str
+    file: str
+    entry: Mapping[str, Any] = field(default_factory=dict)
+    problem: Exception | None = None
+
+
+@dataclass
+class FaceSource:
+    """The faces of one file.
+
+    Attributes:
+        name: of the file.
+        faces: those of a picture.
+        video: gives those of a video, in batches; None: it is a picture.
+        problem: why there are none.
+        warnings: what was damaged, once all faces were taken.
+    """
+
+    name: str
+    faces: Sequence[FaceRecord] = ()
+    video: Callable[[], Generator[list[FaceRecord], None, None]] | None = None
+    problem: Exception | None = None
+    warnings: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+# -- names ----------------------------------------------------------------------------------------
+
+
+def walk_inputs(
+    patterns: Sequence[str], settings: EncodeSettings, left_out: LeftOut
+) -> Iterator[NamedInput]:
+    """The files that ``patterns`` stand for, one at a time.
+
+    Args:
+        patterns: files, folders, globs, or ``-``; with ``settings.aligned`` also folders of
+            preprocess.
+        settings: which inputs count.
+        left_out: counts what is left out.
+    """
+    for pattern in patterns:
+        if settings.aligned and os.path.isfile(os.path.join(pattern, INDEX_FILE)):
+            yield from _listed_crops(pattern)
+            continue
+        kinds = {"image"} if settings.aligned else {"image", "video"}
+        for item in expand_inputs([pattern], kinds, left_out=left_out):  # type: ignore[arg-type]
+            yield _named(item)
+
+
+def _named(item: Input) -> NamedInput:
+    problem = None if item.problem is None else MediaError(item.problem)
+    return NamedInput(item.path, item.path, problem=problem)
+
+
+def _listed_crops(folder: str) -> Iterator[NamedInput]:
+    """The crops of a folder that preprocess made, with their lines of the index."""
+    index = os.path.join(folder, INDEX_FILE)
+    found = False
+    try:
+        for entry in read_crops(folder):
+            found = True
+            name = name_below(entry["path"])
+            path = os.path.join(folder, name)
+            try:
+                check_file(folder, name)
+            except ValueError as error:
+                yield NamedInput(path, path, problem=MediaError(str(error)))
+            else:
+                yield NamedInput(path, path, entry)
+    except (OSError, ValueError, TypeError) as error:
+        yield NamedInput(index, index, problem=error)
+    if not found:
+        yield NamedInput(index, index, problem=MediaError("it lists no crops"))
+
+
+# -- faces ----------------------------------------------------------------------------------------
+
+
+def open_sources(
+    items: Iterable[NamedInput],
+    settings: EncodeSettings,
+    backend: FaceBackend,
+    measurer: Measurer,
+    *,
+    workers: int | None = None,
+) -> Generator[FaceSource, None, None]:
+    """The faces of every input, in order. A video's are read when they are asked for.
+
+    Args:
+        items: as :func:`walk_inputs` gives them.
+        settings: how they become faces.
+        backend: finds the faces; one call should use one thread.
+        measurer: measures them.
+        workers: threads; None: one per core.
+    """
+    workers = workers or usable_cores()
+    size = _CROPS if settings.aligned else _PICTURES
+    waiting: deque[FaceSource | Future[list[FaceSource]]] = deque()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="facecycle-faces")
+
+    def take() -> Iterator[FaceSource]:
+        first = waiting.popleft()
+        if isinstance(first, FaceSource):
+            yield first
+        else:
+            yield from first.result()
+
+    try:
+        for is_video, group in itertools.groupby(items, lambda item: _is_video(item, settings)):
+            for batch in batches(group, 1 if is_video else size):
+                if is_video:
+                    waiting.append(_video(batch[0], settings, backend, measurer))
+                else:
+                    waiting.append(pool.submit(_pictures, batch, settings, backend, measurer))
+                while len(waiting) > _AHEAD * workers:
+                    yield from take()
+        while waiting:
+            yield from take()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _is_video(item: NamedInput, settings: EncodeSettings) -> bool:
+    if item.problem is not None or item.file == "-" or settings.aligned:
+        return False
+    suffix = suffix_of(item.file)
+    if suffix in IMAGE_SUFFIXES and suffix not in _MOVING_SUFFIXES:
+        return False
+    try:
+        return not is_still(item.file)
+    except OSError:
+        return False  # whoever reads it says what is wrong
+
+
+def _pictures(
+    items: Sequence[NamedInput],
+    settings: EncodeSettings,
+    backend: FaceBackend,
+    measurer: Measurer,
+) -> list[FaceSource]:
+    sources = [FaceSource(item.name, problem=item.problem) for item in items]
+    images: dict[int, RGBImage] = {}
+    for i, item in enumerate(items):
+        if item.problem is None:
+            try:
+                images[i] = read_image(sys.stdin.buffer if item.file == "-" else item.file)
+            except (MediaError, OSError) as error:
+                sources[i].problem = error
+    if settings.aligned:
+        for i, image in images.items():
+            try:
+                sources[i].faces = [measurer.aligned(image, items[i].entry)]
+            except ValueError as error:
+                sources[i].problem = error
+        return sources
+    searched = search_photos(list(images.values()), backend, min_face=_MIN_FACE)
+    for (i, image), found in zip(images.items(), searched, strict=True):
+        try:
+            faces = found.require()
+            chosen = faces if settings.faces == "all" else faces[:1]
+            sources[i].faces = [measurer.found(image, f, n) for n, f in enumerate(chosen, 1)]
+        except FaceError as error:
+            sources[i].problem = error
+    return sources
+
+
+def _video(
+    item: NamedInput, settings: EncodeSettings, backend: FaceBackend, measurer: Measurer
+) -> FaceSource:
+    source = FaceSource(item.name)
+
+    def produce() -> Generator[list[FaceRecord], None, None]:
+        return batches(_tracked(item.file, settings, backend, measurer, source), _VIDEO_BATCH)
+
+    source.video = lambda: in_thread(produce)
+    return source
+
+
+def _tracked(
+    path: str,
+    settings: EncodeSettings,
+    backend: FaceBackend,
+    measurer: Measurer,
+    source: FaceSource,
+) -> Iterator[FaceRecord]:
+    """The faces of a video, frame by frame.
+
+    Raises:
+        MediaError: it cannot be decoded.
+        NoFaceError: there is no face in it.
+    """
+    info = probe(path)
+    size = decoded_size(path, info, backend, 0.0)
+    enlarge = np.array([info.width / size[0], info.height / size[1]])
+    tracker = FaceTracker(
+        backend,
+        everyone=settings.faces == "all",
+        min_face=max(1, round(_MIN_FACE / float(enlarge.max()))),
+    )
+    numbers: dict[int, int] = {}
+    with read_frames(path, fps=settings.fps, size=size, info=info) as reader:
+        places = deque[Frame]()
+        for image, found in tracker.track(images_of(reader, places)):
+            place = places.popleft()
+            for track, face in sorted(found.faces.items()):
+                if is_inside(face, image.shape):
+                    number = numbers.setdefault(track, len(numbers) + 1)
+                    yield measurer.found(
+                        image, face, number, frame=place.number, time=place.time, enlarge=enlarge
+                    )
+        if reader.warning:
+            source.warnings.append(reader.warning)
+    if not numbers:
+        raise NoFaceError("no face found in any frame")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from facecycle_cli.evaluation.pose_data import load_poses
     from facecycle_cli.evaluation.probes import expression_extractor
     from facecycle_cli.evaluation.reconstruction import evaluate_reconstruction
+    from facecycle_cli.evaluation.reenactment import Reenactment, evaluate_reenactment
     from facecycle_cli.faces import FaceBackend, load_backend
     from facecycle_cli.media import Provenance, read_frames, read_image, write_image
     from facecycle_cli.model import FaceCycle, load
@@ -76,6 +77,7 @@ _MODULES = {
     "evaluation.pose_data": ["load_poses"],
     "evaluation.probes": ["expression_extractor"],
     "evaluation.reconstruction": ["evaluate_reconstruction"],
+    "evaluation.reenactment": ["Reenactment", "evaluate_reenactment"],
     "faces": ["FaceBackend", "load_backend"],
     "media": ["Provenance", "read_frames", "read_image", "write_image"],
     "model": ["FaceCycle", "load"],
@@ -135,6 +137,7 @@ __all__ = [
     "PortraitMotion",
     "PreprocessSettings",
     "Provenance",
+    "Reenactment",
     "TrainConfig",
     "TranslateSettings",
     "Verdict",
@@ -143,6 +146,7 @@ __all__ = [
     "evaluate_expression",
     "evaluate_pose",
     "evaluate_reconstruction",
+    "evaluate_reenactment",
     "expression_extractor",
     "face_crop",
     "frontalize",

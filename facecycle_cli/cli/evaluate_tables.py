@@ -103,6 +103,7 @@ def reenactment_table(result: ReenactmentResult, how: Reenactment) -> str:
         ("l1", "L1 in the face's box", 4),
         ("ssim", "SSIM in the face's box", 4),
         ("akd", f"AKD, % of the eye distance {judged}", 2),
+        ("akd_aligned", "  after the best similarity", 2),
         ("identity", "identity similarity", 3),
     ):
         if means[OUTPUT][key] is not None:

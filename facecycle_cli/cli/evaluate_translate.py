@@ -262,6 +262,7 @@ class _Run:
         common = {
             "task": "translate",
             **means,
+            "counts": {"clips": len(self.rows), "failed": self.failed},
             **self.traces,
             "settings": asdict(self.how.settings),
             "checkpoint": describe_model(self.how.model),

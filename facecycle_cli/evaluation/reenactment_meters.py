@@ -195,10 +195,11 @@ class _PictureSums:
     """The numbers of one kind of picture."""
 
     def __init__(self) -> None:
-        self.l1, self.ssim, self.akd, self.identity = _Mean(), _Mean(), _Mean(), _Mean()
+        self.l1, self.ssim, self.identity = _Mean(), _Mean(), _Mean()
+        self.akd, self.akd_aligned = _Mean(), _Mean()
 
     def summary(self) -> PictureErrors:
-        return PictureErrors(self.l1.value, self.ssim.value, self.akd.value, self.identity.value)
+        return PictureErrors(**{name: mean.value for name, mean in vars(self).items()})
 
 
 class SelfMeter:
@@ -286,8 +287,13 @@ class SelfMeter:
         self, made: Mapping[str, np.ndarray], wanted: np.ndarray, eye_distance: float
     ) -> None:
         for kind, points in made.items():
-            distance = float(np.linalg.norm(points - wanted, axis=1).mean())
-            self._sums[kind].akd.add(100 * distance / eye_distance)
+            aligned = apply_affine(fit_similarity(points, wanted), points)
+            for mean, each in (
+                (self._sums[kind].akd, points),
+                (self._sums[kind].akd_aligned, aligned),
+            ):
+                distance = float(np.linalg.norm(each - wanted, axis=1).mean())
+                mean.add(100 * distance / eye_distance)
 
     def _compare_identity(self, pair: Pair, source: Face, output: Face) -> None:
         wanted = self._embedder.embed(pair.source, source)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,8 @@ class PictureErrors:
         l1: mean absolute difference within the face's box, of RGB values in 0..1.
         ssim: structural similarity within the box, up to 1.
         akd: average keypoint distance, in percent of the distance between the eyes.
+        akd_aligned: the same after the best similarity onto the frame's landmarks: what is left of
+            it where place, size and roll of the face do not count.
         identity: similarity of the faces, as ``verify`` compares them: with the clip's own frame,
             or in cross-reenactment with the picture of the other person.
     """
@@ -42,7 +44,11 @@ class PictureErrors:
     l1: float | None = None
     ssim: float | None = None
     akd: float | None = None
+    akd_aligned: float | None = None
     identity: float | None = None
+
+
+_NUMBERS = tuple(each.name for each in fields(PictureErrors))
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,7 @@ class ReenactmentResult:
         return {
             kind: {
                 number: _mean(getattr(clip.pictures[kind], number) for clip in self.clips)
-                for number in ("l1", "ssim", "akd", "identity")
+                for number in _NUMBERS
             }
             for kind in (self.clips[0].pictures if self.clips else ())
         }

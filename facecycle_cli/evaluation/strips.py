@@ -78,8 +78,8 @@ class Strip:
         if not frames:
             raise ValueError("a strip needs at least one frame")
         cells = [
-            SheetCell([frame.rows[name]], [f"{name}, {frame.time:.2f} s" if not i else name])
-            for i, name in enumerate(frames[0].rows)
+            SheetCell([frame.rows[name]], [f"{name.replace('_', ' ')}, {frame.time:.2f} s"])
+            for name in frames[0].rows
             for frame in frames
         ]
         return contact_sheet(cells, columns=len(frames))

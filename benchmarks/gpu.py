@@ -113,7 +113,6 @@ def main(arguments: Sequence[str] | None = None, say: Callable[[str], None] | No
             report.add("Verdict: FAILED: torch finds no CUDA device (--device cpu --quick tests)")
             return 1
         torch.backends.cudnn.benchmark = True  # as train does
-        torch.set_float32_matmul_precision("high")
     report.add(f"{_named(device)}; torch {torch.__version__}; Python {sys.version.split()[0]}")
     if STOOD_IN:
         report.add(f"Stand-ins for missing packages: {', '.join(STOOD_IN)}")

@@ -10,10 +10,11 @@ def exact(x: Tensor) -> Tensor:
     """``x`` in a format whose matrix products, forward and backward, are exact enough for a loss.
 
     A GPU multiplies float32 matrices with 10 bits of mantissa (TF32) where
-    ``torch.set_float32_matmul_precision`` allows it, as training does for the networks. SSIM takes
-    a variance as the difference of two products of nearly the same size: with 10 bits nothing is
-    left of it, and its gradient grows from 0.007 to 167. Products of float64 are not reduced. Where
-    float32 is exact already, it stays.
+    ``torch.set_float32_matmul_precision`` allows it. SSIM takes a variance as the difference of two
+    products of nearly the same size: with 10 bits nothing is left of it, and its gradient grows
+    from 0.007 to 167. Products of float64 are not reduced. Where float32 is exact already, it
+    stays: training does not ask for reduced products, because autocast halves those of the
+    networks, and the losses have no other.
     """
     if x.dtype in (torch.float16, torch.bfloat16):
         x = x.float()

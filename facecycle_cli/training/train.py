@@ -119,7 +119,6 @@ def train(
             _move(resources.perceptual, device, layout)
         if device.type == "cuda":
             torch.backends.cudnn.benchmark = True
-            torch.set_float32_matmul_precision("high")
 
         # Stages.
         run.open_logs(position, config.stages)

@@ -134,6 +134,7 @@ def gpu_contexts(device: torch.device) -> dict[str, AbstractContextManager[objec
     """What a GPU does to float32 products, and half precision, by name."""
     half = torch.float16 if device.type == "cuda" and not torch.cuda.is_bf16_supported() else None
     return {
+        "float32": matmul_precision("highest"),
         "reduced products": matmul_precision("high"),
         "autocast": torch.autocast(device.type, half or torch.bfloat16),
     }

@@ -176,6 +176,9 @@ class TrainConfig:
         data: folders of crops, folders of pictures, webdataset shards.
         singles: names of folders (``stills``, ``stills/utk``) in which every picture shows another
             person.
+        neutral: folders or shards in which people show a neutral face and posed expressions, told
+            by the names of the pictures (see :mod:`.media.posed`): the neutral shape of the guide
+            is fitted to them. They are not trained on unless ``data`` names them, too.
         min_sharpness: crops below it are left out, by the index that preprocess writes; 0 keeps
             all.
         max_yaw: crops turned further to either side, in degrees, are left out; 180 keeps all.
@@ -214,6 +217,7 @@ class TrainConfig:
 
     data: tuple[str, ...] = ()
     singles: tuple[str, ...] = ()
+    neutral: tuple[str, ...] = ()
     min_sharpness: float = 0.0
     max_yaw: float = 180.0
     stage: StageChoice = "both"

@@ -17,8 +17,9 @@ from facecycle_cli.training.data.frames import FrameStore, fits_in_memory
 from facecycle_cli.training.data.index import CropIndex
 from facecycle_cli.training.data.pairs import MIN_FRAMES, PairSampler
 from facecycle_cli.training.distributed import Processes
-from facecycle_cli.training.guidance import Guides, NeutralShape, fit_neutral_shape
+from facecycle_cli.training.guidance import Guides
 from facecycle_cli.training.landmarks import LANDMARK_BYTES, LandmarkTable
+from facecycle_cli.training.neutral_fit import fit_neutral_shape, load_neutral_shape
 from facecycle_cli.training.resident import ResidentBatches, ResidentCrops, device_memory
 from facecycle_cli.training.run import RunFolder
 from facecycle_cli.training.stages import STAGES
@@ -200,13 +201,16 @@ def _open_guides(
     if processes.is_first and not run.neutral_shape.exists():
         run.reporter.note("measuring the landmarks of neutral faces")
         try:
-            fit_neutral_shape(store, config.seed, measured).save(run.neutral_shape)
+            shape = fit_neutral_shape(store, config.seed, measured, posed=config.neutral)
+            shape.save(run.neutral_shape)
         except DataError as error:
+            if config.neutral:
+                raise
             run.reporter.note(f"no landmarks will guide the flows: {error}")
     processes.wait()
     if not run.neutral_shape.exists():
         return None
-    return Guides(NeutralShape.load(run.neutral_shape), keep=store.keeps, measured=measured)
+    return Guides(load_neutral_shape(run.neutral_shape), keep=store.keeps, measured=measured)
 
 
 def _workers(config: TrainConfig, processes: Processes, device: torch.device) -> int:

@@ -13,11 +13,11 @@ from facecycle_cli.training.guidance import (
     CropLandmarks,
     Guides,
     LandmarkBatch,
-    NeutralShape,
     augmented_guide,
 )
 from facecycle_cli.training.landmarks import LandmarkReader
 from facecycle_cli.training.losses import contrast_loss, guide_loss
+from facecycle_cli.training.neutral_shape import NeutralShape
 from tests.training.conftest import people
 
 COUNT = MESH_468.count

@@ -15,7 +15,7 @@ from facecycle_cli.training.data.batches import Share
 from facecycle_cli.training.data.discover import find_crops
 from facecycle_cli.training.data.pairs import PairSampler
 from facecycle_cli.training.distributed import Processes
-from facecycle_cli.training.guidance import NeutralShape
+from facecycle_cli.training.neutral_shape import NeutralShape
 from facecycle_cli.training.run import RunFolder
 from facecycle_cli.training.stages import ExpressionStage, IdentityStage, StageResources
 from facecycle_cli.training.supply import Supply

@@ -28,8 +28,8 @@ from facecycle_cli.media.listing import (
     numbered_lines,
     parse_entry,
 )
+from facecycle_cli.media.shards import Quality, samples
 from facecycle_cli.training.data.index import CropIndex, IndexBuilder
-from facecycle_cli.training.data.shards import Quality, samples
 
 __all__ = ["LISTING", "Quality", "Singles", "find_crops"]
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecycle_cli.errors import DataError, MediaError
+from facecycle_cli.media.shards import MAX_CROP_BYTES
 from facecycle_cli.system import parse_json
 
 IntArray: TypeAlias = NDArray[np.int64]
@@ -28,9 +29,6 @@ IntArray: TypeAlias = NDArray[np.int64]
 _ARRAYS = (
     "names", "name_ends", "folders", "folder_ends", "starts", "roots_of", "offsets", "lengths",
 )  # fmt: skip
-MAX_CROP_BYTES = 1 << 28
-"""Of one picture file: crops have thousands of bytes, photographs millions."""
-
 _VERSION = 1
 """Of the folder that :meth:`CropIndex.save` writes."""
 

@@ -13,8 +13,9 @@ import pytest
 
 from facecycle_cli.errors import DataError, MediaError
 from facecycle_cli.media import Provenance, write_image
+from facecycle_cli.media.shards import MAX_CROP_BYTES
 from facecycle_cli.training.data.discover import Quality, find_crops
-from facecycle_cli.training.data.index import MAX_CROP_BYTES, CropIndex
+from facecycle_cli.training.data.index import CropIndex
 from tests.training.conftest import crop_line, jpeg
 
 

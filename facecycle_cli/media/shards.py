@@ -17,7 +17,9 @@ from typing import Any
 from facecycle_cli.errors import DataError
 from facecycle_cli.media.files import IMAGE_SUFFIXES
 from facecycle_cli.media.listing import finite, name_below, parse_entry
-from facecycle_cli.training.data.index import MAX_CROP_BYTES
+
+MAX_CROP_BYTES = 1 << 28
+"""Of one picture file: crops have thousands of bytes, photographs millions."""
 
 _MAX_HEADER_BYTES = 1 << 20
 """Of what tarfile reads at once: headers with long names."""

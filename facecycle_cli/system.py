@@ -255,6 +255,21 @@ def check_zip(path: str | os.PathLike[str], most_bytes: int) -> None:
         raise ValueError(f"it unpacks to {size:,} bytes, and {most_bytes:,} are allowed")
 
 
+def cache_folder() -> Path:
+    """Where the user's programs keep what can be made again; ours is a folder in it.
+
+    Raises:
+        RuntimeError: The user has no home folder.
+    """
+    if sys.platform == "win32":
+        named, usual = os.environ.get("LOCALAPPDATA"), Path("AppData", "Local")
+    elif sys.platform == "darwin":
+        named, usual = None, Path("Library", "Caches")
+    else:
+        named, usual = os.environ.get("XDG_CACHE_HOME"), Path(".cache")
+    return (Path(named) if named and os.path.isabs(named) else Path.home() / usual) / "facecycle"
+
+
 def end_process(code: int) -> NoReturn:
     """End this process at once, after the programs that it runs, without cleaning up."""
     try:

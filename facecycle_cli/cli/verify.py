@@ -38,6 +38,9 @@ DIFFERENT = 1
 COULD_NOT_COMPARE = 3
 """Exit codes of a comparison; 0 is the same person."""
 
+_TOP = 10
+"""Faces that a search shows."""
+
 
 def verify_command(
     a: Annotated[
@@ -112,6 +115,33 @@ def verify_command(
             show_default=False,
         ),
     ] = None,
+    within: Annotated[
+        str | None,
+        typer.Option(
+            "--in",
+            metavar="FOLDER",
+            help="Search the pictures of this folder for the faces that are most like that of A.",
+            show_default=False,
+        ),
+    ] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="How many faces --in shows. Default: 10.",
+            show_default=False,
+        ),
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where --in keeps the vectors of the faces, for the next search. Default: "
+            "vectors.sqlite in the user's cache folder.",
+            show_default=False,
+        ),
+    ] = None,
     baseline: Baseline = False,
     on_missing: Annotated[
         OnMissing,
@@ -134,9 +164,12 @@ def verify_command(
     """Say whether two pictures show the same person.
 
     A research representation, far from current face recognition: not fit for decisions about
-    people. Exit code 0: same, 1: different, 3: could not compare.
+    people. Exit code 0: same, 1: different, 3: could not compare. With --in: 0: found, 1: a picture
+    cannot be read, 3: no face in A.
 
     facecycle verify one.jpg two.jpg                  similarity, threshold, verdict
+
+    facecycle verify one.jpg --in photos/ --top 10    the most similar faces of a folder
 
     facecycle verify --pairs pairs.txt --report out/  LFW's protocol
 
@@ -154,6 +187,25 @@ def verify_command(
             raise typer.BadParameter(f"{option} nan is not a number")
     if threshold is not None and far is not None:
         raise typer.BadParameter("--threshold and --far say the same thing twice; choose one")
+    if within is not None:
+        others = (b, pairs, against, calibrate, threshold, far, report, draw, root)
+        if a is None or baseline or any(value is not None for value in others):
+            raise typer.BadParameter("--in goes with one picture, --top and --cache")
+        from facecycle_cli.cli.verify_search import SearchJob
+
+        SearchJob(
+            query=a,
+            folder=within,
+            top=top or _TOP,
+            cache=cache,
+            aligned=aligned,
+            aligner=aligner,
+            checkpoint=checkpoint,
+            device=device,
+        ).run(console)
+        return
+    if top is not None or cache is not None:
+        raise typer.BadParameter("--top and --cache go with --in")
     if pairs is None and against is not None and a is not None and b is None:
         pairs, a = a, None  # verify --against frontalize people/
     if pairs is not None:

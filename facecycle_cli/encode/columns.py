@@ -10,7 +10,7 @@ from facecycle_cli.errors import SettingsError
 from facecycle_cli.faces.topology import IBUG_68, MESH_468
 from facecycle_cli.model import FaceCycle
 
-__all__ = ["KEYS", "NETWORK_COLUMNS", "SOURCE", "Column", "choose_columns"]
+__all__ = ["KEYS", "NETWORK_COLUMNS", "SOURCE", "Column", "choose_columns", "vector_size"]
 
 SOURCE = "source"
 """The first column, the only one of text: the name of the file that the face is in."""
@@ -76,9 +76,13 @@ def choose_columns(
     return tuple(c for c in columns if c.name in KEYS or c.name in only)
 
 
+def vector_size(model: FaceCycle) -> int:
+    """Length of the verification vector."""
+    return model.verifier.size or model.config.verifier_inputs
+
+
 def _all_columns(model: FaceCycle, landmarks: str | None) -> tuple[Column, ...]:
-    code = model.config.code_size
-    vector = model.verifier.size or model.config.verifier_inputs
+    code, vector = model.config.code_size, vector_size(model)
     xy = tuple(f"{point}_{axis}" for point in _POINTS for axis in "xy")
     columns = [
         Column("frame", dtype="<i8"),

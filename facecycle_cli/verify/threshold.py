@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,6 +11,12 @@ from numpy.typing import ArrayLike
 
 from facecycle_cli.errors import EvaluationError, ThresholdError
 from facecycle_cli.model import FaceCycle
+from facecycle_cli.verify.logistic import (
+    Logistic,
+    fit_logistic,
+    logistic_from_json,
+    logistic_of_rates,
+)
 from facecycle_cli.verify.roc import (
     balanced_threshold,
     checked_pairs,
@@ -17,7 +24,14 @@ from facecycle_cli.verify.roc import (
     threshold_at_far,
 )
 
-__all__ = ["Calibration", "Threshold", "calibrate", "stored_threshold", "threshold_at_stored_far"]
+__all__ = [
+    "Calibration",
+    "Threshold",
+    "calibrate",
+    "stored_logistic",
+    "stored_threshold",
+    "threshold_at_stored_far",
+]
 
 _KEPT_RATES = (0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.001)
 """False-accept rates whose thresholds :func:`calibrate` keeps, where there are pairs enough."""
@@ -80,6 +94,28 @@ def threshold_at_stored_far(model: FaceCycle, far: float) -> Threshold:
     raise ThresholdError(f"no threshold for a false-accept rate of {far:g} (there are: {known})")
 
 
+def stored_logistic(model: FaceCycle) -> Logistic | None:
+    """What turns a similarity into a probability: as the model's checkpoint carries it, or as its
+    table of thresholds implies it; None if it has neither.
+
+    Raises:
+        ThresholdError: what is stored is damaged.
+    """
+    stored = _stored(model)
+    try:
+        if "logistic" in stored:
+            return logistic_from_json(stored["logistic"])
+        rates = {_rate(rate): _cosine(v) for rate, v in stored.get("thresholds", {}).items()}
+        if "threshold" not in stored or "tar" not in stored or len(rates) < 2:
+            return None
+        threshold, tar = _cosine(stored["threshold"]), _rate(stored["tar"])
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
+        raise _damaged() from None
+    with suppress(EvaluationError):
+        return logistic_of_rates(rates, threshold, tar)
+    return None
+
+
 def _stored(model: FaceCycle) -> Mapping[str, Any]:
     info = model.checkpoint
     return (info.metadata if info else {}).get("verification") or {}
@@ -121,6 +157,7 @@ class Calibration:
         same: how many of them show the same person.
         measured_on: which pairs these were, in words.
         thresholds: for a range of false-accept rates (as text), what ``--far`` looks up.
+        logistic: ``slope`` and ``intercept`` of :class:`.Logistic`, fitted to these pairs.
     """
 
     threshold: float
@@ -131,6 +168,7 @@ class Calibration:
     same: int
     measured_on: str
     thresholds: dict[str, float]
+    logistic: dict[str, float]
 
     def to_json(self) -> dict[str, Any]:
         """The fields by name."""
@@ -179,4 +217,5 @@ def calibrate(
         thresholds={
             f"{rate:g}": threshold_at_far(curve, rate) for rate in sorted(rates, reverse=True)
         },
+        logistic=asdict(fit_logistic(scores, labels)),
     )

@@ -40,6 +40,7 @@ class TestCalibration:
         entry = calibrate(*noisy(4000, gap=1.5), measured_on="noise").to_json()
         assert list(entry) == [
             "threshold", "set_for", "far", "tar", "pairs", "same", "measured_on", "thresholds",
+            "logistic",
         ]  # fmt: skip
         assert json.loads(json.dumps(entry)) == entry
 

@@ -71,7 +71,7 @@ for first in filter(None, sys.argv[1].split("\\n")):
     scope = {}
     exec("import facecycle_cli as fc; " + first, scope)
     fc = scope["fc"]
-    for name in ("verify", "translate", "preprocess"):
+    for name in ("verify", "translate", "preprocess", "encode"):
         assert type(getattr(fc, name)).__name__ == "function", (first, name)
         assert getattr(fc, name).__name__ == name
     from facecycle_cli.verify.metrics import verification_metrics

@@ -83,6 +83,9 @@ class StageOptions:
             neutral face of the other one (paper: 1). The rest are rebuilt from their own.
         relight: how much an exchanged neutral face takes on the colors (mean and spread) of the
             face that is rebuilt from it. No flow can know these colors.
+        features: how much more the landmarks of eyebrows, lids and lips guide the flows than the
+            others: at 1 each counts five times as much. They are a sixth of all landmarks, and hold
+            most of an expression.
         reenact: while identity codes learn alone, the share of the pictures that are warped to the
             motion of another pair's face. A single photograph is then seen in many poses.
     """
@@ -90,6 +93,7 @@ class StageOptions:
     focus: float = 0.0
     exchange: float = 1.0
     relight: float = 0.0
+    features: float = 0.0
     reenact: float = 0.0
 
     def __post_init__(self) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +30,20 @@ from facecycle_cli.training.precision import exact
 from facecycle_cli.training.shapes import MIRRORED
 from facecycle_cli.training.transfer import upload
 from facecycle_cli.types import RGBImage
+
+_FEATURES = {
+    *chain(*MESH_468.left_lids, *MESH_468.right_lids),
+    *MESH_468.left_brow,
+    *MESH_468.right_brow,
+    *MESH_468.upper_lip,
+    *MESH_468.lower_lip,
+    *MESH_468.mouth,
+    *MESH_468.outer_lips,
+}
+"""The landmarks of eyebrows, lids and lips."""
+
+_FEATURE_WEIGHT = 4.0
+"""What the setting ``features`` adds to the weight of such a landmark at most."""
 
 _OCCLUDED = 0.1
 """Weight of a landmark that cannot be seen, beside 1 for one that is seen from the front."""
@@ -104,7 +119,9 @@ class LandmarkBatch(NamedTuple):
         return LandmarkBatch(*(upload(tensor, device) for tensor in self))
 
 
-def augmented_guide(landmarks: LandmarkBatch, drawn: Draw, size: int) -> Guide:
+def augmented_guide(
+    landmarks: LandmarkBatch, drawn: Draw, size: int, features: float = 0.0
+) -> Guide:
     """The guide of augmented faces, on the device of the landmarks.
 
     The neutral face does not move with the augmentation: the networks learn where in the crop it
@@ -114,8 +131,10 @@ def augmented_guide(landmarks: LandmarkBatch, drawn: Draw, size: int) -> Guide:
         landmarks: of 2P crops, first views and then second views.
         drawn: what :func:`.augment.apply` did to the crops; on the CPU.
         size: side of the networks' input in pixels.
+        features: how much more eyebrows, lids and lips count, from 0 to 1 (five times as much).
     """
     source, target, weight = landmarks
+    weight = weight * (1 + features * _features_on(weight.device))
     theta, device = drawn.theta.flatten(0, 1), source.device
     # theta leads from the output to the input, and landmarks go from the input to the output. It is
     # inverted on the CPU: a GPU would be waited for, to say whether it could be.
@@ -131,6 +150,14 @@ def augmented_guide(landmarks: LandmarkBatch, drawn: Draw, size: int) -> Guide:
     # Augmentation has pixel edges at -1 and 1, flows have pixel centers there.
     stretch = size / (size - 1)
     return Guide((2 * target - 1) * stretch, source * stretch, weight * inside)
+
+
+@cache
+def _features_on(device: torch.device) -> Tensor:
+    """:data:`_FEATURE_WEIGHT` at the landmarks of eyebrows, lids and lips, 0 at others, (468,)."""
+    weights = torch.zeros(MESH_468.count)
+    weights[list(_FEATURES)] = _FEATURE_WEIGHT
+    return weights.to(device)
 
 
 @cache

@@ -186,7 +186,8 @@ class TrainingStage(nn.Module):
         if batch.landmarks is None:
             return None
         landmarks = batch.landmarks.to(self.model.device)
-        return augmented_guide(landmarks, drawn, self.model.config.image_size)
+        size = self.model.config.image_size
+        return augmented_guide(landmarks, drawn, size, self.options.features)
 
     def _warp(self, image: Tensor, flow: Tensor) -> Tensor:
         return warp(image, flow, padding=self.model.config.extensions.padding)

@@ -29,7 +29,7 @@ def test_presets_have_their_own_defaults_per_stage():
     assert paper.identity.weights == paper.expression.weights
     for stage in (paper.expression, paper.identity):
         assert vars(stage.options) == {
-            "focus": 0.0, "exchange": 1.0, "relight": 0.0, "reenact": 0.0,
+            "focus": 0.0, "exchange": 1.0, "relight": 0.0, "features": 0.0, "reenact": 0.0,
         }  # fmt: skip
     small = TrainConfig.from_layers({})
     assert small.preset == "small"

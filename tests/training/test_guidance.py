@@ -36,6 +36,18 @@ def test_landmarks_of_a_crop(face_crops, face_landmarks):
     assert LandmarkReader()(np.full((80, 80, 3), 90, np.uint8)) is None
 
 
+def test_brows_lids_and_lips_may_count_more():
+    crop = CropLandmarks(np.full((COUNT, 2), 0.4), np.full((COUNT, 2), 0.5), np.full(COUNT, 0.5))
+    landmarks = LandmarkBatch.stack([crop, crop])
+    still = unchanged(torch.tensor([False]))
+    plain, weighted = (augmented_guide(landmarks, still, 64, f).weight[0] for f in (0.0, 0.5))
+    counts_more = (weighted / plain).round(decimals=4)
+    assert sorted(set(counts_more.tolist())) == [1.0, 3.0]
+    for feature in (105, 159, 145, 13, 14, 61):  # a brow, both lids, both lips, a corner
+        assert counts_more[feature] == counts_more[MESH_468_MIRRORED[feature]] == 3.0
+    assert counts_more[MESH_468.nose_tip] == counts_more[MESH_468.chin] == 1.0
+
+
 def test_neutral_shape_takes_the_expression_out(face_landmarks, tmp_path):
     fitted = NeutralShape.fit(people(face_landmarks))
     of_neutral, of_smile = fitted(face_landmarks[0]), fitted(face_landmarks[1])

@@ -18,6 +18,7 @@ from facecycle_cli.evaluation.reenactment_meters import CrossMeter, Pair, SelfMe
 from facecycle_cli.evaluation.reenactment_results import ClipResult, ReenactmentResult
 from facecycle_cli.faces import Face, FaceBackend
 from facecycle_cli.media import Frame, FrameReader, VideoInfo, is_still, probe, read_frames
+from facecycle_cli.media.streams import is_pipe
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.translate.decoding import decoded_size
 from facecycle_cli.translate.settings import TranslateSettings
@@ -120,10 +121,12 @@ def measure_clip(path: str, how: Reenactment) -> ClipResult:
 
     Raises:
         EvaluationError: after the frame that performs it, its face is seen no more.
-        MediaError: it is a picture, or cannot be read.
+        MediaError: it is a picture or a pipe, or cannot be read.
         NoFaceError: it shows no face, or the picture of the other person does not.
         OSError: it cannot be opened.
     """
+    if is_pipe(path):
+        raise MediaError("a pipe can be read only once: save the clip as a file")
     if is_still(path):
         raise MediaError("a picture has no motion: evaluate translate takes clips")
     info = probe(path)

@@ -37,7 +37,8 @@ def test_landmarks_of_a_crop(face_crops, face_landmarks):
 
 
 def test_brows_lids_and_lips_may_count_more():
-    crop = CropLandmarks(np.full((COUNT, 2), 0.4), np.full((COUNT, 2), 0.5), np.full(COUNT, 0.5))
+    at, weight = np.full((COUNT, 2), 0.5, np.float32), np.full(COUNT, 0.5, np.float32)
+    crop = CropLandmarks(at, at, weight)
     landmarks = LandmarkBatch.stack([crop, crop])
     still = unchanged(torch.tensor([False]))
     plain, weighted = (augmented_guide(landmarks, still, 64, f).weight[0] for f in (0.0, 0.5))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from facecycle_cli.cli.console import Console, prefix_errors
+from facecycle_cli.cli.evaluate_neutral import evaluate_neutral
 from facecycle_cli.cli.evaluate_tables import (
     expression_table,
     pose_table,
@@ -247,4 +248,5 @@ def _pictures(
             yield Picture.file(item.path)
 
 
+evaluate_command.command("neutral")(evaluate_neutral)
 evaluate_command.command("translate")(evaluate_translate)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from facecycle_cli.evaluation.expression import ExpressionResult
+from facecycle_cli.evaluation.neutral_results import NeutralResult
 from facecycle_cli.evaluation.plots import plot_confusion, plot_histograms, plot_scatter
 from facecycle_cli.evaluation.pose import PoseResult
 from facecycle_cli.evaluation.pose_data import ANGLES
@@ -20,7 +21,13 @@ from facecycle_cli.media.reports import SheetCell, contact_sheet, write_report
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.crops import resize_crops
 
-__all__ = ["report_expression", "report_pose", "report_reconstruction", "write_strip"]
+__all__ = [
+    "report_expression",
+    "report_neutral",
+    "report_pose",
+    "report_reconstruction",
+    "write_strip",
+]
 
 _SIDE = 128
 """Of a face on a contact sheet, in pixels."""
@@ -91,6 +98,37 @@ def report_reconstruction(
         ]
         sheet = contact_sheet(cells, columns=len(STEPS))
         provenance = Provenance("evaluate reconstruction", info.sha256 if info else None)
+        write_image(sheet, path, provenance=provenance)
+        written.append(path)
+    return written
+
+
+def report_neutral(
+    folder: Path,
+    report: Mapping[str, Any],
+    result: NeutralResult,
+    models: Mapping[str, FaceCycle],
+) -> list[Path]:
+    """Write ``report.json``, and for each model a few inputs, their neutral faces, and the neutral
+    photographs of the same people.
+
+    Arguments and result as of :func:`report_expression`.
+    """
+    written = [write_report(folder, report)]
+    for name, shown in result.shown.items():
+        info = models[name].checkpoint
+        path = _path(folder, "faces", name, len(result.shown))
+        cells = [
+            SheetCell([picture], [caption])
+            for each in shown
+            for picture, caption in (
+                (each.crop, each.face.expression),
+                (each.result, f"neutralize: {1 - each.face.after / each.face.before:.0%} there"),
+                (each.neutral, "own neutral photograph"),
+            )
+        ]
+        sheet = contact_sheet(cells, columns=6)
+        provenance = Provenance("evaluate neutral", info.sha256 if info else None)
         write_image(sheet, path, provenance=provenance)
         written.append(path)
     return written

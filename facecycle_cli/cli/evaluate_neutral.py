@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,12 +23,15 @@ from facecycle_cli.cli.options import (
     Seed,
     Verbose,
 )
+from facecycle_cli.cli.run import walk_pictures
 from facecycle_cli.cli.tables import counted, number, percent, say_problems, table
+from facecycle_cli.errors import MediaError
 from facecycle_cli.types import AlignerName
 
 if TYPE_CHECKING:
     from facecycle_cli.evaluation.neutral_results import NeutralResult
     from facecycle_cli.media.posed import PosedPicture
+    from facecycle_cli.portrait.crops import Picture
 
 
 def evaluate_neutral(
@@ -46,6 +50,15 @@ def evaluate_neutral(
         AlignerName | None,
         typer.Option(
             help="What finds the landmarks that are measured. Default: that of --aligner.",
+            show_default=False,
+        ),
+    ] = None,
+    turned: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA",
+            help="Pictures of turned heads (a file, a folder, a glob): the yaw that frontalize "
+            "leaves is measured in them, too.",
             show_default=False,
         ),
     ] = None,
@@ -88,16 +101,21 @@ def evaluate_neutral(
         backend if judge is None or judge == aligner else open_backend(judge, 1, option="--judge"),
         mouth,
     )
-    with evaluation.progress(len(pictures)) as done:
-        result = evaluate(pictures, how, on_done=done)
-    say_problems(result.problems, console)
-    numbers = {**result.to_json(faces=False), "mouth": mouth}
+    with prefix_errors(f"--judge {how.judge.name}"):
+        how.judge.prepare()
+    missing: list[tuple[str, Exception]] = []
+    others = list(_turned(turned, missing, console))
+    with evaluation.progress(len(pictures) + len(others)) as done:
+        result = evaluate(pictures, how, turned=others, on_done=done)
+    problems = missing + result.problems
+    say_problems(problems, console)
+    numbers = {**result.to_json(faces=False), "mouth": mouth, "turned": turned}
     complete = evaluation.publish(_table(result), "neutral", numbers)
     written = []
     if evaluation.folder is not None:
         complete |= result.to_json(faces=True)
         written = report_neutral(evaluation.folder, complete, result, evaluation.models)
-    evaluation.finish(written, result.problems)
+    evaluation.finish(written, problems)
 
 
 def _find(data: list[str]) -> list[PosedPicture]:
@@ -110,6 +128,19 @@ def _find(data: list[str]) -> list[PosedPicture]:
             pictures = find_posed(name)
         found += [replace(p, person=f"{name}:{p.person}") for p in pictures]
     return found
+
+
+def _turned(
+    data: str | None, missing: list[tuple[str, Exception]], console: Console
+) -> Iterator[Picture]:
+    """The pictures of ``--turned``; what leads nowhere goes to ``missing``."""
+    from facecycle_cli.portrait.crops import Picture
+
+    for item in walk_pictures([data], console) if data is not None else ():
+        if item.problem is not None or item.is_stdin:
+            missing.append((str(item), MediaError(item.problem or "standard input is no set")))
+        else:
+            yield Picture.file(item.path)
 
 
 def _table(result: NeutralResult) -> str:

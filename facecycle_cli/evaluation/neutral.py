@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,8 +21,10 @@ from facecycle_cli.evaluation.motion_measures import eye_distance
 from facecycle_cli.evaluation.neutral_results import NeutralFace, NeutralResult, Shown
 from facecycle_cli.faces import Alignment, Face, FaceBackend
 from facecycle_cli.faces.similarity import apply_affine, fit_similarity
+from facecycle_cli.media import read_image
 from facecycle_cli.media.posed import PosedPicture
 from facecycle_cli.model import FaceCycle
+from facecycle_cli.portrait.crops import Picture
 from facecycle_cli.portrait.defaults import DEFAULT_SIZE
 from facecycle_cli.portrait.motions import choose_motion
 from facecycle_cli.portrait.portraits import find_faces, portraits
@@ -66,12 +68,14 @@ class _Measurements:
 
     Attributes:
         to_show: names of the pictures that a report shows.
+        turned: for each model the yaws in pictures of any heads, before and after ``frontalize``.
         faces: of each model.
         shown: of each model.
         problems: (name, reason) of each picture that could not be used.
     """
 
     to_show: set[str]
+    turned: dict[str, list[tuple[float, float]]]
     faces: dict[str, list[NeutralFace]]
     shown: dict[str, list[Shown]]
     problems: list[tuple[str, Exception]] = field(default_factory=list)
@@ -81,7 +85,8 @@ def evaluate_neutral(
     pictures: Sequence[PosedPicture],
     how: Neutralization,
     *,
-    on_done: Callable[[PosedPicture], None] | None = None,
+    turned: Iterable[Picture] = (),
+    on_done: Callable[[PosedPicture | Picture], None] | None = None,
 ) -> NeutralResult:
     """Compare the neutral face of every picture with its person's neutral photograph.
 
@@ -89,27 +94,47 @@ def evaluate_neutral(
         pictures: of people with a neutral picture and others, as
             :func:`~facecycle_cli.media.posed.find_posed` gives them.
         how: what makes and measures the faces.
+        turned: pictures of heads that look anywhere; only the yaw that ``frontalize`` leaves is
+            measured in them.
         on_done: called for every picture.
 
     Raises:
-        DataError: not one pair could be measured.
+        DataError: not one pair could be measured; the message ends with the first reason.
     """
     faces: dict[str, list[NeutralFace]] = {name: [] for name in how.models}
-    measured = _Measurements(_shown(pictures), faces, {name: [] for name in how.models})
+    measured = _Measurements(
+        _shown(pictures),
+        {name: [] for name in how.models},
+        faces,
+        {name: [] for name in how.models},
+    )
     for person in sorted({picture.person for picture in pictures}):
         _measure_person([p for p in pictures if p.person == person], how, measured, on_done)
-    if not any(not face.is_neutral for faces in measured.faces.values() for face in faces):
-        raise DataError("no face with an expression and with a neutral face of the same person")
-    return NeutralResult(
-        measured.faces, measured.shown, measured.problems, how.judge.name, how.backend.name
-    )
+    if not any(not face.is_neutral for each in faces.values() for face in each):
+        message = "no face with an expression and with a neutral face of the same person"
+        if measured.problems:
+            name, error = measured.problems[0]
+            message += f" ({name}: {error})"
+        raise DataError(message)
+    for picture in turned:
+        try:
+            source = picture.source
+            image = source if isinstance(source, np.ndarray) else read_image(source)
+            before = find_faces(image, how.judge)[0].pose.yaw
+            for name, model in how.models.items():
+                measured.turned[name].append((before, _frontal(image, model, how).pose.yaw))
+        except (FaceError, MediaError, OSError) as error:
+            measured.problems.append((picture.name, error))
+        if on_done is not None:
+            on_done(picture)
+    return NeutralResult(faces, measured.shown, measured.problems, how.judge.name, measured.turned)
 
 
 def _measure_person(
     pictures: Sequence[PosedPicture],
     how: Neutralization,
     measured: _Measurements,
-    on_done: Callable[[PosedPicture], None] | None,
+    on_done: Callable[[PosedPicture | Picture], None] | None,
 ) -> None:
     photos: dict[str, _Photo] = {}
     for picture in sorted(pictures, key=lambda p: not p.is_neutral):
@@ -156,19 +181,13 @@ def _measure(
         FaceError: the picture shows no face to the command, or its result none to the judge.
     """
     photo, wanted = photos[picture.name], photos[own.name].face
-    remove, turn = choose_motion("remove", mouth=how.mouth), choose_motion("keep")
+    remove = choose_motion("remove", mouth=how.mouth)
     (made,) = portraits(photo.image, remove, model=model, backend=how.backend)
-    (turned,) = portraits(photo.image, turn, model=model, backend=how.backend)
-    faces = {}
-    for what, result in (("neutral", made.result), ("frontal", turned.result)):
-        try:
-            faces[what] = find_faces(result, how.judge)[0]
-        except FaceError as error:
-            raise NoFaceError(f"its {what} face: {error}") from error
+    result = _face_of("neutral", made.result, how)
     side = model.verifier.side
     crops = [
         Alignment.from_face(face, side).crop(image)
-        for face, image in ((photo.face, photo.image), (faces["neutral"], made.result))
+        for face, image in ((photo.face, photo.image), (result, made.result))
     ]
     before, after = identity_embedding(model, np.stack(crops))
     measured = NeutralFace(
@@ -176,16 +195,38 @@ def _measure(
         person=picture.person,
         expression=picture.expression,
         before=_distance(photo.face, wanted),
-        after=_distance(faces["neutral"], wanted),
+        after=_distance(result, wanted),
         mouth_before=_mouth_width(photo.face),
-        mouth_after=_mouth_width(faces["neutral"]),
+        mouth_after=_mouth_width(result),
         mouth_neutral=_mouth_width(wanted),
         identity_similarity=float(before @ after),
         yaw_before=photo.face.pose.yaw,
-        yaw_after=faces["frontal"].pose.yaw,
+        yaw_after=_frontal(photo.image, model, how).pose.yaw,
     )
     reference = Alignment.from_face(wanted, DEFAULT_SIZE).crop(photos[own.name].image)
     return measured, Shown(made.crop, made.result, reference, measured)
+
+
+def _frontal(image: RGBImage, model: FaceCycle, how: Neutralization) -> Face:
+    """The face that ``frontalize`` makes of a picture, as the judge sees it.
+
+    Raises:
+        FaceError: there is no face.
+    """
+    (turned,) = portraits(image, choose_motion("keep"), model=model, backend=how.backend)
+    return _face_of("frontal", turned.result, how)
+
+
+def _face_of(what: str, result: RGBImage, how: Neutralization) -> Face:
+    """The face in a result, as the judge sees it.
+
+    Raises:
+        NoFaceError: there is none.
+    """
+    try:
+        return find_faces(result, how.judge)[0]
+    except FaceError as error:
+        raise NoFaceError(f"its {what} face: {error}") from error
 
 
 def _distance(face: Face, wanted: Face) -> float:

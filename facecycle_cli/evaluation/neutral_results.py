@@ -98,8 +98,10 @@ class NeutralSummary:
     yaw_after: float
 
     @classmethod
-    def of(cls, faces: Sequence[NeutralFace]) -> NeutralSummary:
-        """Of at least one face with an expression."""
+    def of(
+        cls, faces: Sequence[NeutralFace], turned: Sequence[tuple[float, float]] = ()
+    ) -> NeutralSummary:
+        """Of at least one face with an expression, and the yaws of heads in other pictures."""
         posed = [face for face in faces if not face.is_neutral]
         neutral = [face for face in faces if face.is_neutral]
         way = {}
@@ -107,7 +109,7 @@ class NeutralSummary:
             own = [face for face in posed if face.expression == expression]
             before = float(np.sum([face.before for face in own]))
             way[expression] = 1 - float(np.sum([face.after for face in own])) / max(1e-9, before)
-        yaws = np.array([(face.yaw_before, face.yaw_after) for face in faces])
+        yaws = np.array([*((face.yaw_before, face.yaw_after) for face in faces), *turned])
         return cls(
             way=way,
             way_mean=float(np.mean(list(way.values()))),
@@ -130,19 +132,21 @@ class NeutralResult:
         shown: of each model, what a report shows.
         problems: (name, reason) of each picture that could not be used.
         judge: name of the backend that measured.
-        backend: name of the backend that led the commands.
+        turned: for each model the yaws in other pictures, and of what ``frontalize`` makes of them.
     """
 
     faces: dict[str, list[NeutralFace]]
     shown: dict[str, list[Shown]]
     problems: list[tuple[str, Exception]]
     judge: str
-    backend: str
+    turned: dict[str, list[tuple[float, float]]]
 
     @property
     def summaries(self) -> dict[str, NeutralSummary]:
         """Of each model."""
-        return {name: NeutralSummary.of(faces) for name, faces in self.faces.items()}
+        return {
+            name: NeutralSummary.of(faces, self.turned[name]) for name, faces in self.faces.items()
+        }
 
     @property
     def counts(self) -> dict[str, int]:
@@ -151,6 +155,7 @@ class NeutralResult:
         return {
             "pictures": len(faces),
             "people": len({face.person for face in faces}),
+            "turned": len(next(iter(self.turned.values()))),
             "skipped": len({name for name, _ in self.problems}),
         }
 

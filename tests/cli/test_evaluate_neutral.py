@@ -18,13 +18,15 @@ def test_table_report_and_a_picture_that_fails(examples, tmp_path):
     for look in ("neutral", "smiling"):
         shutil.copy(examples / "faces" / f"person1_{look}.jpg", data)
     (data / "person1_sad.png").write_bytes(b"broken")
-    done = call("evaluate", "neutral", data, "--report", folder)
+    turned = examples / "faces" / "person2_smiling.jpg"
+    done = call("evaluate", "neutral", data, "--turned", turned, "--report", folder)
     assert done.returncode == 1
     assert "person1_sad.png" in done.stderr
     assert "smiling (1)" in done.stdout
     assert "the mesh that also taught the embedded weights" in done.stdout
     report = json.loads((folder / "report.json").read_text())
     assert report["counts"]["expressions"] == {"neutral": 1, "smiling": 1}
+    assert report["counts"]["turned"] == 1
     (measured,) = report["results"].values()
     assert len(measured["faces"]) == 2
     assert measured["smile_removed"] == pytest.approx(

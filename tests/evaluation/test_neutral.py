@@ -46,6 +46,8 @@ def test_yaw_that_frontalize_leaves():
     summary = NeutralSummary.of(faces)
     assert summary.yaw_slope == pytest.approx(0.1)
     assert summary.yaw_before == pytest.approx(40 / 3)
+    more = NeutralSummary.of([face()], [(-30.0, -15.0), (30.0, 15.0)])
+    assert more.yaw_slope == pytest.approx(0.5)
 
 
 def test_the_neutral_face_is_that_of_the_command(examples):
@@ -53,7 +55,7 @@ def test_the_neutral_face_is_that_of_the_command(examples):
     assert len(pictures) == 2
     model, backend = load(), load_backend(threads=1)
     result = evaluate_neutral(pictures, Neutralization({"it": model}, backend, backend))
-    assert result.counts == {"pictures": 2, "people": 1, "skipped": 0}
+    assert result.counts == {"pictures": 2, "people": 1, "turned": 0, "skipped": 0}
     faces = {face.name: face for face in result.faces["it"]}
     for picture in pictures:
         assert faces[picture.name].is_neutral == picture.is_neutral
@@ -72,5 +74,7 @@ def test_without_a_neutral_picture_there_is_nothing_to_compare(examples, tmp_pat
     )
     backend = load_backend(threads=1)
     how = Neutralization({"it": load()}, backend, backend)
-    with pytest.raises(DataError, match="no face with an expression and with a neutral face"):
+    with pytest.raises(
+        DataError, match=r"no face with an expression and with a neutral face .*1_neutral\.png"
+    ):
         evaluate_neutral(find_posed(tmp_path), how)

@@ -30,7 +30,8 @@ from facecycle_cli.types import AlignerName, FaceChoice
 
 if TYPE_CHECKING:
     from facecycle_cli.encode.columns import Column
-    from facecycle_cli.encode.inputs import FaceSource, NamedInput
+    from facecycle_cli.encode.crop_lists import NamedInput
+    from facecycle_cli.encode.inputs import FaceSource
     from facecycle_cli.encode.partial import PartialTable
     from facecycle_cli.encode.run import Recorder, RowSink
     from facecycle_cli.model import FaceCycle

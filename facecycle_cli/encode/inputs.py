@@ -7,16 +7,15 @@ video is read while its faces are taken. In memory are only these batches and so
 from __future__ import annotations
 
 import itertools
-import os
 import sys
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
+from facecycle_cli.encode.crop_lists import NamedInput, crops_of
 from facecycle_cli.encode.records import FaceRecord, Measurer
 from facecycle_cli.errors import FaceError, MediaError, NoFaceError
 from facecycle_cli.faces import FaceBackend, is_inside, search_photos
@@ -31,16 +30,13 @@ from facecycle_cli.media import (
     read_image,
 )
 from facecycle_cli.media.files import IMAGE_SUFFIXES, LeftOut, suffix_of
-from facecycle_cli.media.listing import check_file, name_below
 from facecycle_cli.media.video import images_of
-from facecycle_cli.preprocess import read_crops
-from facecycle_cli.preprocess.index import INDEX_FILE
 from facecycle_cli.system import usable_cores
 from facecycle_cli.translate.decoding import decoded_size
 from facecycle_cli.translate.pipeline import batches, in_thread
 from facecycle_cli.types import FaceChoice, RGBImage
 
-__all__ = ["EncodeSettings", "FaceSource", "NamedInput", "open_sources", "walk_inputs"]
+__all__ = ["EncodeSettings", "FaceSource", "open_sources", "walk_inputs"]
 
 _PICTURES = 8
 """Pictures that one thread reads and searches at once."""
@@ -67,30 +63,13 @@ class EncodeSettings:
 
     Attributes:
         faces: the largest face of each picture and moment, or all of them.
-        aligned: pictures are face crops already; in a folder of preprocess, those of its index.
+        aligned: pictures are face crops already; of a folder of preprocess, with its index.
         fps: the most frames per second that are kept of a video; None: all.
     """
 
     faces: FaceChoice = "largest"
     aligned: bool = False
     fps: float | None = None
-
-
-@dataclass(frozen=True)
-class NamedInput:
-    """A file to encode.
-
-    Attributes:
-        name: for the column ``source`` and for messages.
-        file: of the file, ``-`` for standard input.
-        entry: the line of preprocess's index about a crop.
-        problem: why it cannot be read; None: it may be.
-    """
-
-    name: str
-    file: str
-    entry: Mapping[str, Any] = field(default_factory=dict)
-    problem: Exception | None = None
 
 
 @dataclass
@@ -130,8 +109,9 @@ def walk_inputs(
         left_out: counts what is left out.
     """
     for pattern in patterns:
-        if settings.aligned and os.path.isfile(os.path.join(pattern, INDEX_FILE)):
-            yield from _listed_crops(pattern)
+        crops = crops_of(pattern) if settings.aligned else None
+        if crops is not None:
+            yield from crops
             continue
         kinds = {"image"} if settings.aligned else {"image", "video"}
         for item in expand_inputs([pattern], kinds, left_out=left_out):  # type: ignore[arg-type]
@@ -141,27 +121,6 @@ def walk_inputs(
 def _named(item: Input) -> NamedInput:
     problem = None if item.problem is None else MediaError(item.problem)
     return NamedInput(item.path, item.path, problem=problem)
-
-
-def _listed_crops(folder: str) -> Iterator[NamedInput]:
-    """The crops of a folder that preprocess made, with their lines of the index."""
-    index = os.path.join(folder, INDEX_FILE)
-    found = False
-    try:
-        for entry in read_crops(folder):
-            found = True
-            name = name_below(entry["path"])
-            path = os.path.join(folder, name)
-            try:
-                check_file(folder, name)
-            except ValueError as error:
-                yield NamedInput(path, path, problem=MediaError(str(error)))
-            else:
-                yield NamedInput(path, path, entry)
-    except (OSError, ValueError, TypeError) as error:
-        yield NamedInput(index, index, problem=error)
-    if not found:
-        yield NamedInput(index, index, problem=MediaError("it lists no crops"))
 
 
 # -- faces ----------------------------------------------------------------------------------------
@@ -212,7 +171,9 @@ def open_sources(
 
 
 def _is_video(item: NamedInput, settings: EncodeSettings) -> bool:
-    if item.problem is not None or item.file == "-" or settings.aligned:
+    if item.problem is not None or item.file == "-" or isinstance(item.file, bytes):
+        return False
+    if settings.aligned:
         return False
     suffix = suffix_of(item.file)
     if suffix in IMAGE_SUFFIXES and suffix not in _MOVING_SUFFIXES:
@@ -261,7 +222,7 @@ def _video(
     source = FaceSource(item.name)
 
     def produce() -> Generator[list[FaceRecord], None, None]:
-        return batches(_tracked(item.file, settings, backend, measurer, source), _VIDEO_BATCH)
+        return batches(_tracked(str(item.file), settings, backend, measurer, source), _VIDEO_BATCH)
 
     source.video = lambda: in_thread(produce)
     return source

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecycle_cli.encode.columns import choose_columns, vector_size
+from facecycle_cli.encode.crop_lists import NamedInput
 from facecycle_cli.encode.encode import Encoder
-from facecycle_cli.encode.inputs import EncodeSettings, FaceSource, NamedInput, open_sources
+from facecycle_cli.encode.inputs import EncodeSettings, FaceSource, open_sources
 from facecycle_cli.encode.records import Measurer
 from facecycle_cli.encode.run import Recorder
 from facecycle_cli.errors import CheckpointError, EvaluationError, MediaError, NoFaceError

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
+import tarfile
 
 import numpy as np
 import pytest
@@ -100,6 +102,25 @@ def test_a_folder_of_preprocess(examples, tmp_path):
         assert row["five_points"] == [pytest.approx(point, rel=1e-5) for point in line["points"]]
         assert row["detector_score"] == pytest.approx(line["score"])
         assert row["mouth_opening"] is None
+
+
+def test_tar_shards_are_read_in_place(examples, tmp_path):
+    crop = (examples / "faces" / "person1_neutral.jpg").read_bytes()
+    files = {"p/1.jpg": crop, "p/1.json": b'{"yaw": 12.5}', "p/2.jpg": crop, "p/3.jpg": b"no"}
+    with tarfile.open(tmp_path / "000000.tar", "w") as tar:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    (tmp_path / "000001.tar").write_bytes(b"no tar" * 200)
+    done = call("encode", tmp_path, "--aligned", "--only", "yaw,sharpness")
+    assert done.returncode == 1
+    assert "p/3.jpg: not a picture" in done.stderr
+    assert "000001.tar: damaged, or no tar file" in done.stderr
+    one, two = map(json.loads, done.stdout.splitlines())
+    assert (one["source"], one["yaw"]) == (f"{tmp_path}/000000.tar/p/1.jpg", 12.5)
+    assert two["yaw"] is None
+    assert one["sharpness"] == two["sharpness"] > 0
 
 
 @pytest.mark.parametrize(

@@ -87,8 +87,9 @@ class PosedShape:
     It sees principal components of the frontal, left-right symmetric shape, and gives what to add
     to them. It learns from people who show expressions and their own neutral face, from neutral
     faces with the expressions of others, and from people with a neutral look in one of their
-    pictures. By leaving people out (five folds of KDEF's fifty), the way to the own neutral face
-    was 0.53 with it and 0.45 with the linear :class:`.NeutralShape`, over six expressions.
+    pictures. On people left out of the fit (five folds of KDEF's fifty, six expressions), the way
+    to the own neutral face was 0.53 with it and 0.39 with the linear :class:`.NeutralShape`
+    (``benchmarks/neutral_shape.py``).
 
     Attributes:
         mean: (936,) of all shapes.

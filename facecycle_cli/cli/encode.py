@@ -24,7 +24,7 @@ from facecycle_cli.cli.options import (
 )
 from facecycle_cli.cli.outputs import Skip, refuse_existing
 from facecycle_cli.cli.run import InputResult, run_each
-from facecycle_cli.cli.streams import write_stdout
+from facecycle_cli.cli.streams import stdout_is_closed, write_stdout
 from facecycle_cli.errors import CommandError
 from facecycle_cli.types import AlignerName, FaceChoice
 
@@ -180,6 +180,8 @@ class _EncodeJob:
     def _run_to_stdout(self) -> None:
         from facecycle_cli.encode.run import LineSink
 
+        if stdout_is_closed():
+            raise CommandError("standard output is closed, and takes no rows")
         model, columns = self._open()
         self._encode(model, columns, LineSink(columns, write_stdout), None)
 
@@ -265,6 +267,8 @@ class _EncodeJob:
             for item in walk_inputs(self.inputs, settings, left_out):
                 if before is None or not before.take_done(item.name):
                     yield item
+            for line in left_out.lines("input"):
+                self.console.note(line)
 
         backend = open_backend(self.aligner, threads=1)
         with closing(open_sources(items(), settings, backend, measurer)) as sources:
@@ -274,8 +278,6 @@ class _EncodeJob:
                 recorder.flush()
                 raise
             recorder.flush()
-        for line in left_out.lines("input"):
-            self.console.note(line)
 
     def _one(self, source: FaceSource, recorder: Recorder) -> InputResult:
         count = recorder.add(source)

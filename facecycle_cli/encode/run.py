@@ -13,7 +13,7 @@ from facecycle_cli.encode.encode import Encoder
 from facecycle_cli.encode.formats import json_lines
 from facecycle_cli.encode.inputs import FaceSource
 from facecycle_cli.encode.records import FaceRecord
-from facecycle_cli.errors import CommandError
+from facecycle_cli.errors import CommandError, OutputError
 
 __all__ = ["LineSink", "Recorder", "RowSink", "writing"]
 
@@ -142,5 +142,7 @@ def writing(name: str) -> Iterator[None]:
         yield
     except BrokenPipeError:
         raise
+    except OutputError as error:
+        raise CommandError(str(error)) from error
     except OSError as error:
         raise CommandError(f"{name}: {error.strerror or error}") from error

@@ -170,10 +170,13 @@ class TestInterruptions:
         (tmp_path / "p" / "complete").touch()  # killed before the folder was removed
         assert fill(tmp_path / "p", encoder, [source("new.jpg", 0)]) == [("new.jpg", 1)]
 
-    def test_a_full_disk_ends_the_command(self, encoder):
+    @pytest.mark.parametrize(
+        "error", [OSError(28, "No space left on device"), OutputError("t.npz: No space left")]
+    )
+    def test_a_full_disk_ends_the_command(self, encoder, error):
         class Full:
             def append(self, rows, counts):
-                raise OSError(28, "No space left on device")
+                raise error
 
         recorder = Recorder(encoder, Full(), "t.npz")
         recorder.add(source("a.jpg", 0))

@@ -24,7 +24,7 @@ from facecycle_cli.cli.options import (
     Verbose,
 )
 from facecycle_cli.errors import CommandError, SettingsError
-from facecycle_cli.types import MotionMode, MouthSource
+from facecycle_cli.types import MotionMode, MotionSource, MouthSource
 
 if TYPE_CHECKING:
     from facecycle_cli.faces import FaceBackend
@@ -80,6 +80,15 @@ def translate_command(
             show_default=False,
         ),
     ] = None,
+    motion_from: Annotated[
+        MotionSource,
+        typer.Option(
+            "--motion-from",
+            help="landmarks: the networks' flow moves the face, and the landmarks of SRC correct "
+            "it. networks: the flow alone moves it (the paper's translation), with the lips and "
+            "eyelids that --mouth says.",
+        ),
+    ] = "landmarks",
     mouth: Annotated[
         MouthSource,
         typer.Option(
@@ -88,6 +97,16 @@ def translate_command(
             "blink."
         ),
     ] = "landmarks",
+    shading: Annotated[
+        float,
+        typer.Option(
+            metavar="F",
+            min=0.0,
+            max=1.0,
+            help="How much of the change of light on the face in SRC the face in TGT takes on, "
+            "from 0 (none) to 1 (all). Only with --motion-from landmarks.",
+        ),
+    ] = 0.5,
     size: Size = 256,
     paste_back: PasteBack = False,
     side_by_side: Annotated[
@@ -151,6 +170,8 @@ def translate_command(
         return model, open_backend(aligner, threads)
 
     settings = TranslateSettings(
+        motion_from=motion_from,
+        shading=shading,
         mouth=mouth,
         size=size,
         paste_back=paste_back,

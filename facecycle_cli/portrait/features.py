@@ -20,7 +20,7 @@ from torch import Tensor
 from facecycle_cli.faces import Face
 from facecycle_cli.types import RGBImage
 
-__all__ = ["Eye", "Mouth", "eyes_of", "smoothstep"]
+__all__ = ["Eye", "FeatureFrame", "Mouth", "eyes_of", "smoothstep"]
 
 # -- lips and jaw: lengths are in half widths of the mouth between its inner corners -------------
 
@@ -85,7 +85,7 @@ def smoothstep(values: _Values, low: Any, high: Any) -> _Values:
     return smooth
 
 
-class _FeatureFrame:
+class FeatureFrame:
     """Coordinates around a mouth or an eye, in half widths of it.
 
     ``u`` goes from the middle to the right corner, ``v`` at right angles to that, downwards on an
@@ -107,6 +107,11 @@ class _FeatureFrame:
         # Rows: the axes u and v in pixels of the picture.
         self._axes = np.array([along, [-along[1], along[0]]])
 
+    @property
+    def down(self) -> np.ndarray:
+        """(2,), the unit vector along ``v``, in pixels."""
+        return np.asarray(self._axes[1])
+
     def of_points(self, points: np.ndarray) -> np.ndarray:
         """(N, 2) pixels of the picture -> (N, 2) u, v."""
         return np.asarray((points - self.middle) @ self._axes.T / self.half)
@@ -117,6 +122,12 @@ class _FeatureFrame:
         u = x * self._axes[0, 0] + y * self._axes[0, 1]
         v = x * self._axes[1, 0] + y * self._axes[1, 1]
         return u, v
+
+    def to_pixels(self, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The inverse of :meth:`of_pixels`: u and v -> x and y, (h, w) each."""
+        x = self.middle[0] + self.half * (u * self._axes[0, 0] + v * self._axes[1, 0])
+        y = self.middle[1] + self.half * (u * self._axes[0, 1] + v * self._axes[1, 1])
+        return x, y
 
     def shift_down(
         self, xs: np.ndarray, ys: np.ndarray, down: np.ndarray
@@ -157,7 +168,7 @@ class Mouth:
         topology = face.topology
         points = face.landmarks[:, :2] @ to_picture[:, :2].T + to_picture[:, 2]
         left, right = points[[topology.upper_lip[0], topology.upper_lip[-1]]]
-        self._frame = _FeatureFrame(left, right)
+        self._frame = FeatureFrame(left, right)
         corners = face.landmarks[list(topology.mouth)]
         eyes = float(np.linalg.norm(corners[1] - corners[0])) / max(1e-6, face.mouth_width)
         self.unit = eyes * float(np.sqrt(abs(np.linalg.det(to_picture[:, :2])))) / self._frame.half
@@ -263,7 +274,7 @@ class Eye:
     """
 
     def __init__(self, upper: np.ndarray, lower: np.ndarray) -> None:
-        self._frame = _FeatureFrame(upper[0], upper[-1])
+        self._frame = FeatureFrame(upper[0], upper[-1])
         self._upper, self._lower = (self._frame.of_points(lid).T for lid in (upper, lower))
 
     def reach(self) -> tuple[float, float, float, float]:

@@ -12,6 +12,9 @@ import torch
 from facecycle_cli.faces import Face
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.motions import require_finite
+from facecycle_cli.translate.appearance import Appearance
+from facecycle_cli.translate.head import Head, mean_head
+from facecycle_cli.translate.neutral import neutral_shape
 from facecycle_cli.translate.placement import HeadPlacement, mean_placement
 from facecycle_cli.translate.smoothing import Signal, smoothed
 from facecycle_cli.translate.source import SourceFace
@@ -38,6 +41,21 @@ _MOUTH_TOLERANCE = 0.03
 _EYE_TOLERANCE = 0.04
 """Widths of an eye, of the opening between its lids."""
 
+_CENTER_TOLERANCE = 0.03
+"""Sizes of the head."""
+
+_POSE_TOLERANCE = 1.5
+"""Degrees, of the head's angles; its size counts as well, 1 % as half a degree."""
+
+_SHAPE_TOLERANCE = 0.015
+"""Sizes of the head, of its landmarks."""
+
+_LIGHT_TOLERANCE = 0.08
+"""Logarithms of brightness."""
+
+_DEGREES_PER_SIZE = 50.0
+"""Degrees that count as much as a size that is e times as large."""
+
 _OPEN_SHARE = 0.6
 """The share of a track's first frames whose eyes are less open than usual."""
 
@@ -59,6 +77,10 @@ _LID_NOISE, _SHUT = 0.1, 0.3
 """By which share an opening is smaller than usual because landmarks tremble, and when the eye is
 shut: landmarks of shut eyes keep a distance (medians of blinks in talking faces)."""
 
+_LANDMARKS_LAG = 0.2, 0.42
+"""The same where lids already follow the landmarks: by which share an eye is narrower when these
+begin to lag behind its lids, and when it is shut."""
+
 _NARROWEST_EYE = 0.15
 """The smallest opening of open eyes, over their width."""
 
@@ -73,12 +95,14 @@ class MotionTiming:
 
     Attributes:
         flow_width: standard deviation of the flows' smoothing; 0 for none.
+        pose_width: of the smoothing of the head's pose.
         lips_width: of the smoothing of mouth and eyelids.
         reference_frames: how many of a track's first frames its reference is chosen from, at
             least 1.
     """
 
     flow_width: float
+    pose_width: float
     lips_width: float
     reference_frames: int
 
@@ -94,6 +118,8 @@ class Measurement:
         backflow: (2, s, s) float32, grid units: from the neutral face to this one.
         mouth: opening of the mouth, in distances between the eyes.
         eyes: opening of the eyes, over their width.
+        head: pose and shape of the face.
+        look: what the frame shows of the face.
     """
 
     face: Face
@@ -102,6 +128,8 @@ class Measurement:
     backflow: np.ndarray
     mouth: float
     eyes: float
+    head: Head
+    look: Appearance
 
     @property
     def yaw(self) -> float:
@@ -109,17 +137,31 @@ class Measurement:
         return self.face.pose.yaw
 
     def signals(self) -> Sequence[Signal]:
-        """Backflow, mouth and eyes."""
+        """Backflow, mouth, eyes; center, size with angles, and shape of the head; light."""
+        head = self.head
+        pose = np.array([_DEGREES_PER_SIZE * math.log(head.size), *head.angles])
         return (
             Signal(self.backflow, _FLOW_TOLERANCE),
             Signal(np.array(self.mouth), _MOUTH_TOLERANCE),
             Signal(np.array(self.eyes), _EYE_TOLERANCE),
+            Signal(head.center, _CENTER_TOLERANCE * head.size),
+            Signal(pose, _POSE_TOLERANCE),
+            Signal(head.shape, _SHAPE_TOLERANCE),
+            Signal(self.look.light, _LIGHT_TOLERANCE),
         )
 
     def with_signals(self, values: Sequence[np.ndarray]) -> Measurement:
-        """The same with another backflow, mouth and eyes."""
-        backflow, mouth, eyes = values
-        return replace(self, backflow=backflow, mouth=float(mouth), eyes=float(eyes))
+        """The same with other values of :meth:`signals`."""
+        backflow, mouth, eyes, center, pose, shape, light = values
+        size = math.exp(float(pose[0]) / _DEGREES_PER_SIZE)
+        return replace(
+            self,
+            backflow=backflow,
+            mouth=float(mouth),
+            eyes=float(eyes),
+            head=Head(center, size, pose[1:], shape),
+            look=replace(self.look, light=light),
+        )
 
 
 @dataclass(frozen=True)
@@ -133,6 +175,11 @@ class Reference:
         mouth: opening of the mouth, in distances between the eyes.
         eyes: usual opening of the eyes, over their width.
         trust: how much this is the person at rest, 0..1.
+        roll_trust: the same of the head's roll.
+        head: pose and shape of the face; of a mouth that is as closed as it gets.
+        first: of the first frame of the track, not smoothed.
+        neutral: (n, 2), the shape of ``head`` without its expression.
+        light: (n,), as :class:`.Appearance` has it.
     """
 
     placement: HeadPlacement
@@ -141,6 +188,11 @@ class Reference:
     mouth: float
     eyes: float
     trust: float
+    roll_trust: float
+    head: Head
+    first: Head
+    neutral: np.ndarray
+    light: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -163,6 +215,8 @@ class Motion(Measurement):
             measured.backflow,
             measured.mouth,
             measured.eyes,
+            measured.head,
+            measured.look,
             reference,
         )
 
@@ -171,17 +225,26 @@ class Motion(Measurement):
         """How far the eyelids are down, 0 (open) to 1 (shut)."""
         return eyelid_closure(self.eyes, self.reference.eyes, self.yaw)
 
+    @property
+    def lids_beyond_landmarks(self) -> float:
+        """How much of the way between their landmarks the eyelids are closed as well, 0 to 1."""
+        return eyelid_closure(self.eyes, self.reference.eyes, self.yaw, _LANDMARKS_LAG)
 
-def eyelid_closure(opening: float, usual: float, yaw: float) -> float:
+
+def eyelid_closure(
+    opening: float, usual: float, yaw: float, shares: tuple[float, float] = (_LID_NOISE, _SHUT)
+) -> float:
     """How far eyes are closed, 0 (open) to 1 (shut).
 
     Args:
         opening: between the lids, over the width of the eye.
         usual: the same when this person's eyes are open.
         yaw: of the head, in degrees.
+        shares: by which the opening is smaller when the eye begins to close, and when it is shut.
     """
     smaller = 1 - opening / max(usual, _NARROWEST_EYE)
-    closed = min(1.0, max(0.0, (smaller - _LID_NOISE) / (_SHUT - _LID_NOISE)))
+    begins, shut = shares
+    closed = min(1.0, max(0.0, (smaller - begins) / (shut - begins)))
     trust = (_LIDS_UNKNOWN - abs(yaw)) / (_LIDS_UNKNOWN - _LIDS_TRUSTED)
     return closed * min(1.0, max(0.0, trust))
 
@@ -223,6 +286,8 @@ def _measurement(seen: SourceFace, backflow: np.ndarray) -> Measurement:
         backflow,
         face.mouth_opening,
         face.eye_opening,
+        Head.of(face),
+        seen.look,
     )
 
 
@@ -242,7 +307,8 @@ def motions(
         batches: the frames; those of a batch go through the networks together.
         timing: how motions are smoothed, and how far ahead their reference looks.
     """
-    widths = timing.flow_width, timing.lips_width, timing.lips_width
+    flow, pose, lips = timing.flow_width, timing.pose_width, timing.lips_width
+    widths = flow, lips, lips, pose, pose, lips, flow
     return with_references(smoothed(measure(model, batches), widths), timing.reference_frames)
 
 
@@ -290,18 +356,31 @@ def _reference(frames: Iterable[Measurement | None]) -> Reference:
     count = max(1, len(measured) // _NEUTRAL_SHARE)
     # The mouth of a speaker closes at other moments than those at which the head is frontal.
     mouths = sorted(m.mouth for m in measured)[:count]
-    neutral = sorted(measured, key=lambda m: float(np.square(m.backflow).sum()))[:count]
+    neutral = sorted(measured, key=_energy)[:count]
     yaw = float(np.mean([m.yaw for m in neutral]))
     placement = mean_placement([m.placement for m in neutral])
-    roll = placement.roll * _rest_trust(math.degrees(placement.roll))
+    roll_trust = _rest_trust(math.degrees(placement.roll))
+    # Of the calmer half of the frames, those in which the mouth is closed furthest.
+    calm = sorted(sorted(measured, key=_energy)[: 2 * count], key=lambda m: m.mouth)[:count]
+    head = mean_head([m.head for m in calm])
     return Reference(
-        replace(placement, roll=roll),
+        replace(placement, roll=placement.roll * roll_trust),
         yaw,
         np.mean([m.backflow for m in neutral], axis=0),
         min(_CLOSED_MOUTH, float(np.mean(mouths))),
         float(np.quantile([m.eyes for m in measured], _OPEN_SHARE)),
         _rest_trust(yaw),
+        roll_trust,
+        head,
+        Head.of(measured[0].face),
+        neutral_shape(head),
+        np.mean([m.look.light for m in calm], axis=0),
     )
+
+
+def _energy(measured: Measurement) -> float:
+    """How far the networks see the face from its neutral one."""
+    return float(np.square(measured.backflow).sum())
 
 
 def _rest_trust(degrees: float) -> float:

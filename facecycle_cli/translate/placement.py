@@ -11,19 +11,45 @@ import cmath
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from facecycle_cli.faces import Alignment
 
-__all__ = ["UNMOVED", "HeadPlacement", "PlaneMotion", "mean_placement", "plane_motion"]
+__all__ = [
+    "BY_FLOW",
+    "IN_CROP",
+    "IN_PICTURE",
+    "UNMOVED",
+    "HeadPlacement",
+    "Limits",
+    "PlaneMotion",
+    "mean_placement",
+    "plane_motion",
+]
 
-_MAX_SHIFT = 0.35
-"""The farthest that a target's head moves, in grid units: what surrounds it is stretched."""
 
-_MAX_GROWTH = 0.3
-"""The most that it grows or shrinks, as a logarithm."""
+class Limits(NamedTuple):
+    """The farthest that a target's head moves: what surrounds it is stretched.
 
-_MAX_ROLL = math.radians(40)
-"""The most that it rolls, in radians."""
+    Attributes:
+        shift: in grid units of its crop.
+        growth: how much it grows or shrinks, as a logarithm.
+        roll: in radians.
+    """
+
+    shift: float
+    growth: float
+    roll: float
+
+
+BY_FLOW = Limits(0.35, 0.3, math.radians(40))
+"""Limits of a head that the networks' flow alone moves."""
+
+IN_CROP = Limits(0.35, 0.3, math.radians(70))
+"""Limits of a head whose landmarks say where it has to be: it stays in its crop."""
+
+IN_PICTURE = Limits(0.8, 0.4, math.radians(70))
+"""The same in the whole picture."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +101,11 @@ def mean_placement(placements: Sequence[HeadPlacement]) -> HeadPlacement:
 
 
 def plane_motion(
-    now: HeadPlacement, reference: HeadPlacement, *, level: float | None = None
+    now: HeadPlacement,
+    reference: HeadPlacement,
+    *,
+    level: float | None = None,
+    limits: Limits = BY_FLOW,
 ) -> PlaneMotion:
     """How the target's crop has to move for its head to move as the source's does.
 
@@ -88,15 +118,16 @@ def plane_motion(
         level: None: the roll is relative to the reference, and directions are those of the face.
             Otherwise the roll of the target's crop in its picture (0 where the output is the crop):
             the head gets the source's own roll, and directions are those of the picture.
+        limits: approached smoothly from their half on.
     """
     axis = reference.roll if level is None else level
     shift = (now.center - reference.center) * cmath.rect(2 * math.exp(-reference.log_side), -axis)
     distance = abs(shift)
     if distance > 0:
-        shift *= _limited(distance, _MAX_SHIFT) / distance
-    growth = _limited(now.log_side - reference.log_side, _MAX_GROWTH)
+        shift *= _limited(distance, limits.shift) / distance
+    growth = _limited(now.log_side - reference.log_side, limits.growth)
     roll = math.remainder(now.roll - axis, 2 * math.pi)
-    return PlaneMotion(cmath.rect(math.exp(growth), _limited(roll, _MAX_ROLL)), shift)
+    return PlaneMotion(cmath.rect(math.exp(growth), _limited(roll, limits.roll)), shift)
 
 
 def _limited(value: float, limit: float) -> float:

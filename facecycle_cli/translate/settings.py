@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from facecycle_cli.errors import SettingsError
-from facecycle_cli.types import MotionMode, MouthSource
+from facecycle_cli.types import MotionMode, MotionSource, MouthSource
 
 __all__ = ["TranslateSettings", "check_face_choice"]
 
@@ -30,6 +30,10 @@ class TranslateSettings:
         smooth: temporal smoothing, from 0 (off) to 1 (strongest).
         face: which face of the source: ``largest``; ``left`` or ``right`` in the picture; ``2`` for
             the second largest, and so on.
+        motion_from: ``landmarks``: the networks' flow moves the face, and landmarks correct it if
+            the face backend is the mesh. ``networks``: the flow alone moves the face.
+        shading: how much of the change of light on the source's face the target's face takes on, 0
+            to 1; only with ``motion_from="landmarks"``.
     """
 
     motion: MotionMode = "relative"
@@ -39,6 +43,8 @@ class TranslateSettings:
     side_by_side: bool = False
     smooth: float = 0.7
     face: str = "largest"
+    motion_from: MotionSource = "landmarks"
+    shading: float = 0.5
 
 
 def check_face_choice(choice: str) -> str:

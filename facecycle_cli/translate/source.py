@@ -11,6 +11,7 @@ from facecycle_cli.errors import NoFaceError
 from facecycle_cli.faces import TEMPLATE, Alignment, Face, FaceBackend
 from facecycle_cli.faces.similarity import fit_similarity
 from facecycle_cli.faces.tracking import FaceTracker
+from facecycle_cli.translate.appearance import Appearance, appearance_of
 from facecycle_cli.translate.settings import check_face_choice
 from facecycle_cli.translate.smoothing import Signal, smoothed
 from facecycle_cli.types import RGBImage
@@ -64,12 +65,21 @@ class SourceFace:
         track: the same number as long as it is the same face in the same shot.
         alignment: from the frame to ``crop``.
         crop: (S, S, 3) uint8.
+        look: what the frame shows of the face.
     """
 
     face: Face
     track: int
     alignment: Alignment
     crop: RGBImage
+    look: Appearance
+
+    @classmethod
+    def cut(cls, image: RGBImage, face: Face, track: int, alignment: Alignment) -> SourceFace:
+        """The face in a frame (H, W, 3) uint8, cut out by an alignment."""
+        crop = alignment.crop(image)
+        look = appearance_of(image, face, alignment, crop)
+        return cls(face, track, alignment, crop, look)
 
 
 class FaceFollower:
@@ -174,7 +184,7 @@ def crop_sightings(
             track = seen.track
             template = _skull_template(seen.face, side)
         alignment = Alignment(fit_similarity(seen.points, template), side)
-        yield SourceFace(seen.face, seen.track, alignment, alignment.crop(seen.image))
+        yield SourceFace.cut(seen.image, seen.face, seen.track, alignment)
 
 
 def crop_still(image: RGBImage, faces: Sequence[Face], choice: str, side: int) -> SourceFace:
@@ -194,4 +204,4 @@ def crop_still(image: RGBImage, faces: Sequence[Face], choice: str, side: int) -
     if chosen is None:
         raise NoFaceError("no face found")
     alignment = Alignment.from_face(faces[chosen], side)
-    return SourceFace(faces[chosen], 0, alignment, alignment.crop(image))
+    return SourceFace.cut(image, faces[chosen], 0, alignment)

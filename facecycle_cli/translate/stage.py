@@ -7,6 +7,7 @@ The networks say at a coarse grid of points how the picture changes (:class:`Fie
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,6 +17,15 @@ import numpy as np
 from facecycle_cli.faces import Alignment, Face
 from facecycle_cli.portrait.features import Eye, Mouth, eyes_of, smoothstep
 from facecycle_cli.translate.folds import unfolded
+from facecycle_cli.translate.layer import (
+    Grid,
+    LandmarkLayer,
+    LandmarkRequest,
+    blend,
+    draw_openings,
+)
+from facecycle_cli.translate.placement import BY_FLOW, IN_PICTURE, Limits
+from facecycle_cli.translate.slits import Opening, Slit
 from facecycle_cli.types import RGBImage
 
 __all__ = ["Drawing", "Fields", "Stage", "crop_stage", "picture_stage"]
@@ -30,10 +40,6 @@ nothing moves. What lies between is stretched, so there is no seam, and nothing 
 
 _FACE, _HAIR = 0.9, 1.15
 """In the same radii: up to the first, colors change; beyond the second, none does."""
-
-_MAX_RADIUS, _MAX_DRIFT = 1.35, 0.35
-"""How much a head grows, and how far it moves in grid units, at most: limits of
-:mod:`~facecycle_cli.translate.placement`."""
 
 
 class Fields(NamedTuple):
@@ -62,6 +68,8 @@ class Drawing:
         opening: how much further the lips part than in the photograph, in half widths of the mouth.
         missing: how much of that is not in ``displacement``.
         eyes_closed: how far the eyelids are down, 0..1.
+        light: (h, w) float32, logarithm of the change of brightness; None: none changes.
+        openings: lips and lids where landmarks move the whole face.
     """
 
     displacement: np.ndarray
@@ -69,6 +77,8 @@ class Drawing:
     opening: float = 0.0
     missing: float = 0.0
     eyes_closed: float = 0.0
+    light: np.ndarray | None = None
+    openings: Sequence[tuple[Slit, Opening]] = ()
 
 
 class _MouthAndEyes(NamedTuple):
@@ -93,6 +103,7 @@ class Stage:
         to_crop: (2, 3), pixels of ``picture`` -> grid units of the target's crop.
         cells: points of the coarse grid along a side of the crop.
         features: mouth and eyes in ``picture``; None: they move with the displacement alone.
+        landmarks: makes the layer of landmarks that corrects the displacement; None: nothing does.
 
     Attributes:
         points: (h, w, 2) float32: the coarse grid in grid units of the target's crop.
@@ -106,6 +117,7 @@ class Stage:
         *,
         cells: int,
         features: _MouthAndEyes | None,
+        landmarks: Callable[[Grid], LandmarkLayer] | None = None,
     ) -> None:
         self._picture = picture
         self._features = features
@@ -113,7 +125,8 @@ class Stage:
         self._still = np.ascontiguousarray(picture[top : top + height, left : left + width])
         linear = to_crop[:, :2]
         self._to_pixels = np.linalg.inv(linear)
-        x0, y0, x1, y1 = _moving_part(frame, to_crop)
+        limits = BY_FLOW if landmarks is None else IN_PICTURE
+        x0, y0, x1, y1 = _moving_part(frame, to_crop, limits)
         self._part = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
         self._cell = 2 / cells / np.sqrt(abs(np.linalg.det(linear)))
         columns, rows = (max(2, round(n / self._cell)) for n in (x1 - x0, y1 - y0))
@@ -128,6 +141,9 @@ class Stage:
         self._to_cells = np.column_stack([np.diag(factors), shift])
         self._xs = np.arange(x0, x1, dtype=np.float32)
         self._ys = np.arange(y0, y1, dtype=np.float32)[:, None]
+        self._origin = x0, y0
+        grid = Grid(pixels, self._to_cells, to_crop, (x0, y0, x1, y1))
+        self._layer = None if landmarks is None else landmarks(grid)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -139,7 +155,14 @@ class Stage:
         """The frame in which nothing has moved yet, (H, W, 3) uint8."""
         return self._still
 
-    def prepare(self, fields: Fields, *, opening: float = 0.0, eyes_closed: float = 0.0) -> Drawing:
+    def prepare(
+        self,
+        fields: Fields,
+        *,
+        opening: float = 0.0,
+        eyes_closed: float = 0.0,
+        request: LandmarkRequest | None = None,
+    ) -> Drawing:
         """Let the motion end around the head, and keep the picture from being torn.
 
         Args:
@@ -148,14 +171,21 @@ class Stage:
                 between the eyes; without features it has no effect.
             eyes_closed: how far the eyelids are to be down, 0..1; without features it has no
                 effect.
+            request: what the layer of landmarks is to do.
         """
         x, y = ((fields.inside[i] - _CENTER[i]) / _RADII[i] for i in range(2))
         radius = np.hypot(x, y)
         moving = 1 - smoothstep(radius, _HEAD, _REACH)[..., None].astype(np.float32)
         changing = 1 - smoothstep(radius, _FACE, _HAIR)[..., None].astype(np.float32)
         pixels = fields.displacement.transpose(1, 2, 0) @ self._to_pixels.T.astype(np.float32)
-        pixels = unfolded(pixels * moving, self._cell)
         change = fields.change.transpose(1, 2, 0) * changing
+        if self._layer is not None and request is not None:
+            smooth, places = self._layer.change(request, pixels)
+            pixels = unfolded(smooth.displacement * moving, self._cell)
+            openings = self._layer.openings(request, places, pixels)
+            light = smooth.light * changing[..., 0]
+            return Drawing(pixels, change, light=light, openings=openings)
+        pixels = unfolded(pixels * moving, self._cell)
         if self._features is None:
             return Drawing(pixels, change)
         wanted = opening * self._features.mouth.unit
@@ -169,7 +199,13 @@ class Stage:
         change = cv2.resize(drawing.change, size, interpolation=cv2.INTER_CUBIC)
         xs, ys = self._xs + flow[..., 0], self._ys + flow[..., 1]
         shading = [] if self._features is None else self._move(self._features, drawing, xs, ys)
+        layers = draw_openings(drawing.openings, xs, ys, self._picture, self._origin)
         warped = cv2.remap(self._picture, xs, ys, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        for layer in layers:
+            blend(warped, *layer)
+        if drawing.light is not None:
+            gain = cv2.exp(cv2.resize(drawing.light, size, interpolation=cv2.INTER_CUBIC))
+            warped = cv2.multiply(warped, cv2.merge([gain] * 3), dtype=cv2.CV_8U)
         drawn = cv2.add(warped, change, dtype=cv2.CV_8U)
         for part, dark, color in shading:
             lit = drawn[part].astype(np.float32)
@@ -231,7 +267,13 @@ class Stage:
 
 
 def crop_stage(
-    image: RGBImage, alignment: Alignment, size: int, *, cells: int, face: Face | None = None
+    image: RGBImage,
+    alignment: Alignment,
+    size: int,
+    *,
+    cells: int,
+    face: Face | None = None,
+    landmarks: Callable[[Grid], LandmarkLayer] | None = None,
 ) -> Stage:
     """The stage that shows the aligned crop. What moves into it comes from the photograph.
 
@@ -242,6 +284,7 @@ def crop_stage(
         cells: points of the coarse grid along a side of the crop.
         face: the face in the photograph, whose mouth is opened and whose eyes are closed; None: the
             displacement alone moves them.
+        landmarks: as for :class:`Stage`.
     """
     margin = size // 4
     placed = alignment.scaled(size)
@@ -254,11 +297,17 @@ def crop_stage(
         _grid_units(to_crop, placed, alignment),
         cells=cells,
         features=None if face is None else _MouthAndEyes.of(face, wide.matrix, picture),
+        landmarks=landmarks,
     )
 
 
 def picture_stage(
-    image: RGBImage, alignment: Alignment, *, cells: int, face: Face | None = None
+    image: RGBImage,
+    alignment: Alignment,
+    *,
+    cells: int,
+    face: Face | None = None,
+    landmarks: Callable[[Grid], LandmarkLayer] | None = None,
 ) -> Stage:
     """The stage that shows the whole photograph; arguments as for :func:`crop_stage`."""
     height, width = image.shape[:2]
@@ -268,6 +317,7 @@ def picture_stage(
         _units(alignment.matrix, alignment.size),
         cells=cells,
         features=None if face is None else _MouthAndEyes.of(face, np.eye(2, 3), image),
+        landmarks=landmarks,
     )
 
 
@@ -287,12 +337,12 @@ def _units(to_pixels: np.ndarray, side: int) -> np.ndarray:
 
 
 def _moving_part(
-    frame: tuple[int, int, int, int], to_crop: np.ndarray
+    frame: tuple[int, int, int, int], to_crop: np.ndarray, limits: Limits
 ) -> tuple[int, int, int, int]:
     """x0, y0, x1, y1 of the part of the frame that can move, in picture pixels."""
     left, top, width, height = frame
     inverse = np.linalg.inv(to_crop[:, :2])
-    radii = _MAX_RADIUS * _REACH * np.array(_RADII) + _MAX_DRIFT
+    radii = np.exp(limits.growth) * _REACH * np.array(_RADII) + limits.shift
     center = inverse @ (np.array(_CENTER) - to_crop[:, 2])
     reach = np.sqrt(((inverse * radii) ** 2).sum(1))
     low = np.clip(np.floor(center - reach), (left, top), (left + width - 2, top + height - 2))

@@ -11,16 +11,31 @@ from torch import Tensor
 
 from facecycle_cli.errors import CutFaceError, NoFaceError
 from facecycle_cli.faces import Alignment, Face, FaceBackend
+from facecycle_cli.faces.topology import MESH_468
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.motions import require_finite
 from facecycle_cli.portrait.portraits import find_faces
+from facecycle_cli.translate.appearance import skin_color
+from facecycle_cli.translate.layer import Grid, LandmarkLayer, LandmarkRequest
 from facecycle_cli.translate.motion import Motion
-from facecycle_cli.translate.placement import HeadPlacement, PlaneMotion, plane_motion
+from facecycle_cli.translate.placement import (
+    IN_CROP,
+    IN_PICTURE,
+    HeadPlacement,
+    PlaneMotion,
+    plane_motion,
+)
+from facecycle_cli.translate.points import TargetPoints
 from facecycle_cli.translate.settings import TranslateSettings
 from facecycle_cli.translate.stage import Drawing, Fields, crop_stage, picture_stage
 from facecycle_cli.types import RGBImage
 
 __all__ = ["EncodedFace", "Target", "find_target"]
+
+
+_BRIGHTNESS, _HUE = 0.5, 0.25
+"""How much of the difference in brightness, and in hue, between two skins is taken as a difference
+in light (as an exponent). The rest is that of the skins, which teeth do not share."""
 
 
 class EncodedFace:
@@ -53,6 +68,7 @@ class EncodedFace:
         points: Tensor,
         *,
         keep_own: bool,
+        draw: bool = True,
     ) -> list[Fields]:
         """How the photograph changes for other motions.
 
@@ -67,19 +83,22 @@ class EncodedFace:
             points: (h, w, 2), points of the picture in grid units of the target's crop.
             keep_own: add what is lost on the way to the neutral face and back, so that the target's
                 own motion changes nothing.
+            draw: whether D_exp draws what no warp can supply; otherwise no color changes.
 
         Returns:
             N records.
         """
-        generated = self._model.move(self._features, backflow)
         inside = _moved_back(plane_motions, points)
         moved = inside + _sample(backflow, inside)
         source = moved + _sample(self._flow, moved)
         if keep_own:
             rest = inside + _sample(self.backflow, inside)
             source = source - (rest + _sample(self._flow, rest) - inside)
-        change = _sample(generated, inside) - _sample(self._rest, source)
-        change = change * self._model.input_std * 255
+        change = torch.zeros_like(source[:, :1]).expand(-1, 3, -1, -1)
+        if draw:
+            generated = self._model.move(self._features, backflow)
+            change = _sample(generated, inside) - _sample(self._rest, source)
+            change = change * self._model.input_std * 255
         arrays = source - points.permute(2, 0, 1), change, inside
         return [Fields(*row) for row in zip(*(a.cpu().numpy() for a in arrays), strict=True)]
 
@@ -106,18 +125,42 @@ class Target:
         self._is_absolute = settings.motion == "absolute"
         cells = model.config.image_size
         alignment = Alignment.from_face(face, cells)
-        moved_by_landmarks = face if settings.mouth == "landmarks" else None
+        crop = alignment.crop(image)
+        self._points: TargetPoints | None = None
+        self._shading = settings.shading
+        landmarks = None
+        if settings.motion_from == "landmarks" and len(face.landmarks) == MESH_468.count:
+            limits = IN_PICTURE if settings.paste_back else IN_CROP
+            points = TargetPoints(face, alignment, absolute=self._is_absolute, limits=limits)
+            own = alignment.apply(face.landmarks[:, :2])
+            self._skin = skin_color(crop, own, face.topology)
+            self._points = points
+
+            def landmarks(grid: Grid) -> LandmarkLayer:
+                return LandmarkLayer(
+                    points.own, face.topology, grid, features=settings.mouth == "landmarks"
+                )
+
+        by_flow = settings.mouth == "flow" or landmarks is not None
+        moved_by_landmarks = None if by_flow else face
         if settings.paste_back:
-            self.stage = picture_stage(image, alignment, cells=cells, face=moved_by_landmarks)
+            self.stage = picture_stage(
+                image, alignment, cells=cells, face=moved_by_landmarks, landmarks=landmarks
+            )
             self._level = HeadPlacement.of(alignment).roll
         else:
             self.stage = crop_stage(
-                image, alignment, settings.size, cells=cells, face=moved_by_landmarks
+                image,
+                alignment,
+                settings.size,
+                cells=cells,
+                face=moved_by_landmarks,
+                landmarks=landmarks,
             )
             self._level = 0.0
-        self._encoded = EncodedFace(model, model.to_input(alignment.crop(image)))
+        self._encoded = EncodedFace(model, model.to_input(crop))
         self._own_backflow = self._encoded.backflow[0].cpu().numpy()
-        self._points = torch.from_numpy(self.stage.points).to(model.device)
+        self._grid = torch.from_numpy(self.stage.points).to(model.device)
 
     def prepare(self, motions: Sequence[Motion]) -> list[Drawing]:
         """What each motion makes of the picture: the part that needs the networks."""
@@ -127,9 +170,15 @@ class Target:
         fields = self._encoded.fields(
             backflow.to(self._model.device),
             [self._plane_motion(motion) for motion in motions],
-            self._points,
-            keep_own=not self._is_absolute,
+            self._grid,
+            keep_own=not self._is_absolute or self._points is not None,
+            draw=self._points is None,
         )
+        if self._points is not None:
+            return [
+                self.stage.prepare(each, request=self._request(self._points, motion))
+                for each, motion in zip(fields, motions, strict=True)
+            ]
         return [
             self.stage.prepare(each, opening=self._opening(motion), eyes_closed=motion.eyes_closed)
             for each, motion in zip(fields, motions, strict=True)
@@ -146,6 +195,17 @@ class Target:
         reference = motion.reference
         return motion.yaw + reference.trust * (self.face.pose.yaw - reference.yaw)
 
+    def _request(self, points: TargetPoints, motion: Motion) -> LandmarkRequest:
+        look = motion.look
+        return LandmarkRequest(
+            points.wanted(motion),
+            motion.lids_beyond_landmarks,
+            look.mouth,
+            motion.mouth,
+            _gain(self._skin, look.skin),
+            self._shading * (look.light - motion.reference.light),
+        )
+
     def _opening(self, motion: Motion) -> float:
         """How much further the lips part than in the photograph, in distances between the eyes."""
         rest = self.face.mouth_opening if self._is_absolute else motion.reference.mouth
@@ -161,8 +221,19 @@ class Target:
         return backflow
 
     def _plane_motion(self, motion: Motion) -> PlaneMotion:
+        if self._points is not None:
+            return self._points.plane_motion(motion)
         level = self._level if self._is_absolute else None
         return plane_motion(motion.placement, motion.reference.placement, level=level)
+
+
+def _gain(target: np.ndarray, source: np.ndarray) -> np.ndarray:
+    """(3,): how much brighter, and how much redder or bluer, the light on the target is, from the
+    colors (3,) of both skins.
+    """
+    brighter = float(max(1.0, target.mean()) / max(1.0, source.mean()))
+    hue = target / np.maximum(source, 1) / brighter
+    return np.asarray(brighter**_BRIGHTNESS * hue**_HUE)
 
 
 def find_target(

@@ -26,9 +26,9 @@ from facecycle_cli.types import RGBImage
 
 __all__ = ["Translation", "translate", "translate_picture"]
 
-_HEAD_SECONDS, _LIPS_SECONDS = 0.2, 0.05
-"""Standard deviation of the strongest temporal smoothing: of the head, and of mouth and eyelids,
-which move faster."""
+_FLOW_SECONDS, _POSE_SECONDS, _LIPS_SECONDS = 0.2, 0.06, 0.05
+"""Standard deviation of the strongest temporal smoothing: of the networks' flow, of the head's
+pose, and of mouth and eyelids, which move faster."""
 
 _REFERENCE_SECONDS = 1.5
 """The first part of a track, from which its most neutral frames are chosen."""
@@ -80,7 +80,8 @@ class Translation(Iterator[RGBImage]):
         self._meter = MotionMeter(self._backend) if measure else None
         smooth = self.settings.smooth * fps
         self._timing = MotionTiming(
-            flow_width=smooth * _HEAD_SECONDS,
+            flow_width=smooth * _FLOW_SECONDS,
+            pose_width=smooth * _POSE_SECONDS,
             lips_width=smooth * _LIPS_SECONDS,
             reference_frames=max(1, round(_REFERENCE_SECONDS * fps)),
         )

@@ -131,14 +131,17 @@ def test_mouth_of_a_video(run, folder):
 
 def test_mouth_of_a_picture(run, folder):
     laughing = EXAMPLES / "faces" / "person2_smiling.jpg"
-    for mouth in ("landmarks", "flow"):
-        done = run(laughing, "face.jpg", "--mouth", mouth, "-o", f"{mouth}.png")
+    made = []
+    for options in ((), ("--mouth", "landmarks"), ("--mouth", "flow")):
+        moved_by = ("--motion-from", "networks") if options else ()
+        done = run(laughing, "face.jpg", *options, *moved_by, "--overwrite", "-o", "made.png")
         assert done.returncode == 0
-    made = [read_image(folder / f"{mouth}.png") for mouth in ("landmarks", "flow")]
-    source, landmarks, flow = mouth_openings([read_image(laughing), *made])
+        made.append(read_image(folder / "made.png"))
+    source, default, landmarks, flow = mouth_openings([read_image(laughing), *made])
+    assert default == pytest.approx(source, abs=0.05)
     assert landmarks == pytest.approx(source, abs=0.1)
     assert flow < source - 0.1
-    rows = np.abs(made[0].astype(int) - made[1]).max(axis=(1, 2))
+    rows = np.abs(made[1].astype(int) - made[2]).max(axis=(1, 2))
     assert rows[:100].max() == 0, "nothing above the nose"
 
 
@@ -375,6 +378,8 @@ def test_outputs_that_cannot_be_written(run, folder):
         ("-o", "x.png"),  # a video is no picture
         ("--motion", "sideways"),
         ("--mouth", "hand"),
+        ("--motion-from", "hand"),
+        ("--shading", "1.5"),
         ("--face", "middle"),
         ("--face", "0"),
         ("--smooth", "2"),

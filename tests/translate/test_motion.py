@@ -5,16 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from facecycle_cli.translate.head import Head
 from facecycle_cli.translate.motion import Measurement, eyelid_closure, with_references
 from facecycle_cli.translate.placement import HeadPlacement
-from tests.translate.placed import alignment
-
-
-class Posed:
-    """A face of which only the pose is asked."""
-
-    def __init__(self, yaw: float) -> None:
-        self.pose = type("Pose", (), {"yaw": yaw})()
+from tests.translate.placed import alignment, plain_look, posed
 
 
 def measured(track, strength=0.0, yaw=0.0, mouth=0.0, eyes=0.3, roll=0.0):
@@ -23,7 +17,9 @@ def measured(track, strength=0.0, yaw=0.0, mouth=0.0, eyes=0.3, roll=0.0):
         return None
     placement = HeadPlacement.of(alignment(roll=roll))
     backflow = np.full((2, 4, 4), strength, np.float32)
-    return Measurement(Posed(yaw), track, placement, backflow, mouth, eyes)
+    face = posed(yaw)
+    head = Head.of(face)
+    return Measurement(face, track, placement, backflow, mouth, eyes, head, plain_look())
 
 
 def test_the_reference_is_the_most_neutral_quarter():

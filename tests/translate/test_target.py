@@ -12,11 +12,13 @@ import torch
 from facecycle_cli.errors import CommandError, MediaError, NoFaceError
 from facecycle_cli.faces import Face
 from facecycle_cli.model import FaceCycle, preset
+from facecycle_cli.translate.head import Head
 from facecycle_cli.translate.motion import Motion, Reference
+from facecycle_cli.translate.neutral import neutral_shape
 from facecycle_cli.translate.placement import UNMOVED, HeadPlacement, plane_motion
 from facecycle_cli.translate.settings import TranslateSettings
 from facecycle_cli.translate.target import EncodedFace, Target, find_target
-from tests.translate.placed import alignment
+from tests.translate.placed import alignment, plain_look
 
 
 @pytest.fixture(scope="module")
@@ -101,13 +103,28 @@ def motion(face, encoded) -> Motion:
     """A motion like its reference."""
     placement = HeadPlacement.of(alignment())
     backflow = np.full(encoded.backflow.shape[1:], 0.01, np.float32)
-    eyes = face.eye_opening
-    reference = Reference(placement, face.pose.yaw, backflow, 0.0, eyes, trust=1.0)
-    return Motion(face, 0, placement, backflow, 0.0, eyes, reference)
+    eyes, head, look = face.eye_opening, Head.of(face), plain_look()
+    reference = Reference(
+        placement,
+        face.pose.yaw,
+        backflow,
+        0.0,
+        eyes,
+        trust=1.0,
+        roll_trust=1.0,
+        head=head,
+        first=head,
+        neutral=neutral_shape(head),
+        light=look.light,
+    )
+    return Motion(face, 0, placement, backflow, 0.0, eyes, head, look, reference)
 
 
 def target_of(photograph, face, networks, **settings) -> Target:
-    return Target(photograph, face, networks, TranslateSettings(size=64, **settings))
+    """A target that the networks' flow alone moves."""
+    return Target(
+        photograph, face, networks, TranslateSettings(size=64, motion_from="networks", **settings)
+    )
 
 
 def test_a_relative_motion_like_its_reference_leaves_the_photograph(

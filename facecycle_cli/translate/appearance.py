@@ -1,0 +1,119 @@
+"""What a frame of the source shows, apart from where its landmarks are: the inside of the mouth,
+and the light on the face.
+
+It is taken from each frame when that is at hand, because frames are not kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from facecycle_cli.faces import Alignment, Face
+from facecycle_cli.faces.similarity import apply_affine, warp_antialiased
+from facecycle_cli.faces.topology import Topology
+from facecycle_cli.types import RGBImage
+
+__all__ = ["Appearance", "MouthPatch", "appearance_of", "skin_color", "skin_light"]
+
+_PATCH = 144, 112
+"""Width and height in pixels of the part of a frame that shows the mouth."""
+
+_MOUTH_SHARE = 0.7
+"""The most of that width that the mouth takes; a smaller mouth is not enlarged."""
+
+_LIGHT_BLUR = 0.03
+"""Standard deviation of the blur in which light is measured, in sides of the crop."""
+
+
+@dataclass(frozen=True)
+class MouthPatch:
+    """The mouth in a frame.
+
+    Attributes:
+        pixels: (h, w, 3) uint8.
+        upper: (k, 2) float32, pixels of the patch: the inner edge of the upper lip, from the left
+            corner to the right one.
+        lower: the same of the lower lip.
+    """
+
+    pixels: RGBImage
+    upper: np.ndarray
+    lower: np.ndarray
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """What a frame shows of a face.
+
+    Attributes:
+        mouth: the part with the mouth.
+        skin: (3,) float32, the color of the face, RGB 0..255.
+        light: (n,) float32, logarithm of the brightness around each landmark.
+    """
+
+    mouth: MouthPatch
+    skin: np.ndarray
+    light: np.ndarray
+
+
+def appearance_of(image: RGBImage, face: Face, alignment: Alignment, crop: RGBImage) -> Appearance:
+    """What a frame shows of a face.
+
+    Args:
+        image: (H, W, 3) uint8, the frame.
+        face: in it.
+        alignment: from the frame to ``crop``.
+        crop: the aligned crop of the face.
+    """
+    points = alignment.apply(face.landmarks[:, :2])
+    return Appearance(
+        _mouth_patch(image, face),
+        skin_color(crop, points, face.topology),
+        skin_light(crop, points),
+    )
+
+
+def skin_light(crop: RGBImage, points: np.ndarray) -> np.ndarray:
+    """(n,) float32: logarithm of the brightness around points (n, 2) of an aligned crop."""
+    gray = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    smooth = cv2.GaussianBlur(gray, (0, 0), _LIGHT_BLUR * len(crop))
+    return np.asarray(np.log(_sampled(smooth, points) + 8))
+
+
+def skin_color(crop: RGBImage, points: np.ndarray, topology: Topology) -> np.ndarray:
+    """(3,) float32: the median color at the rigid landmarks, which hair and lips do not cover.
+
+    Args:
+        crop: (S, S, 3) uint8, aligned.
+        points: (n, 2), the landmarks in it.
+        topology: their kind.
+    """
+    cheeks = points[[*np.ravel(topology.pairs), *topology.lower]]
+    smooth = cv2.GaussianBlur(crop, (0, 0), _LIGHT_BLUR * len(crop)).astype(np.float32)
+    return np.asarray(np.median(_sampled(smooth, cheeks), axis=0))
+
+
+def _sampled(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
+    at = points.astype(np.float32)[:, None]
+    found = cv2.remap(
+        picture, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return found[:, 0]
+
+
+def _mouth_patch(image: RGBImage, face: Face) -> MouthPatch:
+    topology, points = face.topology, face.landmarks[:, :2].astype(np.float64)
+    edges = points[list(topology.upper_lip)], points[list(topology.lower_lip)]
+    left, right = edges[0][0], edges[0][-1]
+    across = max(1.0, float(np.linalg.norm(right - left)))
+    width, height = _PATCH
+    scale = min(1.0, _MOUTH_SHARE * width / across)
+    c, s = scale * (right - left) / across
+    linear = np.array([[c, s], [-s, c]])
+    middle = (edges[0].mean(0) + edges[1].mean(0)) / 2
+    matrix = np.column_stack([linear, (np.array(_PATCH) - 1) / 2 - linear @ middle])
+    upper, lower = (apply_affine(matrix, edge).astype(np.float32) for edge in edges)
+    return MouthPatch(warp_antialiased(image, matrix, (width, height)), upper, lower)

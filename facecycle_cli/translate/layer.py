@@ -1,0 +1,235 @@
+"""What the landmarks of the target do to its picture: the correction of the flow, lips and lids,
+the inside of the mouth, and light.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from facecycle_cli.faces.similarity import apply_affine, invert_affine
+from facecycle_cli.faces.topology import Topology
+from facecycle_cli.portrait.features import smoothstep
+from facecycle_cli.translate.appearance import MouthPatch
+from facecycle_cli.translate.correction import Correction, sampled
+from facecycle_cli.translate.points import WantedPoints
+from facecycle_cli.translate.slits import Opening, Slit, SlitKind
+from facecycle_cli.types import RGBImage
+
+__all__ = ["Grid", "LandmarkChange", "LandmarkLayer", "LandmarkRequest", "blend", "draw_openings"]
+
+_MOUTH = SlitKind(sideways=1.9, above=1.0, below=1.1, overlaps=(0.05, 0.05))
+_EYE = SlitKind(sideways=1.7, above=1.3, below=1.0, overlaps=(0.04, 0.16), rim=0.25)
+
+_MOVES = 0.005, 0.05
+"""Root mean square motion of the landmarks, in distances between the eyes, up to which nothing
+moves, whatever the networks see in two crops of one face, and from which their flow counts."""
+
+_TREMBLES = 0.003, 0.01
+"""The same motion up to which it is the trembling of landmarks, and from which none is."""
+
+_LIDS_MEET = 0.8
+"""Where lids meet, from the upper one (0) to the lower one (1): the upper one comes down."""
+
+_LIGHT_REACH = 0.18
+"""Standard deviation of the smoothing of light over the face, in sizes of the head."""
+
+_MAX_LIGHT = 0.5
+"""The largest change of light, as a logarithm."""
+
+_FEATURE_REACH = 0.12
+"""Distance from lips and lids, in sizes of the head, within which brightness is not light: mouths
+open and eyes close."""
+
+
+class Grid(NamedTuple):
+    """The coarse grid of a stage.
+
+    Attributes:
+        pixels: (h, w, 2), its points in pixels of the picture.
+        to_cells: (2, 3), pixels of the picture -> cells.
+        to_crop: (2, 3), pixels of the picture -> grid units of the target's crop.
+        limits: x0, y0, x1, y1 of the part of the picture that it covers.
+    """
+
+    pixels: np.ndarray
+    to_cells: np.ndarray
+    to_crop: np.ndarray
+    limits: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class LandmarkRequest:
+    """What the landmarks are to do in one frame.
+
+    Attributes:
+        wanted: where they belong.
+        eyes_closed: how far the eyelids are down, 0..1.
+        mouth: that of the source.
+        mouth_opening: its opening, in distances between the eyes.
+        gain: (3,), colors of the target's skin over the source's.
+        light: (n,), logarithm of how much lighter the face is at each landmark.
+    """
+
+    wanted: WantedPoints
+    eyes_closed: float
+    mouth: MouthPatch
+    mouth_opening: float
+    gain: np.ndarray
+    light: np.ndarray
+
+
+class LandmarkChange(NamedTuple):
+    """What they do to the picture.
+
+    Attributes:
+        displacement: (h, w, 2) float32, pixels: that of the networks, corrected.
+        light: (h, w) float32, logarithm of the change of brightness.
+    """
+
+    displacement: np.ndarray
+    light: np.ndarray
+
+
+class LandmarkLayer:
+    """The landmarks of a target in its picture.
+
+    Args:
+        own: (n, 2), where the points are in the photograph, in grid units of the crop.
+        topology: of the first of them, the landmarks.
+        grid: of the stage.
+        features: whether lips and lids follow the landmarks.
+    """
+
+    def __init__(self, own: np.ndarray, topology: Topology, grid: Grid, *, features: bool) -> None:
+        self._grid = grid
+        self._to_picture = invert_affine(grid.to_crop)
+        self._own = own = apply_affine(self._to_picture, own)
+        left, right = (own[list(eye)].mean(0) for eye in (topology.left_eye, topology.right_eye))
+        self._unit = float(np.linalg.norm(right - left))
+        lids = (topology.left_lids, topology.right_lids)
+        lips = (topology.upper_lip, topology.lower_lip)
+        edges = {i for pair in (*lids, lips) for edge in pair for i in edge}
+        chosen = [i for i in range(len(own)) if i not in edges]
+        if not features:
+            chosen = [i for i in chosen if not self._near_mouth(own, topology)[i]]
+        self._correction = Correction(own, chosen, grid.pixels, grid.to_cells, self._unit)
+        around = [i for i in range(topology.count) if i not in edges]
+        self._mouth = Slit(own, *lips, around, _MOUTH) if features else None
+        self._eyes = [Slit(own, *pair, around, _EYE) for pair in lids] if features else []
+        self._smooth_light = _light_smoother(own, topology, sorted(edges), self._unit)
+
+    def change(
+        self, request: LandmarkRequest, displacement: np.ndarray
+    ) -> tuple[LandmarkChange, np.ndarray]:
+        """The smooth part of the change.
+
+        Args:
+            request: for this frame.
+            displacement: (h, w, 2) float32, of the networks, pixels.
+
+        Returns:
+            The change, and (n, 2), where the points belong, in pixels of the picture.
+        """
+        wanted = apply_affine(self._to_picture, request.wanted.points)
+        moved = np.sqrt(np.square(wanted - self._own).sum(1).mean()) / self._unit
+        displacement = displacement * np.float32(smoothstep(moved, *_MOVES))
+        wanted = self._own + smoothstep(moved, *_TREMBLES) * (wanted - self._own)
+        for eye in self._eyes:
+            upper, lower = wanted[eye.upper], wanted[eye.lower]
+            meet = upper + _LIDS_MEET * (lower - upper)
+            wanted[eye.upper] = upper + request.eyes_closed * (meet - upper)
+            wanted[eye.lower] = lower + request.eyes_closed * (meet - lower)
+        light = np.clip(self._smooth_light @ request.light, -_MAX_LIGHT, _MAX_LIGHT)
+        both = self._correction(displacement, wanted, request.wanted.in_view, light)
+        both[..., :2] += displacement
+        return LandmarkChange(both[..., :2], both[..., 2]), wanted
+
+    def openings(
+        self, request: LandmarkRequest, wanted: np.ndarray, displacement: np.ndarray
+    ) -> list[tuple[Slit, Opening]]:
+        """Lips and lids.
+
+        Args:
+            request: for this frame.
+            wanted: (n, 2), where the points belong, in pixels of the picture.
+            displacement: (h, w, 2) float32, of the rest of the face, pixels.
+        """
+
+        def moved_by(points: np.ndarray) -> np.ndarray:
+            return sampled(displacement, points, self._grid.to_cells)
+
+        limits = self._grid.limits
+        found = []
+        for eye in self._eyes:
+            if (opening := eye.prepare(wanted, moved_by, limits)) is not None:
+                found.append((eye, opening))
+        if self._mouth is None or (opened := self._mouth.prepare(wanted, moved_by, limits)) is None:
+            return found
+        ends = wanted[[self._mouth.upper[0], self._mouth.upper[-1]]]
+        across = max(1e-6, float(np.linalg.norm(ends[1] - ends[0])) / 2)
+        source_opening = request.mouth_opening * self._unit / across
+        filled = self._mouth.fill_from(opened, request.mouth, request.gain, source_opening)
+        return [*found, (self._mouth, filled)]
+
+    @staticmethod
+    def _near_mouth(own: np.ndarray, topology: Topology) -> np.ndarray:
+        """(n,) bool: points that a mouth moves."""
+        left, right = own[list(topology.mouth)]
+        down = own[topology.chin] - own[topology.lower[0]]
+        v = (own - own[topology.lower[0]]) @ down / max(1e-6, float(down @ down))
+        near = np.linalg.norm(own - (left + right) / 2, axis=1) < np.linalg.norm(right - left)
+        return np.asarray((v > 0.1) & (near | (v > 0.5)))
+
+
+def draw_openings(
+    openings: Sequence[tuple[Slit, Opening]],
+    xs: np.ndarray,
+    ys: np.ndarray,
+    picture: RGBImage,
+    origin: tuple[int, int],
+) -> list[tuple[tuple[slice, slice], np.ndarray, np.ndarray]]:
+    """Part and close lips and lids.
+
+    Args:
+        openings: in this frame.
+        xs, ys: (H, W) float32, where pixels take their color; changed in place.
+        picture: the photograph.
+        origin: x and y of the first of these pixels in the picture.
+
+    Returns:
+        For each of them the rows and columns that it covers, how much of each pixel lies between
+        its edges, (h, w), and the color there, (h, w, 3).
+    """
+    layers = []
+    for slit, opening in openings:
+        x0, y0, x1, y1 = opening.box
+        part = slice(y0 - origin[1], y1 - origin[1]), slice(x0 - origin[0], x1 - origin[0])
+        layers.append((part, *slit.draw(opening, xs[part], ys[part], picture)))
+    return layers
+
+
+def blend(
+    picture: np.ndarray, part: tuple[slice, slice], share: np.ndarray, color: np.ndarray
+) -> None:
+    """Blend colors (h, w, 3) into a part of a picture (H, W, 3) uint8, by shares (h, w)."""
+    below = picture[part].astype(np.float32)
+    picture[part] = np.clip(np.rint(below + share[..., None] * (color - below)), 0, 255)
+
+
+def _light_smoother(
+    own: np.ndarray, topology: Topology, edges: list[int], unit: float
+) -> np.ndarray:
+    """(len(own), topology.count): from light at the landmarks to smooth light at all points."""
+    points = own[: topology.count]
+    to_edges = np.linalg.norm(points[:, None] - points[edges], axis=-1).min(1)
+    valid = to_edges > _FEATURE_REACH * unit
+    distance = np.linalg.norm(own[:, None] - points, axis=-1)
+    # The nearest ones count even where none is near.
+    nearest = np.where(valid, distance, np.inf).min(1, keepdims=True)
+    weights = np.exp(-0.5 * (np.square(distance) - nearest**2) / (_LIGHT_REACH * unit) ** 2)
+    weights = np.where(valid, weights, 0)
+    return np.asarray(weights / weights.sum(1, keepdims=True))

@@ -1,0 +1,163 @@
+"""Where the landmarks of the target belong for a motion of the source.
+
+The head of the target is taken apart into pose and shape (:mod:`.head`), and so is that of the
+source. The target's shape takes on the source's expression, and its pose the source's motion; both
+in three dimensions.
+"""
+
+from __future__ import annotations
+
+import cmath
+import math
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from facecycle_cli.faces import Alignment, Face, HeadPose
+from facecycle_cli.faces.canonical import visibility
+from facecycle_cli.portrait.features import smoothstep
+from facecycle_cli.translate.head import Head, shape_distance
+from facecycle_cli.translate.motion import Motion
+from facecycle_cli.translate.neutral import neutral_shape
+from facecycle_cli.translate.placement import HeadPlacement, Limits, PlaneMotion, plane_motion
+
+__all__ = ["TargetPoints", "WantedPoints"]
+
+_SAME_FACE = 0.012, 0.03
+"""Root mean square difference of two shapes, in sizes of the head, up to which the source begins
+with the target's own face, and from which it does not."""
+
+_DEPTH = 0.8
+"""How far behind the rigid landmarks the middle of the head lies, in sizes of the head."""
+
+_HAIR = 1.3
+"""Distance of the hair's points from the middle of the face, in distances of its outline."""
+
+
+class WantedPoints(NamedTuple):
+    """Where points of the target belong.
+
+    Attributes:
+        points: (n, 2) float64, in grid units of the target's crop: the landmarks, then the hair.
+        in_view: (n,), from 0 (behind the edge of the head) to 1.
+    """
+
+    points: np.ndarray
+    in_view: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Turned:
+    """A pose of the target's head: center, size, angles."""
+
+    center: np.ndarray
+    size: float
+    angles: np.ndarray
+
+
+class TargetPoints:
+    """The landmarks of the target, and points of its hair.
+
+    Args:
+        face: of the target, with the 468 points of the mesh.
+        alignment: from its picture to the networks' crop.
+        absolute: the motion is taken as it is, not relative to the source's reference.
+        limits: of the head's motion within the plane of the picture.
+
+    Attributes:
+        own: (n, 2) float64: where the points are in the photograph, in grid units of the crop.
+    """
+
+    def __init__(self, face: Face, alignment: Alignment, *, absolute: bool, limits: Limits) -> None:
+        self._face = face
+        self._absolute = absolute
+        self._limits = limits
+        self._level = HeadPlacement.of(alignment).roll
+        half = (alignment.size - 1) / 2
+        unit = math.sqrt(abs(np.linalg.det(alignment.matrix[:, :2]))) / half
+        landmarks = np.column_stack(
+            [alignment.apply(face.landmarks[:, :2]) / half - 1, face.landmarks[:, 2] * unit]
+        )
+        self._head = Head.of(replace(face, landmarks=landmarks))
+        self._neutral = neutral_shape(self._head)
+        self._hair = self._hair_offsets()
+        self.own = self._placed(self._head.shape, self._head).points
+
+    def wanted(self, motion: Motion) -> WantedPoints:
+        """Where the points belong for a motion."""
+        return self._placed(self._shape(motion), self._pose(motion))
+
+    def plane_motion(self, motion: Motion) -> PlaneMotion:
+        """The motion of the head within the plane of the picture."""
+        if self._absolute:
+            return self._plane_motion(motion.head, motion.reference.first, self._level)
+        rest = motion.reference.head
+        roll = rest.angles[2] * motion.reference.roll_trust
+        rest = replace(rest, angles=np.array([*rest.angles[:2], roll]))
+        return self._plane_motion(motion.head, rest, None)
+
+    def _plane_motion(self, now: Head, rest: Head, level: float | None) -> PlaneMotion:
+        own = self._head.size
+        places = _placement(now, own), _placement(rest, own)
+        return plane_motion(*places, level=level, limits=self._limits)
+
+    def _pose(self, motion: Motion) -> _Turned:
+        moved = self.plane_motion(motion)
+        yaw, pitch, roll = self._head.angles
+        now, rest, trust = motion.head.angles, motion.reference.head.angles, motion.reference.trust
+        angles = now[:2]
+        if self._absolute:
+            roll = 0.0
+        else:
+            angles = angles + trust * (np.array([yaw, pitch]) - rest[:2])
+        roll = roll + math.degrees(cmath.phase(moved.turn))
+        center = self._head.center + np.array([moved.shift.real, moved.shift.imag])
+        size = self._head.size * abs(moved.turn)
+        return _Turned(center, size, np.array([*angles, roll]))
+
+    def _shape(self, motion: Motion) -> np.ndarray:
+        """The shape of the target's face with the source's expression, (468, 3)."""
+        own, now, rest = self._head.shape, motion.head.shape, motion.reference.head.shape
+        if not self._absolute:
+            return np.asarray(own + now - rest)
+        moved = own + now - rest
+        moved[:, :2] = self._neutral + now[:, :2] - motion.reference.neutral
+        apart = shape_distance(motion.reference.first.shape, own)
+        same = 1 - float(smoothstep(np.array(apart), *_SAME_FACE))
+        return np.asarray(moved + same * (now - moved))
+
+    def _placed(self, shape: np.ndarray, pose: Head | _Turned) -> WantedPoints:
+        head = Head(pose.center, pose.size, pose.angles, shape)
+        turn = cmath.rect(pose.size, math.radians(pose.angles[2]))
+        offsets = self._hair * turn
+        hair = _middle_of_head(head) + np.column_stack([offsets.real, offsets.imag])
+        space = head.in_space
+        seen = np.concatenate([visibility(space, self._face.topology), np.ones(len(hair))])
+        return WantedPoints(np.concatenate([space[:, :2], hair]), seen)
+
+    def _hair_offsets(self) -> np.ndarray:
+        """(k,) complex: points around the face, from the middle of an upright head of size 1.
+
+        A head is round: its outline turns with the roll only, and goes where its middle goes.
+        """
+        head = self._head
+        outline = head.points[list(self._face.topology.oval)]
+        middle = outline.mean(0)
+        points = middle + _HAIR * (outline - middle) - _middle_of_head(head)
+        turn = cmath.rect(head.size, math.radians(head.angles[2]))
+        return np.asarray((points[:, 0] + 1j * points[:, 1]) / turn)
+
+
+def _middle_of_head(head: Head) -> np.ndarray:
+    """(2,), about which it turns, where ``center`` is."""
+    behind = HeadPose(*head.angles).rotation[:2, 2]
+    return np.asarray(head.center + head.size * _DEPTH * behind)
+
+
+def _placement(head: Head, unit: float) -> HeadPlacement:
+    """The placement of a head, as large as a head whose ``size`` would be ``unit`` in the crop."""
+    x, y = head.center
+    return HeadPlacement(
+        complex(x, y), math.log(2 * head.size / unit), math.radians(head.angles[2])
+    )

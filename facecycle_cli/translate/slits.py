@@ -1,0 +1,333 @@
+"""Lips and lids: edges that part and meet.
+
+Above a slit the picture follows the upper edge, below it the lower one, and both skins are the
+photograph's own. What lies between is another layer: an eyeball, which keeps its place while the
+lids close over it, or the inside of the source's mouth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from facecycle_cli.portrait.features import FeatureFrame, smoothstep
+from facecycle_cli.translate.appearance import MouthPatch
+from facecycle_cli.translate.dense import interpolate
+from facecycle_cli.types import RGBImage
+
+__all__ = ["Opening", "Slit", "SlitKind"]
+
+Shape = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class SlitKind:
+    """How the skin around a slit moves, in half widths of it.
+
+    Attributes:
+        sideways: how far it moves, from the middle of the slit to either side.
+        above, below: the same beyond its edges.
+        overlaps: by which its upper and its lower edge cover what lies between them when it closes:
+            landmarks lie on the edges, and what they enclose is a little larger.
+        rim: how far above the upper edge the skin is stiff: lashes are not stretched.
+    """
+
+    sideways: float
+    above: float
+    below: float
+    overlaps: tuple[float, float]
+    rim: float = 0.0
+
+
+_CELLS = 40
+"""Cells along the width of a slit's surroundings at which its displacements are computed."""
+
+_SOFT = 1.0
+"""Pixels over which an edge is soft, at least."""
+
+_SOFTER = 0.012
+"""The same in half widths of the slit."""
+
+_BEYOND = 0.9
+"""How fast the line between above and below gets softer beyond the corners."""
+
+_ANSWERS = 0.015, 0.06
+"""Change of a mouth's opening, in half widths of it, up to which the inside of the target's own
+mouth is shown, and from which that of the source's mouth is."""
+
+_OPEN_ENOUGH = 0.35, 0.7
+"""The opening of the source's mouth over the one that is drawn, from which its inside begins to be
+shown, and from which it is shown as it is."""
+
+_WHITE = 215.0
+"""Gray level up to which teeth are made brighter."""
+
+_MAX_GAIN = 2.0
+"""The most by which the source's colors are changed to match the target's."""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A slit in one frame, before it is drawn.
+
+    Attributes:
+        box: x0, y0, x1, y1 in pixels of the picture: nothing else changes.
+        frame: of the slit where it is drawn.
+        upper, lower: its edges in that frame: u, ascending, and v.
+        shifts: two of (h, w, 2) float32, pixels: what is added to the displacement above and below
+            it.
+        inside: (h, w, 2) float32, where in ``patch`` the color between the edges is; None: it is an
+            eye.
+        patch: (h, w, 3) float32, colors; None: an eye.
+        share: how much of what is between the edges is ``patch``, 0..1.
+    """
+
+    box: tuple[int, int, int, int]
+    frame: FeatureFrame
+    upper: Shape
+    lower: Shape
+    shifts: tuple[np.ndarray, np.ndarray]
+    inside: np.ndarray | None = None
+    patch: np.ndarray | None = None
+    share: float = 0.0
+
+    def coordinates(self, xs: np.ndarray, ys: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Pixels (h, w) -> u, v, and the v of the upper and of the lower edge there."""
+        u, v = self.frame.of_pixels(xs, ys)
+        upper, lower = (np.interp(u, *edge).astype(np.float32) for edge in (self.upper, self.lower))
+        return u, v, upper, lower
+
+    @property
+    def soft(self) -> float:
+        """Half widths over which an edge is soft."""
+        return max(_SOFT / self.frame.half, _SOFTER)
+
+
+class Slit:
+    """A slit of the target's face.
+
+    Args:
+        own: (n, 2), where the points of the face are in the photograph, in pixels of the picture.
+        upper: numbers of those of the upper edge, from the left corner to the right one.
+        lower: the same of the lower edge.
+        around: numbers of those that move the skin around it.
+        kind: how far that reaches.
+    """
+
+    def __init__(
+        self,
+        own: np.ndarray,
+        upper: Sequence[int],
+        lower: Sequence[int],
+        around: Sequence[int],
+        kind: SlitKind,
+    ) -> None:
+        self.upper, self.lower = list(upper), list(lower)
+        self._own = own
+        self._kind = kind
+        self._frame = FeatureFrame(own[self.upper[0]], own[self.upper[-1]])
+        self._edges = tuple(_line(self._frame.of_points(own[i])) for i in (self.upper, self.lower))
+        self._opening = _widest(*self._edges)
+        edges = {*self.upper, *self.lower}
+        near = [i for i in around if i not in edges]
+        u, v = self._frame.of_points(own[near]).T
+        reach = (np.abs(u) < kind.sideways) & (v > -kind.above) & (v < kind.below)
+        middle = (np.interp(u, *self._edges[0]) + np.interp(u, *self._edges[1])) / 2
+        beside = np.abs(u) > 1
+        numbers = np.array(near)
+        self._sides = (
+            [*self.upper, *numbers[reach & (beside | (v < middle))].tolist()],
+            [*self.lower, *numbers[reach & (beside | (v >= middle))].tolist()],
+        )
+
+    def prepare(
+        self,
+        wanted: np.ndarray,
+        moved_by: Callable[[np.ndarray], np.ndarray],
+        limits: tuple[int, int, int, int],
+    ) -> Opening | None:
+        """How the slit changes; None if it lies outside of the picture.
+
+        Args:
+            wanted: (n, 2), where the points belong, in pixels of the picture.
+            moved_by: points (m, 2) of the picture -> the displacement there that the rest of the
+                face has already.
+            limits: x0, y0, x1, y1, the part of the picture that is drawn.
+        """
+        frame = FeatureFrame(wanted[self.upper[0]], wanted[self.upper[-1]])
+        upper, lower = (_line(frame.of_points(wanted[i])) for i in (self.upper, self.lower))
+        # Edges meet, but do not cross.
+        grid = upper[0]
+        crossing = np.maximum(0, upper[1] - np.interp(grid, *lower)) / 2
+        upper = grid, upper[1] - crossing
+        lower = lower[0], lower[1] + np.interp(lower[0], grid, crossing)
+        kind = self._kind
+        top = float(upper[1].min()) - kind.above
+        bottom = float(lower[1].max()) + kind.below
+        x0, y0, x1, y1 = frame.box(kind.sideways, top, bottom)
+        box = (
+            max(limits[0], int(np.floor(x0))),
+            max(limits[1], int(np.floor(y0))),
+            min(limits[2], int(np.ceil(x1)) + 1),
+            min(limits[3], int(np.ceil(y1)) + 1),
+        )
+        if box[2] - box[0] < 2 or box[3] - box[1] < 2:
+            return None
+        cells = _cells(box)
+        at = cells.reshape(-1, 2)
+        u, v = frame.of_pixels(cells[..., 0], cells[..., 1])
+        fade = 1 - smoothstep(np.abs(u), 1.1, kind.sideways)
+        fade *= smoothstep(v, top, top + 0.6 * kind.above)
+        fade *= 1 - smoothstep(v, bottom - 0.6 * kind.below, bottom)
+        closing = 1 - min(1.0, _widest(upper, lower) / max(1e-6, self._opening))
+        shifts = []
+        for side, sign, overlap in zip(self._sides, (-1, 1), kind.overlaps, strict=True):
+            points = wanted[side]
+            own = self._own[side].copy()
+            edge = len(self.upper if sign < 0 else self.lower)
+            cover = sign * overlap * closing * min(1.0, self._opening / 0.1)
+            inner = slice(1, edge - 1)
+            own[inner] += self._frame.half * cover * self._frame.down
+            if sign < 0 and kind.rim:
+                own = np.concatenate(
+                    [own, own[inner] - kind.rim * self._frame.half * self._frame.down]
+                )
+                stiff = points[inner] - kind.rim * frame.half * frame.down
+                points = np.concatenate([points, stiff])
+            missing = own - points - moved_by(points)
+            shift = interpolate(points, missing, at, 0.01 * frame.half)
+            shifts.append(shift.reshape(cells.shape) * fade[..., None].astype(np.float32))
+        return Opening(box, frame, upper, lower, (shifts[0], shifts[1]))
+
+    def fill_from(
+        self, opening: Opening, source: MouthPatch, gain: np.ndarray, source_opening: float
+    ) -> Opening:
+        """The opening, with the inside of the source's mouth in it.
+
+        Args:
+            opening: what :meth:`prepare` made of it.
+            source: the source's mouth.
+            gain: (3,), the target's colors over the source's.
+            source_opening: of the source's mouth, in the half widths of ``opening``.
+        """
+        drawn = _widest(opening.upper, opening.lower)
+        answers = smoothstep(np.array(abs(drawn - self._opening)), *_ANSWERS)
+        enough = smoothstep(np.array(source_opening / max(1e-3, drawn)), *_OPEN_ENOUGH)
+        share = float(answers * enough)
+        if share <= 0:
+            return opening
+        frame = opening.frame
+        edges = [np.stack(frame.to_pixels(*e), axis=-1) for e in (opening.upper, opening.lower)]
+        points = np.concatenate([edges[0], edges[1][1:-1]])
+        there = np.concatenate([source.upper, source.lower[1:-1]])
+        cells = _cells(opening.box)
+        inside = interpolate(points, there - points, cells.reshape(-1, 2), 0.05 * frame.half)
+        inside = inside.reshape(cells.shape) + cells.astype(np.float32)
+        across = np.linalg.norm(source.upper[-1] - source.upper[0])
+        finer = float(across) / (2 * frame.half)
+        gain = np.clip(gain, 1 / _MAX_GAIN, _MAX_GAIN)
+        brightest = float(np.percentile(source.pixels.max(-1), 99))
+        if gain.mean() > 1:
+            gain = gain * max(1.0, min(gain.mean(), _WHITE / max(1.0, brightest))) / gain.mean()
+        pixels = source.pixels.astype(np.float32) * gain
+        if finer > 1:
+            pixels = cv2.GaussianBlur(pixels, (0, 0), 0.5 * finer)
+        return Opening(
+            opening.box,
+            frame,
+            opening.upper,
+            opening.lower,
+            opening.shifts,
+            inside.astype(np.float32),
+            pixels.astype(np.float32),
+            share,
+        )
+
+    def draw(
+        self, opening: Opening, xs: np.ndarray, ys: np.ndarray, picture: RGBImage
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Move the skin, and say what lies between the edges.
+
+        Args:
+            opening: in this frame.
+            xs, ys: (h, w) float32, where the pixels of its box take their color, in pixels of the
+                picture; changed in place.
+            picture: the photograph.
+
+        Returns:
+            (h, w) float32, how much of each pixel lies between the edges, 0..1, and (h, w, 3)
+            float32, its color.
+        """
+        x0, y0, x1, y1 = opening.box
+        columns = np.arange(x0, x1, dtype=np.float32)
+        rows = np.arange(y0, y1, dtype=np.float32)[:, None]
+        u, v, upper, lower = opening.coordinates(columns, rows)
+        soft = opening.soft
+        half = np.maximum((lower - upper) / 2, 1e-3) + _BEYOND * np.maximum(0, np.abs(u) - 1)
+        below = np.clip(0.5 + (v - (upper + lower) / 2) / (2 * half), 0, 1)[..., None]
+        size = x1 - x0, y1 - y0
+        above_shift, below_shift = (
+            cv2.resize(shift, size, interpolation=cv2.INTER_LINEAR) for shift in opening.shifts
+        )
+        shift = above_shift + below * (below_shift - above_shift)
+        xs += shift[..., 0]
+        ys += shift[..., 1]
+        within = np.minimum(v - upper, lower - v)
+        alpha = smoothstep(within, -soft / 2, soft / 2) * smoothstep(lower - upper, 0, 2 * soft)
+        alpha = np.where(np.abs(u) < 1, alpha, 0).astype(np.float32)
+        if opening.inside is not None and opening.patch is not None:
+            at = cv2.resize(opening.inside, size, interpolation=cv2.INTER_LINEAR)
+            color = cv2.remap(
+                opening.patch,
+                at[..., 0],
+                at[..., 1],
+                cv2.INTER_CUBIC,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+            return alpha * opening.share, color
+        return alpha, self._eyeball(u, v, upper, lower, picture)
+
+    def _eyeball(
+        self, u: np.ndarray, v: np.ndarray, upper: np.ndarray, lower: np.ndarray, picture: RGBImage
+    ) -> np.ndarray:
+        """The color of the photograph's eye at u and v of the drawn one, (h, w, 3) float32.
+
+        The eyeball stays where it is between the corners. Only lids that are opened further than in
+        the photograph stretch it.
+        """
+        own_upper, own_lower = (np.interp(u, *edge) for edge in self._edges)
+        part = np.clip((v - upper) / np.maximum(lower - upper, 1e-3), 0, 1)
+        stretch = np.maximum(own_upper - upper, 0) * (1 - part)
+        stretch += np.minimum(own_lower - lower, 0) * part
+        x, y = self._frame.to_pixels(u, v + stretch)
+        return cv2.remap(
+            picture,
+            x.astype(np.float32),
+            y.astype(np.float32),
+            cv2.INTER_CUBIC,
+            borderMode=cv2.BORDER_REPLICATE,
+        ).astype(np.float32)
+
+
+def _line(coordinates: np.ndarray) -> Shape:
+    """(k, 2) u, v along an edge -> its u, ascending, and its v."""
+    order = np.argsort(coordinates[:, 0], kind="stable")
+    return coordinates[order, 0], coordinates[order, 1]
+
+
+def _widest(upper: Shape, lower: Shape) -> float:
+    """The widest opening between two edges, in half widths."""
+    return max(0.0, float((np.interp(upper[0], *lower) - upper[1]).max()))
+
+
+def _cells(box: tuple[int, int, int, int]) -> np.ndarray:
+    """(h, w, 2) float64: points of a coarse grid over a box, as cv2.resize has them."""
+    x0, y0, x1, y1 = box
+    step = max(1.0, (x1 - x0) / _CELLS)
+    columns, rows = max(2, round((x1 - x0) / step)), max(2, round((y1 - y0) / step))
+    xs = x0 + (np.arange(columns) + 0.5) * (x1 - x0) / columns - 0.5
+    ys = y0 + (np.arange(rows) + 0.5) * (y1 - y0) / rows - 0.5
+    return np.stack(np.meshgrid(xs, ys), axis=-1)

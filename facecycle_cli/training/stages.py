@@ -168,19 +168,24 @@ class TrainingStage(nn.Module):
         rgb = apply(views, drawn, model.config.image_size)
         generator = torch.Generator(device).manual_seed(step_seed)
         warm_up = batch.step < self.warm_up_steps
-        noisy = 0 if warm_up else 2 * share.pairs
-        half, quarter = model.random_noise(noisy, generator)
-        half_back, quarter_back = model.random_noise(noisy, generator)
+        noise, noise_back = (self._noise(share, generator, drawn=not warm_up) for _ in range(2))
         return StepInputs(
             x=(rgb - model.input_mean) / model.input_std,
-            noise=(share.rows(half), share.rows(quarter)),
-            noise_back=(share.rows(half_back), share.rows(quarter_back)),
+            noise=noise,
+            noise_back=noise_back,
             guide=self._guide(batch, drawn),
             persons=upload(batch.persons, device),
             processes=share.processes,
             first_pair=share.start,
             warm_up=warm_up,
         )
+
+    def _noise(self, share: Share, generator: torch.Generator, *, drawn: bool) -> Noise:
+        """The noise of this process's faces; of no face if none is ``drawn``."""
+        if not drawn:
+            return self.model.random_noise(0, generator)
+        half, quarter = self.model.random_noise(2 * share.pairs, generator)
+        return share.rows(half), share.rows(quarter)
 
     def _guide(self, batch: Batch, drawn: Draw) -> Guide | None:
         if batch.landmarks is None:

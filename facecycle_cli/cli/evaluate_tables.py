@@ -93,7 +93,8 @@ def reenactment_table(result: ReenactmentResult, how: Reenactment) -> str:
         for name in ("frames", "source_lost", "output_lost")
     )
     head = (
-        f"{kind}, {how.settings.motion} motion, mouth by {how.settings.mouth}: "
+        f"{kind}, {how.settings.motion} motion from {how.settings.motion_from}, "
+        f"mouth by {how.settings.mouth}: "
         f"{counted(len(result.clips), 'clip')}, {counted(frames, 'frame')} ({lost} more without "
         f"the face, {unseen} without one in the output)"
     )

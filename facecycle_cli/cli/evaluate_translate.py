@@ -26,7 +26,7 @@ from facecycle_cli.cli.options import (
 )
 from facecycle_cli.cli.tables import report_folder, say_written
 from facecycle_cli.errors import CommandError, FacecycleError, MediaError
-from facecycle_cli.types import AlignerName, MotionMode, MouthSource
+from facecycle_cli.types import AlignerName, MotionMode, MotionSource, MouthSource
 
 if TYPE_CHECKING:
     from facecycle_cli.evaluation.reenactment import Reenactment
@@ -50,6 +50,12 @@ def evaluate_translate(
     motion: Annotated[
         MotionMode, typer.Option(help="Which motion is transferred, as in translate.")
     ] = "absolute",
+    motion_from: Annotated[
+        MotionSource, typer.Option(help="What moves the face, as in translate.")
+    ] = "landmarks",
+    shading: Annotated[
+        float, typer.Option(metavar="F", min=0.0, max=1.0, help="As in translate.")
+    ] = 0.5,
     mouth: Annotated[
         MouthSource, typer.Option(help="What moves lips and eyelids, as in translate.")
     ] = "landmarks",
@@ -95,7 +101,7 @@ def evaluate_translate(
 
     facecycle evaluate translate clips/ --cross portrait.jpg --motion relative
 
-    facecycle evaluate translate talk.mp4 --max-frames 60 --mouth flow
+    facecycle evaluate translate talk.mp4 --max-frames 60 --motion-from networks --mouth flow
 
     L1 and SSIM within the face's box, distances of landmarks, similarity of identities, slopes and
     correlations of nine measures of motion, and flicker. Baselines: the first frame repeated, and
@@ -116,7 +122,9 @@ def evaluate_translate(
         model,
         backend,
         backend if judge in (None, aligner) else open_backend(judge, 1, option="--judge"),
-        TranslateSettings(motion=motion, mouth=mouth, smooth=smooth),
+        TranslateSettings(
+            motion=motion, motion_from=motion_from, shading=shading, mouth=mouth, smooth=smooth
+        ),
         start=start,
         duration=duration,
         max_frames=max_frames,

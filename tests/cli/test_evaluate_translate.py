@@ -21,18 +21,19 @@ def evaluate(*arguments):
 
 def test_a_report_with_strips_and_a_failed_clip(tmp_path):
     folder = tmp_path / "report"
-    done = evaluate(TALKER, tmp_path / "gone.mp4", "--report", folder, "--mouth", "flow")
+    done = evaluate(TALKER, tmp_path / "gone.mp4", "--report", folder, "--motion-from", "networks")
     assert done.returncode == 1
     first, *_ = done.stderr.splitlines()
     assert first == f"facecycle: {tmp_path / 'gone.mp4'}: no such file or folder"
-    assert "self-reenactment, absolute motion, mouth by flow: 1 clip, 5 frames" in done.stdout
+    assert "self-reenactment, absolute motion from networks, mouth by landmarks: " in done.stdout
+    assert ": 1 clip, 5 frames" in done.stdout
     assert "better than both baselines in L1 and in SSIM: " in done.stdout
     assert "AKD, % of the eye distance (mesh)" in done.stdout
     assert files_below(folder) == {"report.json", "strip_001_talker.png"}
     report = json.loads((folder / "report.json").read_text())
     assert report["counts"] == {"clips": 1, "failed": 1}
     assert report["checkpoint"]["sha256"] == read_info("small").sha256
-    assert report["settings"]["mouth"] == "flow"
+    assert report["settings"]["motion_from"] == "networks"
     assert set(report["measures"]) == set(report["motion"])
     numbers = report["clips"][str(TALKER)]
     assert numbers["strip"] == "strip_001_talker.png"

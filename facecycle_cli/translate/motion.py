@@ -180,6 +180,7 @@ class Reference:
         first: of the first frame of the track, not smoothed.
         neutral: (n, 2), the shape of ``head`` without its expression.
         light: (n,), as :class:`.Appearance` has it.
+        first_light: the same in the first frame of the track.
     """
 
     placement: HeadPlacement
@@ -193,6 +194,7 @@ class Reference:
     first: Head
     neutral: np.ndarray
     light: np.ndarray
+    first_light: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -375,6 +377,7 @@ def _reference(frames: Iterable[Measurement | None]) -> Reference:
         Head.of(measured[0].face),
         neutral_shape(head),
         np.mean([m.look.light for m in calm], axis=0),
+        measured[0].look.light,
     )
 
 

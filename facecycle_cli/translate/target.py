@@ -196,14 +196,16 @@ class Target:
         return motion.yaw + reference.trust * (self.face.pose.yaw - reference.yaw)
 
     def _request(self, points: TargetPoints, motion: Motion) -> LandmarkRequest:
-        look = motion.look
+        look, reference = motion.look, motion.reference
+        # The target begins where the source begins, or rests where it rests.
+        rest = reference.first_light if self._is_absolute else reference.light
         return LandmarkRequest(
             points.wanted(motion),
             motion.lids_beyond_landmarks,
             look.mouth,
             motion.mouth,
             _gain(self._skin, look.skin),
-            self._shading * (look.light - motion.reference.light),
+            self._shading * (look.light - rest),
         )
 
     def _opening(self, motion: Motion) -> float:

@@ -116,6 +116,7 @@ def motion(face, encoded) -> Motion:
         first=head,
         neutral=neutral_shape(head),
         light=look.light,
+        first_light=look.light,
     )
     return Motion(face, 0, placement, backflow, 0.0, eyes, head, look, reference)
 

@@ -40,6 +40,10 @@ _EXPRESSION = 1.07
 """How far the face moves, over what the source's landmarks say: smoothing in time, and landmarks
 that see less of a motion than was drawn, take that away (slopes in the same evaluation)."""
 
+_TURN = 25.0, 35.0
+"""Degrees from the photograph's own yaw or pitch up to which a head turns as it should, and beyond
+which it never turns: the far cheek would be squeezed to a line, and the near one stretched."""
+
 _HAIR = 1.3
 """Distance of the hair's points from the middle of the face, in distances of its outline."""
 
@@ -124,7 +128,8 @@ class TargetPoints:
         center = self._head.center + np.array([moved.shift.real, moved.shift.imag])
         size = self._head.size * abs(moved.turn)
         nod = pitch + _NOD * (angles[1] - pitch)
-        return _Turned(center, size, np.array([angles[0], nod, roll]))
+        turned = [_bounded(yaw, angles[0]), _bounded(pitch, nod), roll]
+        return _Turned(center, size, np.array(turned))
 
     def _shape(self, motion: Motion) -> np.ndarray:
         """The shape of the target's face with the source's expression, (468, 3)."""
@@ -160,6 +165,16 @@ class TargetPoints:
         points = middle + _HAIR * (outline - middle) - _middle_of_head(head)
         turn = cmath.rect(head.size, math.radians(head.angles[2]))
         return np.asarray((points[:, 0] + 1j * points[:, 1]) / turn)
+
+
+def _bounded(own: float, angle: float) -> float:
+    """An angle in degrees that does not turn a head much further than a photograph can be warped."""
+    exact, most = _TURN
+    beyond = abs(angle - own) - exact
+    if beyond <= 0:
+        return angle
+    bounded = exact + (most - exact) * math.tanh(beyond / (most - exact))
+    return own + math.copysign(bounded, angle - own)
 
 
 def _middle_of_head(head: Head) -> np.ndarray:

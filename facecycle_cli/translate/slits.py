@@ -62,7 +62,7 @@ _OPEN_ENOUGH = 0.35, 0.7
 """The opening of the source's mouth over the one that is drawn, from which its inside begins to be
 shown, and from which it is shown as it is."""
 
-_WHITE = 215.0
+_WHITE = 200.0
 """Gray level up to which teeth are made brighter."""
 
 _MAX_GAIN = 2.0

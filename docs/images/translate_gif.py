@@ -1,4 +1,4 @@
-"""Makes docs/images/translate.gif: a talker and a turning head, and three faces that do the same.
+"""Makes docs/images/translate.gif: a smile, a talker and a turning head, and three faces with it.
 
 python docs/images/translate_gif.py
 """
@@ -16,7 +16,8 @@ from facecycle_cli import load
 from facecycle_cli.faces import Alignment, load_backend
 from facecycle_cli.media import Provenance, ffmpeg, open_video, probe, read_frames, read_image
 from facecycle_cli.media.provenance import add_gif_comment
-from facecycle_cli.translate.video import Translation
+from facecycle_cli.translate.settings import TranslateSettings
+from facecycle_cli.translate.video import Translation, translate_picture
 
 HERE = Path(__file__).resolve().parent
 EXAMPLES = HERE.parent.parent / "examples"
@@ -49,11 +50,27 @@ def scene(source: Path, targets: list[Path], speed: Fraction) -> list[np.ndarray
     return [rows[min(len(rows) - 1, round(i * speed / FPS))] for i in range(wanted)]
 
 
+def smile(source: Path, targets: list[Path]) -> list[np.ndarray]:
+    """The targets as photographed, and then with the smile of the source on the left."""
+    settings = TranslateSettings(size=2 * TILE)
+    smiling, model = read_image(source), load()
+    tiles = [column([smiling])[0]], [column([smiling])[0]]
+    for target in targets:
+        photograph = read_image(target)
+        made = translate_picture(smiling, photograph, model=model, settings=settings)
+        tiles[0].append(column([photograph])[0])
+        tiles[1].append(cv2.resize(made, (TILE, TILE), interpolation=cv2.INTER_AREA))
+    before, after = (np.hstack(row) for row in tiles)
+    return [before] * 6 + [after] * 18
+
+
 def main() -> None:
     """Write the GIF."""
     talker, turner = EXAMPLES / "talker.mpg", EXAMPLES / "head_turn.gif"
     people = [EXAMPLES / "faces" / f"person{n}_neutral.jpg" for n in (1, 2, 5)]
-    frames = [f for clip in (talker, turner) for f in scene(clip, people, probe(clip).fps)]
+    smilers = [EXAMPLES / "faces" / f"person{n}_neutral.jpg" for n in (1, 4, 5)]
+    frames = smile(EXAMPLES / "faces" / "person2_smiling.jpg", smilers)
+    frames += [f for clip in (talker, turner) for f in scene(clip, people, probe(clip).fps)]
     height, width = frames[0].shape[:2]
     target = HERE / "translate.gif"
     checkpoint = load().checkpoint

@@ -31,6 +31,10 @@ with the target's own face, and from which it does not."""
 _DEPTH = 0.8
 """How far behind the rigid landmarks the middle of the head lies, in sizes of the head."""
 
+_PROFILE = 32.0, 55.0
+"""Degrees of yaw up to which landmarks show the source's expression, and from which they do not:
+half of a profile's landmarks are guessed."""
+
 _NOD = 1.25
 """How far the head nods, over what the source's landmarks say: a nod shows in depth, which a warped
 picture does not have, and landmarks see about four fifths of it (slopes of pitch in
@@ -40,7 +44,7 @@ _EXPRESSION = 1.07
 """How far the face moves, over what the source's landmarks say: smoothing in time, and landmarks
 that see less of a motion than was drawn, take that away (slopes in the same evaluation)."""
 
-_TURN = 25.0, 35.0
+_TURN = 25.0, 30.0
 """Degrees from the photograph's own yaw or pitch up to which a head turns as it should, and beyond
 which it never turns: the far cheek would be squeezed to a line, and the near one stretched."""
 
@@ -136,7 +140,9 @@ class TargetPoints:
         own, reference = self._head.shape, motion.reference
         first, rest = reference.first.shape, reference.head.shape
         begin = first if self._absolute else rest
-        now = begin + _EXPRESSION * (motion.head.shape - begin)
+        turned = abs(float(motion.head.angles[0]))
+        seen = 1 - float(smoothstep(np.array(turned), *_PROFILE))
+        now = begin + _EXPRESSION * seen * (motion.head.shape - begin)
         moved = own + now - rest
         if not self._absolute:
             return np.asarray(moved)
@@ -168,7 +174,7 @@ class TargetPoints:
 
 
 def _bounded(own: float, angle: float) -> float:
-    """An angle in degrees that does not turn a head much further than a photograph can be warped."""
+    """An angle in degrees, no further from ``own`` than a photograph can be turned."""
     exact, most = _TURN
     beyond = abs(angle - own) - exact
     if beyond <= 0:

@@ -13,6 +13,7 @@ from facecycle_cli.errors import CutFaceError, NoFaceError
 from facecycle_cli.faces import Alignment, Face, FaceBackend
 from facecycle_cli.faces.topology import MESH_468
 from facecycle_cli.model import FaceCycle
+from facecycle_cli.portrait.features import smoothstep
 from facecycle_cli.portrait.motions import require_finite
 from facecycle_cli.portrait.portraits import find_faces
 from facecycle_cli.translate.appearance import skin_color
@@ -32,6 +33,10 @@ from facecycle_cli.types import RGBImage
 
 __all__ = ["EncodedFace", "Target", "find_target"]
 
+
+_LIGHT_LOST = 12.0, 30.0
+"""Degrees of yaw by which the source turns until its landmarks lie on other skin, in another light,
+or on what is behind it."""
 
 _BRIGHTNESS, _HUE = 0.5, 0.25
 """How much of the difference in brightness, and in hue, between two skins is taken as a difference
@@ -199,13 +204,16 @@ class Target:
         look, reference = motion.look, motion.reference
         # The target begins where the source begins, or rests where it rests.
         rest = reference.first_light if self._is_absolute else reference.light
+        before = reference.first if self._is_absolute else reference.head
+        turned = np.abs(motion.head.angles[0] - before.angles[0])
+        share = np.float32(smoothstep(turned, *_LIGHT_LOST))
         return LandmarkRequest(
             points.wanted(motion),
             motion.lids_beyond_landmarks,
             look.mouth,
             motion.mouth,
             _gain(self._skin, look.skin),
-            self._shading * (look.light - rest),
+            self._shading * (1 - share) * (look.light - rest),
         )
 
     def _opening(self, motion: Motion) -> float:

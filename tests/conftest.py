@@ -25,6 +25,17 @@ ROOT = Path(__file__).resolve().parent.parent
 RunCli = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is marked ``full``, unless ``-m`` speaks of it or a test is named."""
+    named = any("::" in argument for argument in config.args)
+    if named or "full" in config.option.markexpr:
+        return
+    left_out = [item for item in items if item.get_closest_marker("full")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("full")]
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Face data for development, which is not part of the repository."""

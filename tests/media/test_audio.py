@@ -97,8 +97,21 @@ def sources(tmp_path_factory):
     return source
 
 
-@pytest.mark.parametrize("container", _FORMS)
-@pytest.mark.parametrize("codec", _CODECS)
+def _pairs():
+    """Every codec into every container; all but some for each codec are marked ``full``.
+
+    WebM has layouts of its own, and MP4 and QuickTime take a few codecs as they are.
+    """
+    for number, codec in enumerate(_CODECS):
+        first = list(_FORMS)[number % len(_FORMS)]
+        for container in _FORMS:
+            is_special = container == "webm" and re.search(r"[57]\.1|\d_(channels|unnamed)", codec)
+            is_special = is_special or (container == "mp4" and codec in _FORMS["mp4"].copied)
+            marks = () if container == first or is_special else pytest.mark.full
+            yield pytest.param(codec, container, marks=marks)
+
+
+@pytest.mark.parametrize(("codec", "container"), list(_pairs()))
 def test_every_codec_into_every_container(sources, codec, container):
     source = sources(codec)
     sound, why = audio.extract_sound(source, _FORMS[container])

@@ -61,6 +61,8 @@ class Extensions:
         upsampling: ``transposed`` convolution (4x4, stride 2, the paper's), or ``bilinear``
             interpolation and convolution, which shows no checkerboard after a short training.
         padding: what a warp finds beyond the picture: ``zeros`` (the paper's) or its ``border``.
+        identity_halved: D_id reads and draws faces at half their size. The mean face has no detail
+            to lose, and the few layers of a small D_id then see a whole face of 128 pixels.
     """
 
     trunk: TrunkKind = "vgg19"
@@ -69,6 +71,7 @@ class Extensions:
     residual: bool = False
     upsampling: Upsampling = "transposed"
     padding: Padding = "zeros"
+    identity_halved: bool = False
 
     def __post_init__(self) -> None:
         _check_choice("extensions.trunk", self.trunk, "vgg19", "learned")
@@ -77,6 +80,7 @@ class Extensions:
         _check_choice("extensions.residual", self.residual, False, True)
         _check_choice("extensions.upsampling", self.upsampling, "transposed", "bilinear")
         _check_choice("extensions.padding", self.padding, "zeros", "border")
+        _check_choice("extensions.identity_halved", self.identity_halved, False, True)
 
 
 @dataclass(frozen=True)
@@ -264,9 +268,12 @@ def preset(name: str, image_size: int = 64) -> ModelConfig:
         SettingsError: the name or the size is unknown.
     """
     try:
-        return replace(PRESETS[name], image_size=image_size)
+        config = replace(PRESETS[name], image_size=image_size)
     except KeyError:
         raise SettingsError(f"no preset {name!r}; there are {', '.join(PRESETS)}") from None
+    if name == "small" and image_size == 128:
+        return replace(config, extensions=replace(config.extensions, identity_halved=True))
+    return config
 
 
 @dataclass(frozen=True)

@@ -131,6 +131,10 @@ class FaceCycle(nn.Module):
         """The trunk's features, for callers that move one face many times."""
         return self.trunk(x)
 
+    def identity_features(self, x: Tensor) -> TrunkFeatures:
+        """The trunk's features of a face, for D_id."""
+        return self.trunk(self.identity_decoder.reads(x))
+
     def move(self, features: TrunkFeatures, flow: Tensor, noise: Noise | None = None) -> Tensor:
         """D_exp on features already at hand; ``noise`` defaults to :meth:`noise`."""
         return self.expression_decoder(features, flow, self.noise() if noise is None else noise)
@@ -149,11 +153,11 @@ class FaceCycle(nn.Module):
 
     def de_identify(self, neutral: Tensor, identity_code: Tensor) -> Tensor:
         """The mean face: D_id(neutral; MLP_de(R_id))."""
-        return self.identity_decoder(self.features(neutral), identity_code, restore=False)
+        return self.identity_decoder(self.identity_features(neutral), identity_code, restore=False)
 
     def re_identify(self, mean: Tensor, identity_code: Tensor) -> Tensor:
         """The neutral face again: D_id(mean; MLP_re(R_id))."""
-        return self.identity_decoder(self.features(mean), identity_code, restore=True)
+        return self.identity_decoder(self.identity_features(mean), identity_code, restore=True)
 
     def embed_identity(self, x: Tensor) -> Tensor:
         """Faces for comparison, see :class:`.Verifier`: (N, 3, E, E), E = ``verifier.side``."""

@@ -384,7 +384,12 @@ class IdentityDecoder(nn.Module):
         self.conv2 = conv3(d2, d2)
         self.up1 = upsampling_layer(d2, d1, config.extensions.upsampling)
         self.to_rgb = nn.Conv2d(d1, 3, 1)
+        self.halved = config.extensions.identity_halved
         initialize(self, (self.to_rgb,))
+
+    def reads(self, x: Tensor) -> Tensor:
+        """The face (N, 3, S, S) as the trunk is to see it: as it is, or at half its size."""
+        return F.avg_pool2d(x, 2) if self.halved else x
 
     def forward(self, features: TrunkFeatures, code: Tensor, *, restore: bool) -> Tensor:
         """Code (N, code_size); ``restore`` takes MLP_re instead of MLP_de -> face (N, 3, S, S)."""
@@ -392,7 +397,13 @@ class IdentityDecoder(nn.Module):
         return self.draw(norm(features.quarter, code))
 
     def draw(self, normalized: Tensor) -> Tensor:
-        """Features after AdaIN (N, trunk_widths[2], S/4, S/4) -> face (N, 3, S, S)."""
+        """Features after AdaIN -> face (N, 3, S, S).
+
+        The features are (N, trunk_widths[2], S/4, S/4), or those of a face at half its size.
+        """
         x = self.blocks(normalized)
         x = F.relu(self.conv2(F.relu(self.up2(x))))
-        return self.to_rgb(F.relu(self.up1(x)))
+        face = self.to_rgb(F.relu(self.up1(x)))
+        if self.halved:
+            face = F.interpolate(face, scale_factor=2.0, mode="bilinear", align_corners=False)
+        return face

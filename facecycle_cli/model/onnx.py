@@ -125,7 +125,7 @@ class _IdentityDecoderFile(nn.Module):
         self.trunk, self.identity_decoder = model.trunk, model.identity_decoder
 
     def forward(self, x: Tensor, identity_code: Tensor, restore: Tensor) -> Tensor:
-        quarter = self.trunk(x).quarter
+        quarter = self.trunk(self.identity_decoder.reads(x)).quarter
         restored = self.identity_decoder.mlp_re(quarter, identity_code)
         removed = self.identity_decoder.mlp_de(quarter, identity_code)
         return self.identity_decoder.draw(torch.where(restore, restored, removed))

@@ -38,14 +38,14 @@ def summarize(model: FaceCycle) -> list[NetworkSummary]:
     x = torch.zeros(1, 3, side, side, device=model.device)
     code = torch.zeros(1, model.config.code_size, device=model.device)
     flow = torch.zeros(1, 2, model.config.flow_size, model.config.flow_size, device=model.device)
-    features, noise = model.features(x), model.noise()
+    features, for_id, noise = model.features(x), model.identity_features(x), model.noise()
     passes: dict[str, tuple[str, Callable[[], Any]]] = {
         "trunk": ("", lambda: model.features(x)),
         "expression_encoder": ("E_exp", lambda: model.encode_expression(x)),
         "flow_decoder": ("D_flow", lambda: model.decode_flow(code)),
         "expression_decoder": ("D_exp", lambda: model.expression_decoder(features, flow, noise)),
         "identity_encoder": ("E_id", lambda: model.encode_identity(x)),
-        "identity_decoder": ("D_id", lambda: model.identity_decoder(features, code, restore=False)),
+        "identity_decoder": ("D_id", lambda: model.identity_decoder(for_id, code, restore=False)),
     }
     return [
         NetworkSummary(name, symbol, _parameters(model, name), _multiply_adds(run))

@@ -320,7 +320,7 @@ class IdentityStage(TrainingStage):
         without = model.de_identify(neutral, code).float()
         mean = mean_of_all(without, inputs.processes)
         # The mean face is one picture: its features are computed once, not for every face.
-        features = model.features(mean)
+        features = model.identity_features(mean)
         expanded = features._replace(quarter=features.quarter.expand(len(x), -1, -1, -1))
         restored = model.identity_decoder(expanded, code, restore=True).float()
 

@@ -41,7 +41,7 @@ def test_a_failure_is_in_the_verdict(monkeypatch):
     monkeypatch.setattr(gpu.exact_losses, "TOLERANCE", 0.0)
     monkeypatch.setattr(gpu, "measure_steps", lambda *_: [])
     assert gpu.main(["--device", "cpu", "--quick"], said.append) == 1
-    assert said[-1].startswith("Verdict: FAILED: not exact with reduced products: ssim")
+    assert said[-1].startswith("Verdict: FAILED: not exact with float32: ssim")
 
 
 def test_packages_of_a_bare_machine():

@@ -42,6 +42,9 @@ OnMissing: TypeAlias = Literal["skip", "fail"]
 Features: TypeAlias = Literal["code", "conv"]
 """Which frozen features of the expression encoder a linear probe uses."""
 
+ExpressionProtocol: TypeAlias = Literal["validated", "pcl"]
+"""How a linear classifier of expressions is trained and on which features."""
+
 Layout: TypeAlias = Literal["auto", "voxceleb", "videos", "images"]
 """How preprocess reads a folder of videos or pictures."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -32,6 +33,7 @@ from facecycle_cli.cli.options import (
 from facecycle_cli.cli.run import walk_pictures
 from facecycle_cli.cli.tables import say_problems
 from facecycle_cli.errors import MediaError
+from facecycle_cli.types import ExpressionProtocol, Features
 
 if TYPE_CHECKING:
     from facecycle_cli.portrait.crops import Picture
@@ -54,7 +56,21 @@ def expression(
             "(train_images, train_labels, ...), or a CSV table path,label[,split][,group].",
         ),
     ],
-    features: Probed = "code",
+    features: Annotated[
+        Features | None,
+        typer.Option(
+            help="code: the expression code (256); conv: the last convolution, flattened. "
+            "Default: code, and conv with --protocol pcl.",
+            show_default=False,
+        ),
+    ] = None,
+    protocol: Annotated[
+        ExpressionProtocol,
+        typer.Option(
+            help="validated: the regularization is chosen on the validation split; pcl: conv "
+            "features of 100x100 pixels, one linear layer, no validation split (PCL, CVPR 2023)."
+        ),
+    ] = "validated",
     baseline: Baseline = False,
     compare: Compare = None,
     aligned: Aligned = False,
@@ -74,15 +90,21 @@ def expression(
 
     facecycle evaluate expression RAF-DB/ --features conv --baseline
 
+    facecycle evaluate expression RAF-DB/ --protocol pcl
+
     It is trained on the training split and tested on the test split. The regularization is chosen
     on the validation split, or on a tenth of the training split. A picture without a face is taken
     whole, and counted.
     """
     from facecycle_cli.evaluation.expression import evaluate_expression
     from facecycle_cli.evaluation.expression_data import load_expressions
+    from facecycle_cli.evaluation.expression_pcl import SIDE, pcl_extractor
     from facecycle_cli.evaluation.reports import report_expression
 
     console = Console(quiet=quiet, verbose=verbose, json=as_json)
+    if protocol == "pcl" and features == "code":
+        raise typer.BadParameter("--protocol pcl takes conv features: leave --features code out")
+    chosen: Features = features or ("conv" if protocol == "pcl" else "code")
     with prefix_errors(data):
         pictures = load_expressions(data, seed)
     evaluation = open_evaluation(
@@ -92,14 +114,19 @@ def expression(
             needs=("sklearn",), whole=True,
         )
     )  # fmt: skip
-    extractors = evaluation.extractors(features, baseline, mirrored=True)
+    extractors = evaluation.extractors(chosen, baseline, mirrored=True)
+    settings = evaluation.settings
+    if protocol == "pcl":
+        extractors |= {name: pcl_extractor(model) for name, model in evaluation.models.items()}
+        settings = replace(settings, size=SIDE)
     with evaluation.progress(len(pictures)) as done:
         result = evaluate_expression(
-            pictures, extractors, evaluation.settings, evaluation.backend, seed=seed, on_done=done
-        )
+            pictures, extractors, settings, evaluation.backend,
+            protocol=protocol, seed=seed, on_done=done,
+        )  # fmt: skip
     say_problems(result.problems, console, pictures.notes)
-    numbers = {**result.to_json(), "features": features}
-    complete = evaluation.publish(expression_table(result, features), "expression", numbers)
+    numbers = {**result.to_json(), "features": chosen}
+    complete = evaluation.publish(expression_table(result, chosen), "expression", numbers)
     written = report_expression(evaluation.folder, complete, result) if evaluation.folder else []
     evaluation.finish(written, result.problems)
 

@@ -27,9 +27,15 @@ def expression_table(result: ExpressionResult, features: Features) -> str:
     for name in metrics[0].recall:
         cells = [percent(m.recall[name], 1) for m in metrics]
         rows.append([f"  {name} ({metrics[0].class_counts[name]})", *cells])
-    rows.append(["L2 penalty", *(f"{probe.penalty:g}" for probe in columns.values())])
+    fits = [probe.fit for probe in columns.values()]
+    if result.protocol == "pcl":
+        rows.append(["best epoch of the test split", *(str(fit["best_epoch"]) for fit in fits)])
+        rows.append(["  accuracy there", *(percent(fit["best_epoch_accuracy"]) for fit in fits)])
+    else:
+        rows.append(["L2 penalty", *(f"{fit['penalty']:g}" for fit in fits)])
+    what = "protocol of PCL" if result.protocol == "pcl" else f"{features} features"
     head = (
-        f"{result.layout}, {features} features: {counts['train']} training, "
+        f"{result.layout}, {what}: {counts['train']} training, "
         f"{counts['validation']} validation, {counted(counts['test'], 'test picture')}"
         f" ({result.whole_pictures} of them taken whole, no face found); naming the most"
         f" frequent class: {percent(result.chance)}"

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from facecycle_cli.errors import DataError
 from facecycle_cli.evaluation.expression_data import Expressions, with_validation
+from facecycle_cli.evaluation.expression_pcl import fit_linear_layer
 from facecycle_cli.evaluation.left_out import crop_listed, with_problems
 from facecycle_cli.evaluation.probes import fit_classifier
 from facecycle_cli.faces import FaceBackend
 from facecycle_cli.portrait.crops import CropResult, CropSettings
 from facecycle_cli.system import import_extra
-from facecycle_cli.verify.features import Extractor, PictureFeatures, extract_features
+from facecycle_cli.types import ExpressionProtocol
+from facecycle_cli.verify.features import Extractor, extract_features
 
 __all__ = [
     "ClassificationMetrics",
@@ -87,26 +89,21 @@ class ProbeResult:
 
     Attributes:
         metrics: on the test split.
-        penalty: the L2 penalty that was chosen on the validation split.
-        validation_accuracy: of every penalty that was tried.
+        fit: how the classifier came about. ``validated``: ``penalty``, the L2 penalty that was
+            chosen on the validation split, and ``validation_accuracy`` of every one that was tried.
+            ``pcl``: ``best_epoch`` on the test split and its ``best_epoch_accuracy``.
         dimensions: length of the features.
         groups: metrics of each group of persons; empty if the data has no groups.
     """
 
     metrics: ClassificationMetrics
-    penalty: float
-    validation_accuracy: dict[str, float]
+    fit: dict[str, Any]
     dimensions: int
     groups: dict[str, ClassificationMetrics] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """One flat object; ``groups`` only where there are any."""
-        result = {
-            **asdict(self.metrics),
-            "penalty": self.penalty,
-            "validation_accuracy": self.validation_accuracy,
-            "dimensions": self.dimensions,
-        }
+        result = {**asdict(self.metrics), **self.fit, "dimensions": self.dimensions}
         if self.groups:
             result["groups"] = {name: asdict(group) for name, group in self.groups.items()}
         return result
@@ -123,6 +120,7 @@ class ExpressionResult:
         chance: accuracy of always naming the most frequent class.
         problems: (name, reason) of each picture that could not be used.
         results: for each representation.
+        protocol: how the classifiers were trained.
     """
 
     layout: str
@@ -131,11 +129,13 @@ class ExpressionResult:
     chance: float
     problems: list[tuple[str, Exception]]
     results: dict[str, ProbeResult]
+    protocol: ExpressionProtocol = "validated"
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the problems, of which only the number is told."""
         return {
             "layout": self.layout,
+            "protocol": self.protocol,
             "counts": {
                 **self.split_counts,
                 "skipped": len(self.problems),
@@ -152,6 +152,7 @@ def evaluate_expression(
     settings: CropSettings,
     backend: FaceBackend,
     *,
+    protocol: ExpressionProtocol = "validated",
     seed: int = 0,
     on_done: Callable[[CropResult], None] | None = None,
 ) -> ExpressionResult:
@@ -163,7 +164,10 @@ def evaluate_expression(
         extractors: by name.
         settings: how pictures become crops.
         backend: finds the faces.
-        seed: random seed of what is held out.
+        protocol: ``validated`` chooses the regularization. ``pcl`` trains a layer without any
+            (:mod:`~facecycle_cli.evaluation.expression_pcl`); the features should be those of
+            :func:`~facecycle_cli.evaluation.expression_pcl.pcl_extractor`.
+        seed: random seed of what is held out, and of the layer.
         on_done: called for every picture.
 
     Raises:
@@ -171,7 +175,8 @@ def evaluate_expression(
         MissingExtraError: scikit-learn is not installed.
     """
     held_out = "validation" not in data.splits
-    data = with_validation(data, seed)
+    if protocol == "validated":
+        data = with_validation(data, seed)
     names: list[str] = []
 
     def remember(face: CropResult) -> None:
@@ -188,10 +193,9 @@ def evaluate_expression(
     problems = data.problems + [(names[i], error) for i, error in found.problems.items()]
     truth = [data.labels[i] for i in usable["test"]]
     try:
-        results = {
-            name: _probe(data, found, features, usable, held_out)
-            for name, features in found.features.items()
-        }
+        split = _Usable(data, found.rows, usable, held_out, seed)
+        probe = _validated if protocol == "validated" else _pcl
+        results = {name: probe(split, features) for name, features in found.features.items()}
     except DataError as error:
         raise with_problems(error, problems) from None
     return ExpressionResult(
@@ -201,38 +205,71 @@ def evaluate_expression(
         chance=max(truth.count(name) for name in set(truth)) / len(truth),
         problems=problems,
         results=results,
+        protocol=protocol,
     )
 
 
-def _probe(
-    data: Expressions,
-    found: PictureFeatures,
-    features: NDArray[np.float32],
-    usable: Mapping[str, Sequence[int]],
-    held_out: bool,
-) -> ProbeResult:
-    def rows(split: str) -> NDArray[np.float32]:
-        chosen: NDArray[np.float32] = features[found.rows[usable[split]]]
-        return chosen
+@dataclass(frozen=True)
+class _Usable:
+    """The pictures that have features.
 
-    def labels(split: str) -> list[str]:
-        return [data.labels[i] for i in usable[split]]
+    Attributes:
+        data: all pictures.
+        rows: (N,) for each picture its row among the features.
+        positions: of each split's usable pictures in ``data``.
+        held_out: the validation split is a part of the training split.
+        seed: random seed.
+    """
 
-    validation = rows("validation"), labels("validation")
-    classifier = final = fit_classifier(rows("train"), labels("train"), *validation)
-    if held_out:  # these pictures belong to the training split
-        both = np.concatenate((rows("train"), validation[0]))
-        everything = labels("train") + validation[1]
-        final = fit_classifier(both, everything, *validation, strengths=[classifier.strength])
-    truth, predicted = labels("test"), final.predict(rows("test"))
-    groups = [data.groups[i] for i in usable["test"]]
-    return ProbeResult(
-        metrics=classification_metrics(truth, predicted),
-        penalty=classifier.strength,
-        validation_accuracy=classifier.validation_accuracy,
-        dimensions=int(features.shape[1]),
-        groups=_per_group(truth, predicted, groups) if any(groups) else {},
-    )
+    data: Expressions
+    rows: NDArray[np.int64]
+    positions: Mapping[str, Sequence[int]]
+    held_out: bool
+    seed: int
+
+    def split(
+        self, name: str, features: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], list[str]]:
+        """Features and labels of a split."""
+        chosen = self.positions[name]
+        values: NDArray[np.float32] = features[self.rows[list(chosen)]]
+        return values, [self.data.labels[i] for i in chosen]
+
+    def result(
+        self, predicted: list[str], fit: dict[str, Any], features: NDArray[np.float32]
+    ) -> ProbeResult:
+        """The metrics of predictions for the test split."""
+        chosen = self.positions["test"]
+        truth = [self.data.labels[i] for i in chosen]
+        groups = [self.data.groups[i] for i in chosen]
+        return ProbeResult(
+            metrics=classification_metrics(truth, predicted),
+            fit=fit,
+            dimensions=int(features.shape[1]),
+            groups=_per_group(truth, predicted, groups) if any(groups) else {},
+        )
+
+
+def _validated(usable: _Usable, features: NDArray[np.float32]) -> ProbeResult:
+    (train, labels), validation = (usable.split(n, features) for n in ("train", "validation"))
+    classifier = final = fit_classifier(train, labels, *validation)
+    if usable.held_out:  # these pictures belong to the training split
+        both = np.concatenate((train, validation[0]))
+        strengths = [classifier.strength]
+        final = fit_classifier(both, labels + validation[1], *validation, strengths=strengths)
+    predicted = final.predict(usable.split("test", features)[0])
+    fit = {
+        "penalty": classifier.strength,
+        "validation_accuracy": classifier.validation_accuracy,
+    }
+    return usable.result(predicted, fit, features)
+
+
+def _pcl(usable: _Usable, features: NDArray[np.float32]) -> ProbeResult:
+    test = usable.split("test", features)
+    layer = fit_linear_layer(*usable.split("train", features), *test, seed=usable.seed)
+    fit = {"best_epoch": layer.best_epoch, "best_epoch_accuracy": layer.best_accuracy}
+    return usable.result(layer.predict(test[0]), fit, features)
 
 
 def _per_group(

@@ -73,6 +73,25 @@ class TestExpression:
         assert one["checkpoint"]["sha256"] != two["checkpoint"]["sha256"]
         assert one["confusion"] == two["confusion"]  # of the same weights
 
+    def test_the_protocol_of_pcl(self, expressions, tmp_path):
+        folder = tmp_path / "report"
+        done = call("evaluate", "expression", expressions, "--protocol", "pcl", "--aligned",
+                    "--report", folder)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "protocol of PCL: 6 training, 2 validation, 4 test" in done.stdout
+        assert "best epoch of the test split" in done.stdout
+        report = json.loads((folder / "report.json").read_text())
+        assert (report["protocol"], report["features"]) == ("pcl", "conv")
+        numbers = report["results"]["small"]
+        assert numbers["dimensions"] == 49 * load().config.encoder_features
+        assert numbers["best_epoch_accuracy"] >= numbers["accuracy"]
+        assert "penalty" not in numbers
+        done = call(
+            "evaluate", "expression", expressions, "--protocol", "pcl", "--features", "code"
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "leave --features code out" in done.stderr
+
     def test_forms_of_the_same_pictures_agree(self, tmp_path, faces):
         rng = np.random.default_rng(0)
         images, labels, splits = [], [], []

@@ -20,6 +20,9 @@ IMAGE_SIZES = (64, 128)
 VERIFIER_CELLS = 11, 9
 """Rows and columns of the neutral face that verification compares cell by cell."""
 
+_SMALLEST_SIDE, _LARGEST_SIDE = 64, 256
+"""Of the neutral faces that verification compares, in pixels."""
+
 _MOST_CHANNELS = 4096
 """What a file may ask for at most: far above any use, far below what would hang a machine."""
 
@@ -91,14 +94,20 @@ class VerifierConfig:
         compares: the identity ``code`` (the paper), or what E_exp's lower layers see in the
             ``neutral`` face.
         size: length of the whitened vectors; 0 compares the features as they are (the paper).
+        side: of the ``neutral`` face in pixels; 0 is 5/4 of the networks' input. A smaller one is
+            faster: it is only averaged over cells.
     """
 
     compares: Compared = "code"
     size: int = 0
+    side: int = 0
 
     def __post_init__(self) -> None:
         _check_choice("verifier.compares", self.compares, "code", "neutral")
         _check_integer("verifier.size", self.size, 0, _MOST_CHANNELS)
+        _check_integer("verifier.side", self.side, 0, _LARGEST_SIDE)
+        if 0 < self.side < _SMALLEST_SIDE:
+            raise SettingsError(f"verifier.side must be 0 or from {_SMALLEST_SIDE}")
 
 
 @dataclass(frozen=True)
@@ -272,7 +281,11 @@ def preset(name: str, image_size: int = 64) -> ModelConfig:
     except KeyError:
         raise SettingsError(f"no preset {name!r}; there are {', '.join(PRESETS)}") from None
     if name == "small" and image_size == 128:
-        return replace(config, extensions=replace(config.extensions, identity_halved=True))
+        return replace(
+            config,
+            extensions=replace(config.extensions, identity_halved=True),
+            verifier=replace(config.verifier, side=80),
+        )
     return config
 
 

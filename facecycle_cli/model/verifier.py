@@ -65,7 +65,9 @@ class Verifier(nn.Module):
         self.config = config
         self.size = config.verifier.size
         self.of_code = config.verifier.compares == "code"
-        self.side = config.image_size if self.of_code else config.image_size * 5 // 4
+        self.neutral_side = config.verifier.side or config.image_size * 5 // 4
+        whole = max(self.neutral_side, config.image_size)  # the flow sees all of its input
+        self.side = config.image_size if self.of_code else whole
         if self.size:
             self.register_buffer("mean", torch.zeros(config.verifier_inputs))
             self.register_buffer("matrix", torch.zeros(config.verifier_inputs, self.size))
@@ -118,10 +120,10 @@ class Verifier(nn.Module):
         positions.
         """
         size = self.config.image_size
-        small = F.interpolate(x, (size, size), mode="bilinear", antialias=True)
+        small = _resized(x, size)
         flow = networks.flow_decoder.flow(networks.expression_encoder(small))
-        neutral = warp(x, flow, padding=self.config.extensions.padding)
-        height, width = x.shape[-2:]
+        neutral = warp(_resized(x, self.neutral_side), flow, padding=self.config.extensions.padding)
+        height, width = neutral.shape[-2:]
         inner = neutral * face_ellipse(width, x.device, _INNER_WIDTH)
         return inner[..., height // 12 :, width // 8 : width - width // 8]
 
@@ -168,6 +170,13 @@ def _principal(centered: Tensor) -> tuple[Tensor, Tensor]:
         variances, directions = torch.linalg.eigh(centered.T @ centered / (rows - 1))
         directions = directions[:, -count:]
     return variances[-count:].clamp_min(0), directions
+
+
+def _resized(x: Tensor, side: int) -> Tensor:
+    """Faces (N, 3, H, W) at (N, 3, side, side)."""
+    if tuple(x.shape[-2:]) == (side, side):
+        return x
+    return F.interpolate(x, (side, side), mode="bilinear", antialias=True)
 
 
 def _cells(encoder: ExpressionEncoder, inner: Tensor) -> Tensor:

@@ -39,6 +39,7 @@ def test_a_key_that_an_older_file_lacks_means_the_papers_value():
         ({"extensions": {"residual": 1}}, "residual must be False or True"),
         ({"extensions": {"inverse_steps": 0}}, "inverse_steps must be an integer from 1 to 16"),
         ({"verifier": {"compares": "ears"}}, "compares must be code or neutral"),
+        ({"verifier": {"side": 32}}, "verifier.side must be 0 or from 64"),
         ({"verifier": {"size": 257}}, "size must not be larger than 256"),
         ({"encoder_widths": [64, 128]}, "encoder_widths must be 4 integers"),
         ({"encoder_widths": "wide"}, "encoder_widths must be 4 integers"),

@@ -14,9 +14,10 @@ import numpy as np
 from facecycle_cli.faces import Alignment, Face
 from facecycle_cli.faces.similarity import apply_affine, warp_antialiased
 from facecycle_cli.faces.topology import Topology
+from facecycle_cli.portrait.slits import MouthPatch
 from facecycle_cli.types import RGBImage
 
-__all__ = ["Appearance", "MouthPatch", "appearance_of", "skin_color", "skin_light"]
+__all__ = ["Appearance", "appearance_of", "skin_color", "skin_light"]
 
 _PATCH = 144, 112
 """Width and height in pixels of the part of a frame that shows the mouth."""
@@ -26,22 +27,6 @@ _MOUTH_SHARE = 0.7
 
 _LIGHT_BLUR = 0.03
 """Standard deviation of the blur in which light is measured, in sides of the crop."""
-
-
-@dataclass(frozen=True)
-class MouthPatch:
-    """The mouth in a frame.
-
-    Attributes:
-        pixels: (h, w, 3) uint8.
-        upper: (k, 2) float32, pixels of the patch: the inner edge of the upper lip, from the left
-            corner to the right one.
-        lower: the same of the lower lip.
-    """
-
-    pixels: RGBImage
-    upper: np.ndarray
-    lower: np.ndarray
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ the inside of the mouth, and light.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,17 +11,12 @@ import numpy as np
 
 from facecycle_cli.faces.similarity import apply_affine, invert_affine
 from facecycle_cli.faces.topology import Topology
+from facecycle_cli.portrait.correction import Correction, sampled
 from facecycle_cli.portrait.features import smoothstep
-from facecycle_cli.translate.appearance import MouthPatch
-from facecycle_cli.translate.correction import Correction, sampled
+from facecycle_cli.portrait.slits import EYE, MOUTH, MouthPatch, Opening, Slit
 from facecycle_cli.translate.points import WantedPoints
-from facecycle_cli.translate.slits import Opening, Slit, SlitKind
-from facecycle_cli.types import RGBImage
 
-__all__ = ["Grid", "LandmarkChange", "LandmarkLayer", "LandmarkRequest", "blend", "draw_openings"]
-
-_MOUTH = SlitKind(sideways=1.9, above=1.0, below=1.1, overlaps=(0.05, 0.05))
-_EYE = SlitKind(sideways=1.7, above=1.3, below=1.0, overlaps=(0.04, 0.16), rim=0.25)
+__all__ = ["Grid", "LandmarkChange", "LandmarkLayer", "LandmarkRequest", "blend"]
 
 _MOVES = 0.005, 0.05
 """Root mean square motion of the landmarks, in distances between the eyes, up to which nothing
@@ -118,8 +112,8 @@ class LandmarkLayer:
             chosen = [i for i in chosen if not self._near_mouth(own, topology)[i]]
         self._correction = Correction(own, chosen, grid.pixels, grid.to_cells, self._unit)
         around = [i for i in range(topology.count) if i not in edges]
-        self._mouth = Slit(own, *lips, around, _MOUTH) if features else None
-        self._eyes = [Slit(own, *pair, around, _EYE) for pair in lids] if features else []
+        self._mouth = Slit(own, *lips, around, MOUTH) if features else None
+        self._eyes = [Slit(own, *pair, around, EYE) for pair in lids] if features else []
         self._smooth_light = _light_smoother(own, topology, sorted(edges), self._unit)
 
     def change(
@@ -183,33 +177,6 @@ class LandmarkLayer:
         v = (own - own[topology.lower[0]]) @ down / max(1e-6, float(down @ down))
         near = np.linalg.norm(own - (left + right) / 2, axis=1) < np.linalg.norm(right - left)
         return np.asarray((v > 0.1) & (near | (v > 0.5)))
-
-
-def draw_openings(
-    openings: Sequence[tuple[Slit, Opening]],
-    xs: np.ndarray,
-    ys: np.ndarray,
-    picture: RGBImage,
-    origin: tuple[int, int],
-) -> list[tuple[tuple[slice, slice], np.ndarray, np.ndarray]]:
-    """Part and close lips and lids.
-
-    Args:
-        openings: in this frame.
-        xs, ys: (H, W) float32, where pixels take their color; changed in place.
-        picture: the photograph.
-        origin: x and y of the first of these pixels in the picture.
-
-    Returns:
-        For each of them the rows and columns that it covers, how much of each pixel lies between
-        its edges, (h, w), and the color there, (h, w, 3).
-    """
-    layers = []
-    for slit, opening in openings:
-        x0, y0, x1, y1 = opening.box
-        part = slice(y0 - origin[1], y1 - origin[1]), slice(x0 - origin[0], x1 - origin[0])
-        layers.append((part, *slit.draw(opening, xs[part], ys[part], picture)))
-    return layers
 
 
 def blend(

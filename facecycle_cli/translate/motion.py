@@ -11,10 +11,10 @@ import torch
 
 from facecycle_cli.faces import Face
 from facecycle_cli.model import FaceCycle
+from facecycle_cli.portrait.head import Head, mean_head
 from facecycle_cli.portrait.motions import require_finite
+from facecycle_cli.portrait.neutral import neutral_shape
 from facecycle_cli.translate.appearance import Appearance
-from facecycle_cli.translate.head import Head, mean_head
-from facecycle_cli.translate.neutral import neutral_shape
 from facecycle_cli.translate.placement import HeadPlacement, mean_placement
 from facecycle_cli.translate.smoothing import Signal, smoothed
 from facecycle_cli.translate.source import SourceFace

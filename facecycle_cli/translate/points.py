@@ -17,9 +17,9 @@ import numpy as np
 from facecycle_cli.faces import Alignment, Face, HeadPose
 from facecycle_cli.faces.canonical import visibility
 from facecycle_cli.portrait.features import smoothstep
-from facecycle_cli.translate.head import Head, shape_distance
+from facecycle_cli.portrait.head import Head, shape_distance
+from facecycle_cli.portrait.neutral import neutral_shape
 from facecycle_cli.translate.motion import Motion
-from facecycle_cli.translate.neutral import neutral_shape
 from facecycle_cli.translate.placement import HeadPlacement, Limits, PlaneMotion, plane_motion
 
 __all__ = ["TargetPoints", "WantedPoints"]

@@ -16,16 +16,15 @@ import numpy as np
 
 from facecycle_cli.faces import Alignment, Face
 from facecycle_cli.portrait.features import Eye, Mouth, eyes_of, smoothstep
-from facecycle_cli.translate.folds import unfolded
+from facecycle_cli.portrait.folds import unfolded
+from facecycle_cli.portrait.slits import Opening, Slit, draw_openings
 from facecycle_cli.translate.layer import (
     Grid,
     LandmarkLayer,
     LandmarkRequest,
     blend,
-    draw_openings,
 )
 from facecycle_cli.translate.placement import BY_FLOW, IN_PICTURE, Limits
-from facecycle_cli.translate.slits import Opening, Slit
 from facecycle_cli.types import RGBImage
 
 __all__ = ["Drawing", "Fields", "Stage", "crop_stage", "picture_stage"]

@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from facecycle_cli.faces import Alignment, Face, HeadPose
-from facecycle_cli.translate.appearance import Appearance, MouthPatch
+from facecycle_cli.portrait.slits import MouthPatch
+from facecycle_cli.translate.appearance import Appearance
 
 
 def alignment(x=50.0, y=40.0, side=80.0, roll=0.0, size=64) -> Alignment:

@@ -12,10 +12,10 @@ import pytest
 
 from facecycle_cli.media import read_image
 from facecycle_cli.model import load
-from facecycle_cli.translate.dense import interpolate
-from facecycle_cli.translate.head import Head, mean_head, shape_distance
+from facecycle_cli.portrait.dense import interpolate
+from facecycle_cli.portrait.head import Head, mean_head, shape_distance
+from facecycle_cli.portrait.neutral import neutral_shape
 from facecycle_cli.translate.motion import Motion, motion_of_still
-from facecycle_cli.translate.neutral import neutral_shape
 from facecycle_cli.translate.settings import TranslateSettings
 from facecycle_cli.translate.source import crop_still
 from facecycle_cli.translate.target import Target

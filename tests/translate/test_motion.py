@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facecycle_cli.translate.head import Head
+from facecycle_cli.portrait.head import Head
 from facecycle_cli.translate.motion import Measurement, eyelid_closure, with_references
 from facecycle_cli.translate.placement import HeadPlacement
 from tests.translate.placed import alignment, plain_look, posed

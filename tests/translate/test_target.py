@@ -12,9 +12,9 @@ import torch
 from facecycle_cli.errors import CommandError, MediaError, NoFaceError
 from facecycle_cli.faces import Face
 from facecycle_cli.model import FaceCycle, preset
-from facecycle_cli.translate.head import Head
+from facecycle_cli.portrait.head import Head
+from facecycle_cli.portrait.neutral import neutral_shape
 from facecycle_cli.translate.motion import Motion, Reference
-from facecycle_cli.translate.neutral import neutral_shape
 from facecycle_cli.translate.placement import UNMOVED, HeadPlacement, plane_motion
 from facecycle_cli.translate.settings import TranslateSettings
 from facecycle_cli.translate.target import EncodedFace, Target, find_target

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from facecycle_cli.faces.similarity import apply_affine
-from facecycle_cli.translate.dense import interpolate
+from facecycle_cli.portrait.dense import interpolate
 
 __all__ = ["Correction", "sampled", "spread_out"]
 

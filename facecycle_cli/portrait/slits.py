@@ -13,12 +13,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from facecycle_cli.portrait.dense import interpolate
 from facecycle_cli.portrait.features import FeatureFrame, smoothstep
-from facecycle_cli.translate.appearance import MouthPatch
-from facecycle_cli.translate.dense import interpolate
 from facecycle_cli.types import RGBImage
 
-__all__ = ["Opening", "Slit", "SlitKind"]
+__all__ = ["EYE", "MOUTH", "MouthPatch", "Opening", "Slit", "SlitKind", "draw_openings"]
 
 Shape = tuple[np.ndarray, np.ndarray]
 
@@ -40,6 +39,26 @@ class SlitKind:
     below: float
     overlaps: tuple[float, float]
     rim: float = 0.0
+
+
+MOUTH = SlitKind(sideways=1.9, above=1.0, below=1.1, overlaps=(0.05, 0.05))
+EYE = SlitKind(sideways=1.7, above=1.3, below=1.0, overlaps=(0.04, 0.16), rim=0.25)
+
+
+@dataclass(frozen=True)
+class MouthPatch:
+    """The mouth in a picture, whose inside another mouth may show.
+
+    Attributes:
+        pixels: (h, w, 3) uint8.
+        upper: (k, 2) float32, pixels of the patch: the inner edge of the upper lip, from the left
+            corner to the right one.
+        lower: the same of the lower lip.
+    """
+
+    pixels: RGBImage
+    upper: np.ndarray
+    lower: np.ndarray
 
 
 _CELLS = 40
@@ -247,7 +266,7 @@ class Slit:
         )
 
     def draw(
-        self, opening: Opening, xs: np.ndarray, ys: np.ndarray, picture: RGBImage
+        self, opening: Opening, xs: np.ndarray, ys: np.ndarray, picture: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Move the skin, and say what lies between the edges.
 
@@ -255,7 +274,7 @@ class Slit:
             opening: in this frame.
             xs, ys: (h, w) float32, where the pixels of its box take their color, in pixels of the
                 picture; changed in place.
-            picture: the photograph.
+            picture: the photograph, (H, W, 3) uint8 or float32.
 
         Returns:
             (h, w) float32, how much of each pixel lies between the edges, 0..1, and (h, w, 3)
@@ -291,7 +310,12 @@ class Slit:
         return alpha, self._eyeball(u, v, upper, lower, picture)
 
     def _eyeball(
-        self, u: np.ndarray, v: np.ndarray, upper: np.ndarray, lower: np.ndarray, picture: RGBImage
+        self,
+        u: np.ndarray,
+        v: np.ndarray,
+        upper: np.ndarray,
+        lower: np.ndarray,
+        picture: np.ndarray,
     ) -> np.ndarray:
         """The color of the photograph's eye at u and v of the drawn one, (h, w, 3) float32.
 
@@ -310,6 +334,33 @@ class Slit:
             cv2.INTER_CUBIC,
             borderMode=cv2.BORDER_REPLICATE,
         ).astype(np.float32)
+
+
+def draw_openings(
+    openings: Sequence[tuple[Slit, Opening]],
+    xs: np.ndarray,
+    ys: np.ndarray,
+    picture: np.ndarray,
+    origin: tuple[int, int],
+) -> list[tuple[tuple[slice, slice], np.ndarray, np.ndarray]]:
+    """Part and close lips and lids.
+
+    Args:
+        openings: in this frame.
+        xs, ys: (H, W) float32, where pixels take their color; changed in place.
+        picture: the photograph, (H, W, 3) uint8 or float32.
+        origin: x and y of the first of these pixels in the picture.
+
+    Returns:
+        For each of them the rows and columns that it covers, how much of each pixel lies between
+        its edges, (h, w), and the color there, (h, w, 3).
+    """
+    layers = []
+    for slit, opening in openings:
+        x0, y0, x1, y1 = opening.box
+        part = slice(y0 - origin[1], y1 - origin[1]), slice(x0 - origin[0], x1 - origin[0])
+        layers.append((part, *slit.draw(opening, xs[part], ys[part], picture)))
+    return layers
 
 
 def _line(coordinates: np.ndarray) -> Shape:

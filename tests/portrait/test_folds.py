@@ -8,7 +8,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from facecycle_cli.translate.folds import stretch, unfolded
+from facecycle_cli.portrait.folds import stretch, unfolded
 from facecycle_cli.translate.source import skull_points
 
 

@@ -17,7 +17,7 @@ from facecycle_cli.faces import TEMPLATE
 from facecycle_cli.faces.similarity import apply_affine, fit_similarity, invert_affine
 from facecycle_cli.faces.topology import MESH_468, MESH_468_MIRRORED
 from facecycle_cli.portrait.features import smoothstep
-from facecycle_cli.translate.head import RIGID, Head, shape_distance
+from facecycle_cli.portrait.head import RIGID, Head, shape_distance
 
 __all__ = ["neutral_shape"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import multiprocessing
+import shutil
 import signal
 import sys
 
@@ -98,25 +99,28 @@ def undisturbed(tmp_path_factory, clips, tiny_checkpoint):
     return run
 
 
-@pytest.mark.parametrize("stops", [[3], [2, 6, 2]])
-def test_stopped_and_resumed_is_the_same_bit_for_bit(
-    tmp_path, clips, tiny_checkpoint, undisturbed, stops
-):
-    run = tmp_path / "run"
+@pytest.fixture(scope="module")
+def a_half(tmp_path_factory, clips, tiny_checkpoint):
+    """The same run, stopped between two lines of its log: at step 3 of the first 6."""
+    run = tmp_path_factory.mktemp("half") / "run"
+    torch.set_num_threads(1)
     config = begin(run, clips, tiny_checkpoint, steps=6)
-    for steps in stops:
-        assert not train(config, run, device=CPU, stop=StopAfter(steps)).finished
-        config = go_on(run)
-    assert train(config, run, device=CPU).finished
+    assert not train(config, run, device=CPU, stop=StopAfter(3)).finished
+    return run
+
+
+def test_stopped_and_resumed_is_the_same_bit_for_bit(tmp_path, a_half, undisturbed):
+    """At steps 3 of both stages, and at step 5 of the second."""
+    run = shutil.copytree(a_half, tmp_path / "run")
+    for steps in (6, 2):
+        assert not train(go_on(run), run, device=CPU, stop=StopAfter(steps)).finished
+    assert train(go_on(run), run, device=CPU).finished
     assert_same_run(run, undisturbed)
 
 
 @pytest.mark.parametrize("cache", ["disk", "device"])
-def test_threads_and_cache_do_not_matter_either(
-    tmp_path, clips, tiny_checkpoint, undisturbed, cache
-):
-    run = tmp_path / "run"
-    train(begin(run, clips, tiny_checkpoint, steps=6), run, device=CPU, stop=StopAfter(3))
+def test_threads_and_cache_do_not_matter_either(tmp_path, a_half, undisturbed, cache):
+    run = shutil.copytree(a_half, tmp_path / "run")
     train(go_on(run, workers=2, cache=cache), run, device=CPU)
     assert_same_run(run, undisturbed)
 
@@ -287,13 +291,20 @@ def rewrite_state(run, change_header=lambda header: None, change_tensors=lambda 
     save_file(tensors, run / STATE_FILE, metadata={"facecycle": json.dumps(header)})
 
 
-@pytest.fixture
-def stopped(tmp_path, clips, tiny_checkpoint):
-    """A run that stopped at step 2 of 3."""
-    run = tmp_path / "run"
-    config = begin(run, clips, tiny_checkpoint, stage="expression", steps=3)
-    train(config, run, device=CPU, stop=StopAfter(2))
+@pytest.fixture(scope="module")
+def stopped_once(tmp_path_factory, clips, tiny_checkpoint):
+    run = tmp_path_factory.mktemp("stopped") / "run"
+    torch.set_num_threads(1)
+    unguided = {"weights": {"guide": 0.0}}  # landmarks of all crops would be measured every time
+    settings = {"stage": "expression", "steps": 3, "expression": unguided}
+    train(begin(run, clips, tiny_checkpoint, **settings), run, device=CPU, stop=StopAfter(2))
     return run
+
+
+@pytest.fixture
+def stopped(tmp_path, stopped_once):
+    """A run that stopped at step 2 of 3."""
+    return shutil.copytree(stopped_once, tmp_path / "run")
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import socket
+import sys
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +18,13 @@ import torch
 from facecycle_cli.training import state
 from facecycle_cli.training.run import RunFolder, open_run
 from facecycle_cli.training.train import train
+from tests.cli.call import call
 
 CPU = torch.device("cpu")
 
 
-def exit_code(work: Callable[..., None], *arguments: object) -> int:
-    """Of a new process that does this work.
+def start(work: Callable[..., None], *arguments: object) -> BaseProcess:
+    """A new process that does this work.
 
     It is forked from one that has imported torch already, and the compiler that optimizers import.
     """
@@ -28,9 +32,50 @@ def exit_code(work: Callable[..., None], *arguments: object) -> int:
     context.set_forkserver_preload([__name__, "torch._dynamo"])
     process = context.Process(target=work, args=arguments)
     process.start()
+    return process
+
+
+def exit_code(work: Callable[..., None], *arguments: object) -> int:
+    """Of a new process that does this work."""
+    process = start(work, *arguments)
     process.join(300)
     assert process.exitcode is not None, "it hangs"
     return process.exitcode
+
+
+def train_together(size: int, arguments: list[str], folder: Path) -> list[tuple[int, str, str]]:
+    """``facecycle train`` in so many processes, with torchrun's variables.
+
+    Returns:
+        The exit code, standard output and standard error of each.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started = [start(_train_as, rank, size, port, arguments, folder) for rank in range(size)]
+    try:
+        for process in started:
+            process.join(300)
+        assert None not in [process.exitcode for process in started], "they hang"
+    finally:
+        for process in started:
+            process.kill()
+    return [
+        (process.exitcode, *((folder / f"{rank}.{name}").read_text() for name in ("out", "err")))
+        for rank, process in enumerate(started)
+    ]
+
+
+def _train_as(rank: int, size: int, port: int, arguments: list[str], folder: Path) -> None:
+    for name, value in {"RANK": rank, "WORLD_SIZE": size, "LOCAL_RANK": rank,
+                        "LOCAL_WORLD_SIZE": size, "MASTER_PORT": port}.items():  # fmt: skip
+        os.environ[name] = str(value)
+    os.environ["MASTER_ADDR"] = "127.0.0.1"
+    torch.set_num_threads(1)
+    done = call("train", *arguments)
+    (folder / f"{rank}.out").write_text(done.stdout)
+    (folder / f"{rank}.err").write_text(done.stderr)
+    sys.exit(done.returncode)
 
 
 def train_until_killed(run: Path, layer: dict[str, Any], moment: str, times: int) -> None:

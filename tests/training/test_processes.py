@@ -14,6 +14,7 @@ import torch
 from facecycle_cli.errors import DataError, SettingsError, TrainingError
 from facecycle_cli.training.distributed import Processes
 from tests.cli.call import call
+from tests.training.processes import train_together
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,25 +34,49 @@ def losses(folder):
     return [{k: v for k, v in row.items() if k != "faces_per_second"} for row in rows]
 
 
-def test_two_processes_have_the_losses_of_one(tmp_path, clips, tiny_checkpoint):
+@pytest.fixture(scope="module")
+def common(clips, tiny_checkpoint):
+    """Options of a run of four steps of each stage, with all that processes tell each other."""
     if not torch.distributed.is_gloo_available():
         pytest.skip("this torch has no gloo")
-    common = [
+    options = [
         clips, "--init", tiny_checkpoint, "--perceptual", "off", "--steps", 4, "--batch-size", 8,
         "--workers", 0, "--set", "log_every=1", "--set", "sample_every=4", "--set", "ema=0.9",
         "--set", "lr=1e-3", "--device", "cpu", "--set", "identity.code_steps=2",
         "--set", "identity.weights.contrast=1", "--set", "identity.options.reenact=0.5",
     ]  # fmt: skip
-    one = call("train", *map(str, common), "-o", tmp_path / "one")
-    two = run_twice_at_once([*common, "-o", tmp_path / "two"])
-    assert one.returncode == 0, one.stderr
-    assert two.returncode == 0, two.stderr
-    assert two.stdout == f"{tmp_path / 'two' / 'checkpoint.safetensors'}\n"  # said once
-    expected, found = losses(tmp_path / "one"), losses(tmp_path / "two")
+    return [str(option) for option in options]
+
+
+def assert_same_losses(one, two):
+    expected, found = losses(one), losses(two)
     assert len(found) == len(expected) == 8  # four steps of each stage
     for a, b in zip(expected, found, strict=True):
         assert b.pop("stage") == a.pop("stage")
         assert b == pytest.approx(a, rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
+def test_two_processes_have_the_losses_of_one(tmp_path, common):
+    one = call("train", *common, "-o", tmp_path / "one")
+    assert one.returncode == 0, one.stderr
+    first, second = train_together(2, [*common, "-o", str(tmp_path / "two")], tmp_path)
+    assert first[0] == 0, first[2]
+    assert second[0] == 0, second[2]
+    assert first[1] == f"{tmp_path / 'two' / 'checkpoint.safetensors'}\n"
+    assert second[1] == "", "said once"
+    assert_same_losses(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.full  # torchrun only sets the variables that the test above sets
+@pytest.mark.slow
+def test_torchrun_starts_two_processes(tmp_path, common):
+    one = call("train", *common, "-o", tmp_path / "one")
+    assert one.returncode == 0, one.stderr
+    two = run_twice_at_once([*common, "-o", tmp_path / "two"])
+    assert two.returncode == 0, two.stderr
+    assert two.stdout == f"{tmp_path / 'two' / 'checkpoint.safetensors'}\n"  # said once
+    assert_same_losses(tmp_path / "one", tmp_path / "two")
 
 
 def test_more_processes_than_data(tmp_path, clips, tiny_checkpoint, monkeypatch):

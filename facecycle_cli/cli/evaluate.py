@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from facecycle_cli.cli.console import Console, prefix_errors
+from facecycle_cli.cli.evaluate_groups import evaluate_groups
 from facecycle_cli.cli.evaluate_neutral import evaluate_neutral
+from facecycle_cli.cli.evaluate_suite import evaluate_suite
 from facecycle_cli.cli.evaluate_tables import (
     expression_table,
     pose_table,
@@ -277,3 +279,5 @@ def _pictures(
 
 evaluate_command.command("neutral")(evaluate_neutral)
 evaluate_command.command("translate")(evaluate_translate)
+evaluate_command.command("groups")(evaluate_groups)
+evaluate_command.command("suite")(evaluate_suite)

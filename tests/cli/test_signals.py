@@ -82,8 +82,16 @@ time.sleep(600)
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("code", [SLOW_IMPORT, STUBBORN_IMPORT], ids=["slow", "stubborn"])
+# Here and below: each place once, and each signal somewhere; the same handler answers to all.
+@pytest.mark.parametrize(
+    ("code", "number"),
+    [
+        pytest.param(SLOW_IMPORT, signal.SIGHUP, id="slow"),
+        pytest.param(STUBBORN_IMPORT, signal.SIGTERM, id="stubborn"),
+        pytest.param(SLOW_IMPORT, signal.SIGTERM, id="slow-15", marks=pytest.mark.full),
+        pytest.param(STUBBORN_IMPORT, signal.SIGHUP, id="stubborn-1", marks=pytest.mark.full),
+    ],
+)
 def test_while_torch_is_imported(start, tmp_path, number, code):
     """Also if somebody on the way catches what the signal raises."""
     modules = tmp_path / "modules"
@@ -132,18 +140,26 @@ def stuck_ffmpeg(tmp_path):
     return program
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+_WITH_FFMPEG = {
+    "translate": ["translate", TALKER, FACE, "-o", "out.mp4"],
+    "translate to frames": ["translate", TALKER, FACE, "-o", "frames/"],
+    "preprocess": ["preprocess", TALKER, "-o", "faces", "--workers", "2"],
+}
+
+
 @pytest.mark.parametrize(
-    "arguments",
+    ("name", "number"),
     [
-        ["translate", TALKER, FACE, "-o", "out.mp4"],
-        ["translate", TALKER, FACE, "-o", "frames/"],
-        ["preprocess", TALKER, "-o", "faces", "--workers", "2"],
+        ("translate", signal.SIGTERM),
+        ("translate to frames", signal.SIGHUP),
+        ("preprocess", signal.SIGTERM),
+        pytest.param("translate", signal.SIGHUP, marks=pytest.mark.full),
+        pytest.param("translate to frames", signal.SIGTERM, marks=pytest.mark.full),
+        pytest.param("preprocess", signal.SIGHUP, marks=pytest.mark.full),
     ],
-    ids=["translate", "translate to frames", "preprocess"],
 )
-def test_while_ffmpeg_is_stuck(start, tmp_path, stuck_ffmpeg, arguments, number):
-    process = start(*arguments, IMAGEIO_FFMPEG_EXE=str(stuck_ffmpeg))
+def test_while_ffmpeg_is_stuck(start, tmp_path, stuck_ffmpeg, name, number):
+    process = start(*_WITH_FFMPEG[name], IMAGEIO_FFMPEG_EXE=str(stuck_ffmpeg))
     pid = int(wait_for(tmp_path / "stuck" / "pid"))
     children = psutil.Process(process.pid).children(recursive=True)
     assert_ends(process, number)
@@ -170,7 +186,10 @@ main()
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, signal.SIGINT, pytest.param(signal.SIGHUP, marks=pytest.mark.full)],
+)
 def test_while_train_has_not_taken_a_step(start, tmp_path, number):
     """There is nothing to save, and a million crops may take minutes to list."""
     arguments = ["train", str(FACE.parent), "-o", "run", "--perceptual", "off"]

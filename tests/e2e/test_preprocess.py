@@ -85,13 +85,13 @@ def test_every_layout(tree, undisturbed):
     assert json.loads((folder / "config.json").read_text())["fps"] == 5.0
 
 
-def test_a_second_run_has_nothing_to_do_and_other_settings_are_refused(tree, undisturbed, run_cli):
+def test_a_second_run_has_nothing_to_do_and_other_settings_are_refused(tree, undisturbed, run_here):
     folder, _ = undisturbed
     before = digests(folder)
-    again = run_cli("preprocess", tree, "-o", folder)
+    again = run_here("preprocess", tree, "-o", folder)
     assert again.returncode == 0
     assert b"finished earlier          7\n" in again.stdout
-    other = run_cli("preprocess", tree, "-o", folder, "--size", "64")
+    other = run_here("preprocess", tree, "-o", folder, "--size", "64")
     assert (other.returncode, other.stdout) == (2, b"")
     assert b"made with size 128, not 64" in other.stderr
     assert digests(folder) == before
@@ -157,7 +157,7 @@ def test_interrupted_it_says_how_to_go_on_and_leaves_no_process(tree, clip, tmp_
     assert not list(folder.glob(".partial/*/*"))
 
 
-def test_bad_inputs_are_one_line_each_and_the_others_are_done(clip, tmp_path, run_cli):
+def test_bad_inputs_are_one_line_each_and_the_others_are_done(clip, tmp_path, run_here):
     root = tmp_path / "mixed"
     root.mkdir()
     (root / "good.mp4").write_bytes(clip.read_bytes())
@@ -173,7 +173,7 @@ def test_bad_inputs_are_one_line_each_and_the_others_are_done(clip, tmp_path, ru
     run_ffmpeg("-i", clip, "-c", "copy", *fragmented, root / "none.mp4")
     whole = (root / "none.mp4").read_bytes()
     (root / "none.mp4").write_bytes(whole[: whole.index(b"moof") - 4])  # a header, and no frame
-    done = run_cli("preprocess", "mixed", "missing", "-o", "out", "--json", cwd=tmp_path)
+    done = run_here("preprocess", "mixed", "missing", "-o", "out", "--json", cwd=tmp_path)
     assert done.returncode == 1
     said = dict(line.split(": ", 2)[1:] for line in done.stderr.decode().splitlines())
     assert said == {
@@ -194,15 +194,15 @@ def test_bad_inputs_are_one_line_each_and_the_others_are_done(clip, tmp_path, ru
         "no-face",
         "unreadable",
     }
-    again = run_cli("preprocess", "mixed", "-o", "out", cwd=tmp_path)
+    again = run_here("preprocess", "mixed", "-o", "out", cwd=tmp_path)
     assert (again.returncode, again.stderr) == (0, b"")
 
 
-def test_the_summary_and_the_default_folder(clip, tmp_path, run_cli):
+def test_the_summary_and_the_default_folder(clip, tmp_path, run_here):
     (tmp_path / "talks").mkdir()
     (tmp_path / "talks" / "a.mp4").write_bytes(clip.read_bytes())
     (tmp_path / "talks" / "b.mp4").write_bytes(b"")
-    done = run_cli("preprocess", "talks/", "--max-frames", "2", cwd=tmp_path)
+    done = run_here("preprocess", "talks/", "--max-frames", "2", cwd=tmp_path)
     assert done.returncode == 1
     table = [line.split() for line in done.stdout.decode().splitlines()]
     assert table[:5] == [
@@ -216,8 +216,8 @@ def test_the_summary_and_the_default_folder(clip, tmp_path, run_cli):
     assert (tmp_path / "talks_faces" / "a" / "a" / "0001" / "000001.jpg").is_file()
 
 
-def test_a_dry_run_counts_and_estimates_and_writes_nothing(tree, tmp_path, run_cli):
-    done = run_cli("preprocess", tree, "-o", "out", "--dry-run", "--json", cwd=tmp_path)
+def test_a_dry_run_counts_and_estimates_and_writes_nothing(tree, tmp_path, run_here):
+    done = run_here("preprocess", tree, "-o", "out", "--dry-run", "--json", cwd=tmp_path)
     assert done.returncode == 0
     (found,) = map(json.loads, done.stdout.splitlines())
     assert (found["sources"], found["known"], found["dry_run"]) == (7, 0, True)
@@ -227,17 +227,18 @@ def test_a_dry_run_counts_and_estimates_and_writes_nothing(tree, tmp_path, run_c
     assert list(tmp_path.iterdir()) == []
 
 
-def test_shares_of_two_machines(tree, undisturbed, tmp_path, run_cli):
+def test_shares_of_two_machines(tree, undisturbed, tmp_path, run_here):
     for share in ("2/2", "1/2"):
         assert (
-            run_cli("preprocess", tree, "-o", "out", "--shard", share, cwd=tmp_path).returncode == 0
+            run_here("preprocess", tree, "-o", "out", "--shard", share, cwd=tmp_path).returncode
+            == 0
         )
     assert digests(tmp_path / "out") == digests(undisturbed[0])
 
 
-def test_tar_shards(tree, undisturbed, tmp_path, run_cli):
+def test_tar_shards(tree, undisturbed, tmp_path, run_here):
     webdataset = pytest.importorskip("webdataset", reason="needs webdataset (the extra dev)")
-    done = run_cli("preprocess", tree, "-o", "out", "--format", "webdataset", cwd=tmp_path)
+    done = run_here("preprocess", tree, "-o", "out", "--format", "webdataset", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (shard,) = (tmp_path / "out").glob("*.tar")
     samples = list(webdataset.WebDataset(str(shard), shardshuffle=False))
@@ -258,16 +259,16 @@ def test_tar_shards(tree, undisturbed, tmp_path, run_cli):
         ([], "INPUT"),
     ],
 )
-def test_wrong_usage(arguments, message, tmp_path, run_cli):
-    done = run_cli("preprocess", *arguments, cwd=tmp_path)
+def test_wrong_usage(arguments, message, tmp_path, run_here):
+    done = run_here("preprocess", *arguments, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, b"")
     assert message in done.stderr.decode()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_output_that_cannot_be_written_ends_the_run(clip, tmp_path, run_cli):
+def test_an_output_that_cannot_be_written_ends_the_run(clip, tmp_path, run_here):
     (tmp_path / "file").touch()
-    done = run_cli("preprocess", clip, "-o", tmp_path / "file" / "out", cwd=tmp_path)
+    done = run_here("preprocess", clip, "-o", tmp_path / "file" / "out", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.decode().count("\n") == 1
     assert "Not a directory" in done.stderr.decode()

@@ -71,6 +71,11 @@ PUBLISHED: Mapping[str, tuple[Published, ...]] = {
     ),
     "lfw": (
         _accuracy(_PAPER, 73.72, _NO_IDENTITIES),
+        _accuracy(
+            f"{_PAPER}, a face and its generated version",
+            69.2,
+            "1000 pairs of original and frontalized or translated faces",
+        ),
         _accuracy("VGG-like (by FaceCycle)", 71.48, _NO_IDENTITIES),
         _accuracy("HOG (by FaceCycle)", 62.73, _CRAFTED),
         _accuracy("LBP (by FaceCycle)", 56.90, _CRAFTED),

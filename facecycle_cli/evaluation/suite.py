@@ -14,6 +14,7 @@ from typing import Any
 
 from facecycle_cli.errors import DataError, FacecycleError
 from facecycle_cli.evaluation.published import PUBLISHED
+from facecycle_cli.evaluation.suite_pairs import pairs
 from facecycle_cli.evaluation.suite_tasks import (
     Row,
     SuiteTools,
@@ -23,7 +24,6 @@ from facecycle_cli.evaluation.suite_tasks import (
     faces,
     groups,
     neutral,
-    pairs,
     poses,
 )
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from facecycle_cli.errors import DataError
-from facecycle_cli.evaluation.baselines import hog, lbp
+from facecycle_cli.evaluation.baselines import hog
 from facecycle_cli.evaluation.expression import evaluate_expression
 from facecycle_cli.evaluation.expression_data import load_expressions
 from facecycle_cli.evaluation.expression_pcl import SIDE, pcl_extractor
@@ -29,13 +28,10 @@ from facecycle_cli.media.files import MediaKind, expand_inputs
 from facecycle_cli.media.posed import find_posed
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.crops import CropSettings, Picture
-from facecycle_cli.verify.decision import DecisionRule
 from facecycle_cli.verify.features import Extractor
-from facecycle_cli.verify.lists import read_pairs
-from facecycle_cli.verify.pairs import Pair, draw_pairs, match_pairs, sample_pairs
-from facecycle_cli.verify.verify import identity_embedding
 
 __all__ = [
+    "OURS",
     "Row",
     "SuiteTools",
     "TaskResult",
@@ -44,13 +40,11 @@ __all__ = [
     "faces",
     "groups",
     "neutral",
-    "pairs",
     "poses",
 ]
 
-_OURS = "ours"
-_DRAWN = 2000
-"""Pairs that are drawn from a folder of people without a list."""
+OURS = "ours"
+"""The row of what is evaluated."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +118,7 @@ def expressions(path: Path, tools: SuiteTools) -> TaskResult:
         data, features, whole, tools.backend, seed=tools.seed, on_done=tools.on_done
     )
     layer = evaluate_expression(
-        data, {_OURS: pcl_extractor(model)}, replace(whole, size=SIDE), tools.backend,
+        data, {OURS: pcl_extractor(model)}, replace(whole, size=SIDE), tools.backend,
         protocol="pcl", seed=tools.seed, on_done=tools.on_done,
     )  # fmt: skip
     rows = [
@@ -135,7 +129,7 @@ def expressions(path: Path, tools: SuiteTools) -> TaskResult:
         )
         for name, probe in ours.results.items()
     ]
-    pcl = layer.results[_OURS]
+    pcl = layer.results[OURS]
     rows.append(
         Row(
             "conv, protocol of PCL",
@@ -176,60 +170,14 @@ def poses(path: Path, tools: SuiteTools) -> TaskResult:
     return TaskResult(rows, result.to_json(), result.problems)
 
 
-def pairs(path: Path, tools: SuiteTools) -> TaskResult:
-    """Verification of a list of pairs, or of pairs drawn from a folder of people."""
-    listed, how = _pairs(path, tools)
-    extractors: dict[str, Extractor] = {
-        _OURS: partial(identity_embedding, tools.model),
-        "hog": hog,
-        "lbp": lbp,
-    }
-    settings = tools.crops(tools.model.verifier.side)
-    matches = match_pairs(listed, extractors, settings, tools.backend, on_done=tools.on_done)
-    rule = DecisionRule()
-    statistics = rule.statistics(
-        matches, _OURS, rule.fixed(tools.model), measured_on=path.name, seed=tools.seed
-    )
-    rows = [
-        Row(
-            name,
-            {
-                "accuracy": metrics.accuracy,
-                "standard error": metrics.accuracy_standard_error,
-                "AUC": metrics.auc,
-                "TAR at FAR 0.01": metrics.tar_at_far["0.01"],
-            },
-            how,
-        )
-        for name, metrics in {_OURS: statistics.metrics, **statistics.baselines}.items()
-    ]
-    return TaskResult(rows, statistics.to_json(), list(matches.problems.items()))
-
-
-def _pairs(path: Path, tools: SuiteTools) -> tuple[list[Pair], str]:
-    """The pairs, and where they are from."""
-    count, seed = tools.sample.pairs, tools.seed
-    named = [path / f"pairs{suffix}" for suffix in (".txt", ".csv", ".tsv")]
-    lists = [path] if path.is_file() else [p for p in named if p.is_file()]
-    lists = lists or sorted(path.glob("pairs_*.txt"))
-    if not lists:
-        drawn = draw_pairs(path, count or _DRAWN, seed)
-        return drawn, f"{len(drawn)} drawn pairs, ten folds"
-    images = path / "images"
-    listed = read_pairs(lists[0], images if images.is_dir() else None)
-    if count is not None and len(listed) > count:
-        return sample_pairs(listed, count, seed), f"{count} pairs of {lists[0].name}"
-    return listed, f"the pairs of {lists[0].name}, ten folds"
-
-
 def faces(path: Path, tools: SuiteTools) -> TaskResult:
     """What the two cycles lose."""
     pictures = some(_files(path, "image"), tools.sample.faces, tools.seed)
     result = evaluate_reconstruction(
-        {_OURS: tools.model}, map(Picture.file, pictures), tools.crops(), tools.backend,
+        {OURS: tools.model}, map(Picture.file, pictures), tools.crops(), tools.backend,
         on_done=tools.on_done,
     )  # fmt: skip
-    measured = {name: s.mean for name, s in result.results[_OURS].metrics.items()}
+    measured = {name: s.mean for name, s in result.results[OURS].metrics.items()}
     rows = [
         Row(
             name.replace("_", " "),
@@ -254,11 +202,11 @@ def neutral(path: Path, tools: SuiteTools) -> TaskResult:
     turned = _files(beside, "image") if beside.exists() else []
     result = evaluate_neutral(
         [picture for picture in posed if picture.person in set(people)],
-        Neutralization({_OURS: tools.model}, tools.backend, tools.judge),
+        Neutralization({OURS: tools.model}, tools.backend, tools.judge),
         turned=map(Picture.file, some(turned, tools.sample.faces, tools.seed)),
         on_done=tools.on_done,
     )
-    summary, counts = result.summaries[_OURS], result.expression_counts()
+    summary, counts = result.summaries[OURS], result.expression_counts()
     judged = f"landmarks by {result.judge}"
     rows = [
         Row(f"way: {name}", {"share": share}, f"{counts[name]} pictures, {judged}")
@@ -285,7 +233,7 @@ def clips(path: Path, tools: SuiteTools) -> TaskResult:
     judged = f"{len(result.clips)} clips, landmarks by {tools.judge.name}"
     rows = [
         Row(
-            _OURS if kind == OUTPUT else kind.replace("_", " "),
+            OURS if kind == OUTPUT else kind.replace("_", " "),
             {"L1": means["l1"], "SSIM": means["ssim"], "AKD": means["akd"],
              "identity": means["identity"]},
             judged,

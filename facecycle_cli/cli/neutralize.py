@@ -15,6 +15,7 @@ from facecycle_cli.cli.options import (
     Faces,
     Grid,
     Inputs,
+    MotionFrom,
     MouthOption,
     Output,
     Overwrite,
@@ -34,6 +35,7 @@ def neutralize_command(
         bool, typer.Option("--mean", help="Go on to the mean face: de-identified.")
     ] = False,
     mouth: MouthOption = "landmarks",
+    motion_from: MotionFrom = "landmarks",
     size: Size = 256,
     faces: Faces = "largest",
     paste_back: PasteBack = False,
@@ -62,6 +64,7 @@ def neutralize_command(
             expression="remove",
             mean=mean,
             mouth=mouth,
+            motion_from=motion_from,
             inputs=inputs,
             output=output,
             size=size,

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from facecycle_cli.types import AlignerName, FaceChoice, MouthSource
+from facecycle_cli.types import AlignerName, FaceChoice, MotionSource, MouthSource
 
 __all__ = [
     "CHECKPOINT_VARIABLE",
@@ -24,6 +24,7 @@ __all__ = [
     "Faces",
     "Grid",
     "Inputs",
+    "MotionFrom",
     "MouthOption",
     "Output",
     "Overwrite",
@@ -102,6 +103,14 @@ MouthOption = Annotated[
     typer.Option(
         help="Close the lips where the landmarks find them, or leave the mouth to the networks' "
         "flow, which hides no teeth."
+    ),
+]
+MotionFrom = Annotated[
+    MotionSource,
+    typer.Option(
+        "--motion-from",
+        help="landmarks: the networks' flow moves the face, and its landmarks correct it. "
+        "networks: the flow alone moves it (the paper's motion).",
     ),
 ]
 PasteBack = Annotated[

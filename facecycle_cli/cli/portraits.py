@@ -12,7 +12,7 @@ from facecycle_cli.cli.compute import open_backend, open_model
 from facecycle_cli.cli.console import Console, prefix_errors
 from facecycle_cli.cli.outputs import Outputs
 from facecycle_cli.cli.run import Pictures, run_pictures
-from facecycle_cli.types import AlignerName, Expression, FaceChoice, MouthSource
+from facecycle_cli.types import AlignerName, Expression, FaceChoice, MotionSource, MouthSource
 
 if TYPE_CHECKING:
     from facecycle_cli.faces import Face, FaceBackend
@@ -36,6 +36,7 @@ class PortraitRequest:
     expression: Expression
     mean: bool
     mouth: MouthSource
+    motion_from: MotionSource
     inputs: list[str]
     output: str | None
     size: int
@@ -74,7 +75,12 @@ def make_portraits(request: PortraitRequest) -> None:
     from facecycle_cli.portrait.motions import choose_motion
     from facecycle_cli.portrait.portraits import paste_portraits, portraits
 
-    motion = choose_motion(request.expression, mean=request.mean, mouth=request.mouth)
+    motion = choose_motion(
+        request.expression,
+        mean=request.mean,
+        mouth=request.mouth,
+        motion_from=request.motion_from,
+    )
     info = model.checkpoint
     provenance = Provenance(request.operation, info.sha256 if info else None)
 

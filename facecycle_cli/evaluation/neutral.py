@@ -28,7 +28,7 @@ from facecycle_cli.portrait.crops import Picture
 from facecycle_cli.portrait.defaults import DEFAULT_SIZE
 from facecycle_cli.portrait.motions import choose_motion
 from facecycle_cli.portrait.portraits import find_faces, portraits
-from facecycle_cli.types import MouthSource, RGBImage
+from facecycle_cli.types import MotionSource, MouthSource, RGBImage
 from facecycle_cli.verify.verify import identity_embedding
 
 __all__ = ["Neutralization", "evaluate_neutral"]
@@ -46,12 +46,14 @@ class Neutralization:
         backend: finds the faces for the commands.
         judge: finds the landmarks that are measured.
         mouth: as in ``neutralize``.
+        motion_from: as in ``neutralize`` and ``frontalize``.
     """
 
     models: Mapping[str, FaceCycle]
     backend: FaceBackend
     judge: FaceBackend
     mouth: MouthSource = "landmarks"
+    motion_from: MotionSource = "landmarks"
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,7 @@ def _measure(
         FaceError: the picture shows no face to the command, or its result none to the judge.
     """
     photo, wanted = photos[picture.name], photos[own.name].face
-    remove = choose_motion("remove", mouth=how.mouth)
+    remove = choose_motion("remove", mouth=how.mouth, motion_from=how.motion_from)
     (made,) = portraits(photo.image, remove, model=model, backend=how.backend)
     result = _face_of("neutral", made.result, how)
     side = model.verifier.side
@@ -213,7 +215,8 @@ def _frontal(image: RGBImage, model: FaceCycle, how: Neutralization) -> Face:
     Raises:
         FaceError: there is no face.
     """
-    (turned,) = portraits(image, choose_motion("keep"), model=model, backend=how.backend)
+    keep = choose_motion("keep", motion_from=how.motion_from)
+    (turned,) = portraits(image, keep, model=model, backend=how.backend)
     return _face_of("frontal", turned.result, how)
 
 

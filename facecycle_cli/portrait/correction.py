@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 
 from facecycle_cli.faces.similarity import apply_affine
+from facecycle_cli.faces.topology import Topology
 from facecycle_cli.portrait.dense import interpolate
 
-__all__ = ["Correction", "sampled", "spread_out"]
+__all__ = ["Correction", "near_mouth", "sampled", "spread_out"]
 
 _CENTERS = 220
 """Landmarks that are interpolated between; the rest lie close to them."""
@@ -25,7 +26,7 @@ _SLACK, _SLACK_OCCLUDED = 0.002, 0.5
 occludes, in sizes of the head."""
 
 _COARSE = 2
-"""Cells of the stage's grid along a side of one at which the correction is computed."""
+"""Cells of the grid along a side of one at which the correction is computed."""
 
 
 class Correction:
@@ -34,7 +35,7 @@ class Correction:
     Args:
         own: (n, 2), where the points are in the photograph, in pixels of the picture.
         chosen: numbers of those that may be used.
-        pixels: (h, w, 2), the coarse grid, in pixels of the picture.
+        pixels: (h, w, 2), the grid, in pixels of the picture.
         to_cells: (2, 3), pixels of the picture -> cells of that grid.
         unit: size of the head in pixels.
     """
@@ -98,6 +99,15 @@ def sampled(field: np.ndarray, points: np.ndarray, to_cells: np.ndarray) -> np.n
         field, cells[..., 0], cells[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     return np.asarray(found[:, 0])
+
+
+def near_mouth(points: np.ndarray, topology: Topology) -> np.ndarray:
+    """(n,) bool: which of the points (n, 2) a mouth moves; the first are the landmarks."""
+    left, right = points[list(topology.mouth)]
+    down = points[topology.chin] - points[topology.lower[0]]
+    v = (points - points[topology.lower[0]]) @ down / max(1e-6, float(down @ down))
+    near = np.linalg.norm(points - (left + right) / 2, axis=1) < np.linalg.norm(right - left)
+    return np.asarray((v > 0.1) & (near | (v > 0.5)))
 
 
 def spread_out(points: np.ndarray, count: int) -> np.ndarray:

@@ -6,12 +6,13 @@ rotation, scaled and moved. Taken apart, the pose of one head goes with the shap
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from facecycle_cli.faces import Face, HeadPose
+from facecycle_cli.faces import Alignment, Face, HeadPose
 from facecycle_cli.faces.topology import MESH_468, Topology
 
 __all__ = ["RIGID", "Head", "mean_head", "shape_distance"]
@@ -44,6 +45,16 @@ class Head:
         pose = face.pose
         shape = (points - center) @ pose.rotation / size
         return cls(center[:2], size, np.array([pose.yaw, pose.pitch, pose.roll]), shape)
+
+    @classmethod
+    def in_crop(cls, face: Face, alignment: Alignment) -> Head:
+        """The head of a face, in grid units of its crop (-1 to 1) instead of pixels."""
+        half = (alignment.size - 1) / 2
+        unit = math.sqrt(abs(np.linalg.det(alignment.matrix[:, :2]))) / half
+        landmarks = np.column_stack(
+            [alignment.apply(face.landmarks[:, :2]) / half - 1, face.landmarks[:, 2] * unit]
+        )
+        return cls.of(replace(face, landmarks=landmarks))
 
     @property
     def points(self) -> np.ndarray:

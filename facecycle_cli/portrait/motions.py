@@ -7,8 +7,8 @@ Each motion is a constant: :data:`FRONTAL`, :data:`NEUTRAL`, :data:`NEUTRAL_BY_F
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -17,7 +17,8 @@ from facecycle_cli.errors import CommandError, SettingsError
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.model.flow import compose, identity_grid, mirror
 from facecycle_cli.model.tensors import is_finite
-from facecycle_cli.types import Expression, MouthSource
+from facecycle_cli.portrait.landmarks import ShapeKind
+from facecycle_cli.types import Expression, MotionSource, MouthSource
 
 __all__ = [
     "FRONTAL",
@@ -32,6 +33,13 @@ __all__ = [
     "require_finite",
     "turning_part",
 ]
+
+Correct: TypeAlias = Callable[[Tensor], Tensor]
+"""Flows (N, 2, h, w) -> corrected ones, of any size."""
+
+
+def _unchanged(flow: Tensor) -> Tensor:
+    return flow
 
 
 class MovedFace(NamedTuple):
@@ -52,19 +60,26 @@ class PortraitMotion:
 
     Attributes:
         name: what the result is, for messages.
-        move: (model, x) -> the moved faces; ``x`` is (N, 3, S, S), normalized RGB.
+        move: (model, x) -> the moved faces; ``x`` is (N, 3, S, S), normalized RGB. With a ``shape``
+            also (model, x, correct), where ``correct`` changes the flow before faces are drawn.
         faces_camera: the result is frontal, so that the visible half of a face may complete the
             occluded half.
         closes_mouth: the lips are closed at the landmarks, where the flow leaves them open.
         warps_photo: the result is the warped photograph with the networks' corrections. False: it
             is the networks' own picture, enlarged.
+        shape: what landmarks that correct the flow take the result to; None: none correct it.
     """
 
     name: str
-    move: Callable[[FaceCycle, Tensor], MovedFace]
+    move: Callable[..., MovedFace]
     faces_camera: bool = True
     closes_mouth: bool = False
     warps_photo: bool = True
+    shape: ShapeKind | None = None
+
+    def by_networks(self) -> PortraitMotion:
+        """The same motion by the networks' flow alone."""
+        return replace(self, shape=None)
 
 
 def re_expressed(model: FaceCycle, neutral: MovedFace, backflow: Tensor) -> MovedFace:
@@ -116,13 +131,13 @@ def turning_part(flow: Tensor, flow_of_mirrored: Tensor) -> Tensor:
     return torch.cat((turn[:, :1] + scale * x, turn[:, 1:]), dim=1)
 
 
-def _neutral(model: FaceCycle, x: Tensor) -> MovedFace:
+def _neutral(model: FaceCycle, x: Tensor, correct: Correct = _unchanged) -> MovedFace:
     """D_exp with the de-expression flow (paper, section 3.1)."""
-    flow, _ = model.decode_flow(model.encode_expression(x))
+    flow = correct(model.decode_flow(model.encode_expression(x)).flow)
     return MovedFace(flow, model.de_express(x, flow))
 
 
-def _frontal(model: FaceCycle, x: Tensor) -> MovedFace:
+def _frontal(model: FaceCycle, x: Tensor, correct: Correct = _unchanged) -> MovedFace:
     """The head turned to the front, the expression kept.
 
     Mirroring a face changes the sign of its yaw and roll and of nothing else that is symmetric. So
@@ -130,7 +145,7 @@ def _frontal(model: FaceCycle, x: Tensor) -> MovedFace:
     the expression (and the pitch), which stays.
     """
     flows = model.decode_flow(model.encode_expression(torch.cat((x, x.flip(-1)))))
-    flow = turning_part(*flows.flow.chunk(2))
+    flow = correct(turning_part(*flows.flow.chunk(2)))
     return MovedFace(flow, model.de_express(x, flow))
 
 
@@ -145,13 +160,13 @@ def _rebuilt(model: FaceCycle, x: Tensor) -> MovedFace:
     return re_expressed(model, MovedFace(flow, model.de_express(x, flow)), backflow)
 
 
-FRONTAL = PortraitMotion("frontal face", _frontal)
+FRONTAL = PortraitMotion("frontal face", _frontal, shape="own")
 """The head turned to the front, the expression kept."""
 
-NEUTRAL = PortraitMotion("neutral face", _neutral, closes_mouth=True)
+NEUTRAL = PortraitMotion("neutral face", _neutral, closes_mouth=True, shape="neutral")
 """The frontal face without an expression, its lips closed where the landmarks find them."""
 
-NEUTRAL_BY_FLOW = PortraitMotion("neutral face", _neutral)
+NEUTRAL_BY_FLOW = PortraitMotion("neutral face", _neutral, shape="neutral")
 """The frontal face without an expression; the mouth is left to the networks' flow."""
 
 MEAN = PortraitMotion("mean face", _mean, warps_photo=False)
@@ -163,7 +178,11 @@ REBUILT = PortraitMotion("reconstruction", _rebuilt, faces_camera=False)
 
 
 def choose_motion(
-    expression: Expression, *, mean: bool = False, mouth: MouthSource = "landmarks"
+    expression: Expression,
+    *,
+    mean: bool = False,
+    mouth: MouthSource = "landmarks",
+    motion_from: MotionSource = "landmarks",
 ) -> PortraitMotion:
     """The motion that the options of ``neutralize`` and ``frontalize`` describe.
 
@@ -171,6 +190,7 @@ def choose_motion(
         expression: ``keep`` it or ``remove`` it.
         mean: go on to the mean face, which has no expression.
         mouth: what closes a mouth whose expression is removed.
+        motion_from: ``landmarks`` correct the networks' flow, or ``networks`` move the face alone.
 
     Raises:
         SettingsError: the mean face, with its expression kept.
@@ -178,7 +198,9 @@ def choose_motion(
     if expression == "keep":
         if mean:
             raise SettingsError("the mean face has no expression to keep")
-        return FRONTAL
-    if mean:
-        return MEAN
-    return NEUTRAL if mouth == "landmarks" else NEUTRAL_BY_FLOW
+        motion = FRONTAL
+    elif mean:
+        motion = MEAN
+    else:
+        motion = NEUTRAL if mouth == "landmarks" else NEUTRAL_BY_FLOW
+    return motion if motion_from == "landmarks" else motion.by_networks()

@@ -1,11 +1,14 @@
 """The neutral shape of a face, estimated from one picture of it.
 
-The estimate is linear and statistical: a frontal shape is taken as the person's neutral shape plus
-an expression, both normally distributed (:mod:`facecycle_cli.training.guidance` fits it).
+There are two estimates. :func:`neutral_shape` is linear and statistical: a frontal shape is taken
+as the person's neutral shape plus an expression, both normally distributed.
+:func:`posed_neutral_shape` is that of a small network that learned from posed expressions: it finds
+more of an expression, and a little of one in faces without any. ``facecycle train`` fits both.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -14,18 +17,20 @@ from safetensors.numpy import load_file
 
 from facecycle_cli import weights
 from facecycle_cli.faces import TEMPLATE
+from facecycle_cli.faces.neutral_estimate import PosedEstimate, symmetric
 from facecycle_cli.faces.similarity import apply_affine, fit_similarity, invert_affine
-from facecycle_cli.faces.topology import MESH_468, MESH_468_MIRRORED
+from facecycle_cli.faces.topology import MESH_468
 from facecycle_cli.portrait.features import smoothstep
 from facecycle_cli.portrait.head import RIGID, Head, shape_distance
 
-__all__ = ["neutral_shape"]
+__all__ = ["neutral_shape", "posed_neutral_shape"]
 
 _LOOKS_NEUTRAL = 0.02, 0.05
 """Distance between a shape and the estimate of its neutral shape, in sizes of the head, up to which
 it is taken as neutral, and from which on the estimate counts."""
 
-_MIRRORED = np.array(MESH_468_MIRRORED)
+_LOOKS_POSED = 0.005, 0.02
+"""The same for the estimate of the network. Half of the neutral photographs are below 0.012."""
 
 
 @dataclass(frozen=True)
@@ -50,29 +55,44 @@ def _statistics() -> _Statistics:
     return _Statistics(**load_file(weights.path("neutral_shape.safetensors")))
 
 
+@cache
+def _network() -> PosedEstimate:
+    return PosedEstimate(**load_file(weights.path("posed_shape.safetensors")))
+
+
 def neutral_shape(head: Head) -> np.ndarray:
-    """(n, 2) float64: the head's shape without its expression.
+    """(n, 2) float64: the head's shape without its expression, by the linear estimate.
 
     A shape that looks neutral stays as it is, so that nothing of the person is lost. Of landmarks
     that are not those of the mesh no statistics are known: they stay as they are, too.
     """
-    shape = head.shape[:, :2]
+    return _without_expression(head.shape[:, :2], _by_statistics, _LOOKS_NEUTRAL)
+
+
+def posed_neutral_shape(head: Head) -> np.ndarray:
+    """:func:`neutral_shape` by the network that learned from posed expressions."""
+    return _without_expression(head.shape[:, :2], _network().of_shape, _LOOKS_POSED)
+
+
+def _without_expression(
+    shape: np.ndarray,
+    estimate: Callable[[np.ndarray], np.ndarray],
+    looks_neutral: tuple[float, float],
+) -> np.ndarray:
+    """(n, 2) seen from the front -> its neutral shape."""
     if len(shape) != MESH_468.count:
         return shape
-    estimate = _estimate(shape)
-    share = float(smoothstep(np.array(shape_distance(estimate, shape)), *_LOOKS_NEUTRAL))
-    return np.asarray(shape + share * (estimate - shape))
-
-
-def _estimate(front: np.ndarray) -> np.ndarray:
-    """The neutral shape of a frontal one, (468, 2)."""
-    known = _statistics()
-    to_crop = fit_similarity(MESH_468.five_points(front), TEMPLATE)
-    crop = apply_affine(to_crop, front)
-    crop = (crop + crop[_MIRRORED] * [-1, 1] + [1, 0]) / 2
-    code = (crop.ravel() - known.mean) @ known.basis.T
-    code = known.neutral + known.shrink @ (code - known.neutral)
-    neutral = (known.mean + code @ known.basis).reshape(-1, 2)
+    to_crop = fit_similarity(MESH_468.five_points(shape), TEMPLATE)
+    neutral = estimate(symmetric(apply_affine(to_crop, shape)))
     neutral = apply_affine(invert_affine(to_crop), neutral)
     # The crop is aligned by the mouth, too, which the expression moves.
-    return apply_affine(fit_similarity(neutral[RIGID], front[RIGID]), neutral)
+    neutral = apply_affine(fit_similarity(neutral[RIGID], shape[RIGID]), neutral)
+    share = float(smoothstep(np.array(shape_distance(neutral, shape)), *looks_neutral))
+    return np.asarray(shape + share * (neutral - shape))
+
+
+def _by_statistics(shape: np.ndarray) -> np.ndarray:
+    known = _statistics()
+    code = (shape.ravel() - known.mean) @ known.basis.T
+    code = known.neutral + known.shrink @ (code - known.neutral)
+    return np.asarray((known.mean + code @ known.basis).reshape(-1, 2))

@@ -20,8 +20,9 @@ from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.crops import resize_crops
 from facecycle_cli.portrait.defaults import DEFAULT_SIZE, default_backend, default_model
 from facecycle_cli.portrait.features import Mouth
+from facecycle_cli.portrait.landmarks import FaceLandmarks, correct_flows, landmarks_of
 from facecycle_cli.portrait.motions import PortraitMotion, require_finite
-from facecycle_cli.portrait.render import render, resize
+from facecycle_cli.portrait.render import Openings, render, resize
 from facecycle_cli.types import FaceChoice, RGBImage
 
 __all__ = [
@@ -183,7 +184,11 @@ def move_faces(
         Mouth(face, alignment.matrix, picture)
         for face, alignment, picture in zip(faces, widened, wide, strict=True)
     ]
-    results, flows = move_crops(model, crops, motion, wide=wide, mouths=mouths)
+    landmarks = []
+    if motion.shape is not None:
+        mouth = motion.closes_mouth or motion.shape == "own"
+        landmarks = landmarks_of(faces, alignments, motion.shape, mouth=mouth)
+    results, flows = move_crops(model, crops, motion, wide=wide, mouths=mouths, landmarks=landmarks)
     return [Portrait(*each) for each in zip(faces, alignments, crops, results, flows, strict=True)]
 
 
@@ -195,6 +200,7 @@ def move_crops(
     *,
     wide: np.ndarray | None = None,
     mouths: Sequence[Mouth] = (),
+    landmarks: Sequence[FaceLandmarks] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Move aligned crops, at their own resolution.
 
@@ -205,6 +211,8 @@ def move_crops(
         wide: the crops with the photograph around them, (N, H + 2 * M, H + 2 * M, 3) uint8; None:
             the borders of the crops are repeated.
         mouths: N, of the faces, in pixels of ``wide``, for a motion that closes them; or none.
+        landmarks: N, of the faces, which correct the flow, and lips and lids; or none: the
+            networks move the faces alone.
 
     Returns:
         The moved crops (N, H, H, 3) uint8, and the flows (N, 2, h, w) float32 from them to
@@ -213,7 +221,17 @@ def move_crops(
     Raises:
         CommandError: the networks make numbers that are not finite.
     """
-    moved = motion.move(model, model.to_input(resize_crops(crops, model.config.image_size)))
+    margin = 0 if wide is None else (wide.shape[1] - crops.shape[1]) // 2
+    openings: list[Openings] = []
+
+    def correct(flow: torch.Tensor) -> torch.Tensor:
+        require_finite(flow)
+        corrected, found = correct_flows(flow, landmarks, crops.shape[1], margin)
+        openings.extend(found)
+        return corrected
+
+    x = model.to_input(resize_crops(crops, model.config.image_size))
+    moved = motion.move(model, x, correct) if landmarks else motion.move(model, x)
     require_finite(*moved)
     if motion.warps_photo:
         photo = _normalized(model, crops if wide is None else wide)
@@ -221,9 +239,10 @@ def move_crops(
             photo,
             moved.flow,
             moved.generated,
-            margin=(photo.shape[-1] - crops.shape[1]) // 2,
+            margin=margin,
             frontal=motion.faces_camera,
-            close=mouths if motion.closes_mouth else (),
+            close=mouths if motion.closes_mouth and not openings else (),
+            openings=openings,
         )
     else:
         result = resize(moved.generated, crops.shape[1])

@@ -10,6 +10,7 @@ visible one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -18,8 +19,23 @@ from torch import Tensor
 
 from facecycle_cli.model.flow import identity_grid, jacobian_determinant, upsample
 from facecycle_cli.portrait.features import Mouth, smoothstep
+from facecycle_cli.portrait.slits import Opening, Slit, draw_openings
 
-__all__ = ["blur", "close_mouths", "distortion", "fill_occlusion", "occlusion", "render", "resize"]
+__all__ = [
+    "blur",
+    "close_mouths",
+    "distortion",
+    "fill_occlusion",
+    "move_edges",
+    "occlusion",
+    "render",
+    "resize",
+]
+
+Openings: TypeAlias = Sequence[tuple[Slit, Opening]]
+"""Lips and lids of a face, as they are drawn."""
+
+_Layer: TypeAlias = tuple[tuple[slice, slice], Tensor, Tensor]
 
 _CALM, _TORN = 0.25, 0.75
 """Logarithmic change of area below which the warp is trusted, and above which the networks' drawing
@@ -142,6 +158,35 @@ def close_mouths(grid: Tensor, flow: Tensor, mouths: Sequence[Mouth], margin: in
     return grid + torch.from_numpy(shift).to(grid) / half
 
 
+def move_edges(
+    grid: Tensor, photo: Tensor, openings: Sequence[Openings], margin: int
+) -> tuple[Tensor, list[list[_Layer]]]:
+    """A sampling grid that also moves lips and lids, and what it shows between them.
+
+    Args:
+        grid: (N, 2, side, side), in grid units of the whole photograph.
+        photo: (N, 3, side + 2 * margin, side + 2 * margin).
+        openings: of N faces, in pixels of the photograph.
+        margin: pixels around its middle.
+
+    Returns:
+        The grid, and for each face rows and columns, shares (h, w) and colors (h, w, 3).
+    """
+    half = (photo.shape[-1] - 1) / 2
+    pixels = (grid.cpu().numpy() * half + half).astype(np.float32)
+    pictures = photo.permute(0, 2, 3, 1).cpu().numpy().astype(np.float32)
+    layers: list[list[_Layer]] = []
+    for (xs, ys), picture, each in zip(pixels, pictures, openings, strict=True):
+        drawn = draw_openings(each, xs, ys, np.ascontiguousarray(picture), (margin, margin))
+        layers.append(
+            [
+                (part, torch.from_numpy(share).to(grid), torch.from_numpy(color).to(grid))
+                for part, share, color in drawn
+            ]
+        )
+    return torch.from_numpy(pixels).to(grid) / half - 1, layers
+
+
 def occlusion(flow: Tensor, side: int) -> tuple[Tensor, Tensor]:
     """What the photograph did not show of a face that ``flow`` turned to the front.
 
@@ -193,6 +238,7 @@ def render(
     margin: int = 0,
     frontal: bool = False,
     close: Sequence[Mouth] = (),
+    openings: Sequence[Openings] = (),
 ) -> Tensor:
     """The moved face at the photograph's resolution.
 
@@ -204,6 +250,7 @@ def render(
         margin: how far the photograph reaches beyond the face's crop, in pixels.
         frontal: the result faces the camera: see :func:`fill_occlusion`.
         close: N mouths in pixels of ``photo``, or none: see :func:`close_mouths`.
+        openings: lips and lids of N faces in pixels of ``photo``, or none: see :func:`move_edges`.
 
     Returns:
         (N, 3, H, H): the warped photograph plus the networks' corrections. Their large-scale
@@ -221,6 +268,13 @@ def render(
     torn = blur(distortion(flow, low), sigma=low / 64)
     if close:
         grid = close_mouths(grid, flow, close, margin)
-    warped = _sample(photo, grid) if margin or close else seen
+    layers: list[list[_Layer]] = []
+    if openings:
+        grid, layers = move_edges(grid, photo, openings, margin)
+    warped = _sample(photo, grid) if margin or close or openings else seen
+    for face, drawn in zip(warped, layers or [[]] * len(warped), strict=True):
+        for (rows, columns), share, color in drawn:
+            below = face[:, rows, columns]
+            face[:, rows, columns] = torch.lerp(below, color.permute(2, 0, 1), share)
     result = warped + resize(broad + torn * (difference - broad), side)
     return fill_occlusion(result, flow, low) if frontal else result

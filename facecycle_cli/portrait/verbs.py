@@ -23,7 +23,7 @@ from facecycle_cli.portrait.portraits import (
     portraits,
     portraits_of_many,
 )
-from facecycle_cli.types import Expression, FaceChoice, MouthSource, RGBImage
+from facecycle_cli.types import Expression, FaceChoice, MotionSource, MouthSource, RGBImage
 
 __all__ = [
     "frontalize",
@@ -44,6 +44,7 @@ def neutralize(
     faces: FaceChoice = "largest",
     mean: bool = False,
     mouth: MouthSource = "landmarks",
+    motion_from: MotionSource = "landmarks",
     paste_back: bool = False,
 ) -> RGBImage:
     """Make the face of a picture frontal and neutral.
@@ -57,6 +58,8 @@ def neutralize(
         mean: go on to the mean face, which holds nothing of the person.
         mouth: ``landmarks`` closes the lips where the face's landmarks find them. ``flow`` leaves
             the mouth to the networks' flow, and teeth may stay visible.
+        motion_from: ``landmarks``: the networks' flow moves the face, and landmarks correct it if
+            the face backend is the mesh. ``networks``: the flow alone moves the face.
         paste_back: put the result back into the picture.
 
     Returns:
@@ -68,7 +71,7 @@ def neutralize(
         SettingsError: all faces are wanted, but not in one picture.
     """
     _check(faces, paste_back)
-    motion = choose_motion("remove", mean=mean, mouth=mouth)
+    motion = choose_motion("remove", mean=mean, mouth=mouth, motion_from=motion_from)
     made = portraits(image, motion, model=model, backend=backend, faces=faces, size=size)
     return _result(image, made, paste_back)
 
@@ -82,11 +85,12 @@ def neutralize_many(
     faces: FaceChoice = "largest",
     mean: bool = False,
     mouth: MouthSource = "landmarks",
+    motion_from: MotionSource = "landmarks",
     paste_back: bool = False,
 ) -> list[RGBImage | None]:
     """:func:`neutralize` of every picture, with the same options; None for one without a face."""
     _check(faces, paste_back)
-    motion = choose_motion("remove", mean=mean, mouth=mouth)
+    motion = choose_motion("remove", mean=mean, mouth=mouth, motion_from=motion_from)
     pictures, searched = itertools.tee(images)
     made = portraits_of_many(searched, motion, model=model, backend=backend, faces=faces, size=size)
     return _results(pictures, made, paste_back)
@@ -95,7 +99,7 @@ def neutralize_many(
 def neutralize_crops(model: FaceCycle, crops: np.ndarray) -> np.ndarray:
     """Aligned crops (N, H, H, 3) uint8, made frontal and neutral at their own resolution.
 
-    Landmarks are not known here: the mouth is left to the networks' flow.
+    Landmarks are not known here: the networks' flow moves the face alone, with the mouth.
     """
     return move_crops(model, crops, NEUTRAL)[0]
 
@@ -109,6 +113,7 @@ def frontalize(
     faces: FaceChoice = "largest",
     expression: Expression = "keep",
     mouth: MouthSource = "landmarks",
+    motion_from: MotionSource = "landmarks",
     paste_back: bool = False,
 ) -> RGBImage:
     """Turn the face of a picture to the front.
@@ -121,6 +126,7 @@ def frontalize(
         faces: ``largest``; or ``all``, with ``paste_back``.
         expression: ``keep`` it, or ``remove`` it as :func:`neutralize` does.
         mouth: as :func:`neutralize` has it, where the expression is removed.
+        motion_from: as :func:`neutralize` has it.
         paste_back: put the result back into the picture.
 
     Returns:
@@ -132,7 +138,7 @@ def frontalize(
         SettingsError: all faces are wanted, but not in one picture.
     """
     _check(faces, paste_back)
-    motion = choose_motion(expression, mouth=mouth)
+    motion = choose_motion(expression, mouth=mouth, motion_from=motion_from)
     made = portraits(image, motion, model=model, backend=backend, faces=faces, size=size)
     return _result(image, made, paste_back)
 
@@ -146,11 +152,12 @@ def frontalize_many(
     faces: FaceChoice = "largest",
     expression: Expression = "keep",
     mouth: MouthSource = "landmarks",
+    motion_from: MotionSource = "landmarks",
     paste_back: bool = False,
 ) -> list[RGBImage | None]:
     """:func:`frontalize` of every picture, with the same options; None for one without a face."""
     _check(faces, paste_back)
-    motion = choose_motion(expression, mouth=mouth)
+    motion = choose_motion(expression, mouth=mouth, motion_from=motion_from)
     pictures, searched = itertools.tee(images)
     made = portraits_of_many(searched, motion, model=model, backend=backend, faces=faces, size=size)
     return _results(pictures, made, paste_back)

@@ -16,6 +16,7 @@ import numpy as np
 
 from facecycle_cli.errors import DataError
 from facecycle_cli.faces.canonical import frontal_shape
+from facecycle_cli.faces.neutral_estimate import symmetric
 from facecycle_cli.faces.topology import MESH_468
 from facecycle_cli.training.landmarks import Points
 from facecycle_cli.training.shapes import (
@@ -24,7 +25,6 @@ from facecycle_cli.training.shapes import (
     damaged,
     load_arrays,
     save_arrays,
-    symmetric,
 )
 
 _COMPONENTS = 24

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from facecycle_cli.errors import DataError
 from facecycle_cli.faces.canonical import frontal_shape
+from facecycle_cli.faces.neutral_estimate import PosedEstimate, symmetric
 from facecycle_cli.faces.topology import MESH_468
 from facecycle_cli.training.landmarks import Points
 from facecycle_cli.training.shapes import (
@@ -23,7 +24,6 @@ from facecycle_cli.training.shapes import (
     damaged,
     load_arrays,
     save_arrays,
-    symmetric,
 )
 
 _COMPONENTS, _WIDTH = 24, 64
@@ -81,7 +81,7 @@ class _Examples(NamedTuple):
 
 
 @dataclass(frozen=True)
-class PosedShape:
+class PosedShape(PosedEstimate):
     """A small network that estimates a face's landmarks without its expression.
 
     It sees principal components of the frontal, left-right symmetric shape, and gives what to add
@@ -90,23 +90,7 @@ class PosedShape:
     pictures. On people left out of the fit (five folds of KDEF's fifty, six expressions), the way
     to the own neutral face was 0.53 with it and 0.39 with the linear :class:`.NeutralShape`
     (``benchmarks/neutral_shape.py``).
-
-    Attributes:
-        mean: (936,) of all shapes.
-        basis: (K, 936), principal components.
-        unit: (K,) scale of the components.
-        weight0, bias0, weight1, bias1, weight2, bias2: of three linear layers, SiLU between them.
     """
-
-    mean: Points
-    basis: Points
-    unit: Points
-    weight0: Points
-    bias0: Points
-    weight1: Points
-    bias1: Points
-    weight2: Points
-    bias2: Points
 
     @classmethod
     def fit(cls, people: Sequence[PosedFaces], groups: Sequence[Points], seed: int) -> PosedShape:
@@ -160,13 +144,7 @@ class PosedShape:
 
     def __call__(self, landmarks: Points) -> Points:
         """Landmarks (468, 3) -> the neutral, frontal ones (468, 2), in fractions of the crop."""
-        shape = symmetric(frontal_shape(landmarks, MESH_468))
-        code = (shape.ravel() - self.mean) @ self.basis.T
-        x = _silu(self.weight0 @ (code / self.unit) + self.bias0)
-        x = _silu(self.weight1 @ x + self.bias1)
-        code = code + (self.weight2 @ x + self.bias2) * self.unit
-        neutral: Points = (self.mean + code @ self.basis).reshape(-1, 2)
-        return symmetric(neutral)
+        return self.of_shape(symmetric(frontal_shape(landmarks, MESH_468)))
 
     def save(self, path: Path) -> None:
         """Write to ``path``, which appears complete or not at all."""
@@ -260,9 +238,3 @@ def _draw(examples: _Examples) -> tuple[Tensor, Tensor]:
 def _random(rows: Tensor, count: int) -> Tensor:
     """Numbers of ``count`` random rows, which may repeat."""
     return torch.randint(max(1, len(rows)), (count,))
-
-
-def _silu(x: Points) -> Points:
-    """``x sigmoid(x)``, for any x."""
-    half: Points = x * (0.5 + 0.5 * np.tanh(x / 2))
-    return half

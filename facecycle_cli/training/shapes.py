@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from facecycle_cli.errors import DataError
 from facecycle_cli.faces.canonical import frontal_shape
+from facecycle_cli.faces.neutral_estimate import symmetric
 from facecycle_cli.faces.pose import head_pose
 from facecycle_cli.faces.topology import MESH_468, MESH_468_MIRRORED
 from facecycle_cli.system import atomic_path, check_zip
@@ -66,12 +67,6 @@ class FrontalShapes:
         """(N,) which of them are those of frontal faces that look neutral."""
         looks: NDArray[np.bool_] = _looks_neutral(self.shapes.reshape(-1, MESH_468.count, 2))
         return looks & (self.yaws < _MAX_YAW)
-
-
-def symmetric(shapes: Points) -> Points:
-    """Shapes (..., 468, 2) averaged with their mirror images."""
-    both: Points = (shapes + shapes[..., MIRRORED, :] * [-1, 1] + [1, 0]) / 2
-    return both
 
 
 def save_arrays(path: Path, arrays: Mapping[str, Points]) -> None:

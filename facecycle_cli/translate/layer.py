@@ -11,7 +11,7 @@ import numpy as np
 
 from facecycle_cli.faces.similarity import apply_affine, invert_affine
 from facecycle_cli.faces.topology import Topology
-from facecycle_cli.portrait.correction import Correction, sampled
+from facecycle_cli.portrait.correction import Correction, near_mouth, sampled
 from facecycle_cli.portrait.features import smoothstep
 from facecycle_cli.portrait.slits import EYE, MOUTH, MouthPatch, Opening, Slit
 from facecycle_cli.translate.points import WantedPoints
@@ -109,7 +109,7 @@ class LandmarkLayer:
         edges = {i for pair in (*lids, lips) for edge in pair for i in edge}
         chosen = [i for i in range(len(own)) if i not in edges]
         if not features:
-            chosen = [i for i in chosen if not self._near_mouth(own, topology)[i]]
+            chosen = [i for i in chosen if not near_mouth(own, topology)[i]]
         self._correction = Correction(own, chosen, grid.pixels, grid.to_cells, self._unit)
         around = [i for i in range(topology.count) if i not in edges]
         self._mouth = Slit(own, *lips, around, MOUTH) if features else None
@@ -168,15 +168,6 @@ class LandmarkLayer:
         source_opening = request.mouth_opening * self._unit / across
         filled = self._mouth.fill_from(opened, request.mouth, request.gain, source_opening)
         return [*found, (self._mouth, filled)]
-
-    @staticmethod
-    def _near_mouth(own: np.ndarray, topology: Topology) -> np.ndarray:
-        """(n,) bool: points that a mouth moves."""
-        left, right = own[list(topology.mouth)]
-        down = own[topology.chin] - own[topology.lower[0]]
-        v = (own - own[topology.lower[0]]) @ down / max(1e-6, float(down @ down))
-        near = np.linalg.norm(own - (left + right) / 2, axis=1) < np.linalg.norm(right - left)
-        return np.asarray((v > 0.1) & (near | (v > 0.5)))
 
 
 def blend(

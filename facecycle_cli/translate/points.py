@@ -91,12 +91,7 @@ class TargetPoints:
         self._absolute = absolute
         self._limits = limits
         self._level = HeadPlacement.of(alignment).roll
-        half = (alignment.size - 1) / 2
-        unit = math.sqrt(abs(np.linalg.det(alignment.matrix[:, :2]))) / half
-        landmarks = np.column_stack(
-            [alignment.apply(face.landmarks[:, :2]) / half - 1, face.landmarks[:, 2] * unit]
-        )
-        self._head = Head.of(replace(face, landmarks=landmarks))
+        self._head = Head.in_crop(face, alignment)
         self._neutral = neutral_shape(self._head)
         self._hair = self._hair_offsets()
         self.own = self._placed(self._head.shape, self._head).points

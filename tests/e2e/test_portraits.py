@@ -101,6 +101,10 @@ def test_the_mouth_can_be_left_to_the_flow(run_here, examples, tmp_path):
         assert np.array_equal(made, neutralize(read_image(photo), mouth=mouth))
         openings[mouth] = load_backend().detect([made])[0][0].mouth_opening
     assert openings["landmarks"] < 0.7 * openings["flow"]
+    options = ("--motion-from", "networks", "-o", "networks.png")
+    assert run_here("neutralize", photo, *options, cwd=tmp_path).returncode == 0
+    alone = neutralize(read_image(photo), motion_from="networks")
+    assert np.array_equal(read_image(tmp_path / "networks.png"), alone)
 
 
 def test_frontalize_takes_the_mouth_where_it_removes_the_expression(run_here, examples, tmp_path):

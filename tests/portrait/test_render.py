@@ -131,7 +131,8 @@ def test_a_neutral_mouth_is_closed(backend, examples):
     before = [backend.detect([photo])[0][0].mouth_opening for photo in photos]
     openings = {}
     for mouth in ("flow", "landmarks"):
-        neutral = [neutralize(photo, backend=backend, mouth=mouth) for photo in photos]
+        how = {"backend": backend, "mouth": mouth, "motion_from": "networks"}
+        neutral = [neutralize(photo, **how) for photo in photos]
         openings[mouth] = [backend.detect([face])[0][0].mouth_opening for face in neutral]
     for start, flow, landmarks in zip(before, *openings.values(), strict=True):
         assert start > 0.08
@@ -140,13 +141,15 @@ def test_a_neutral_mouth_is_closed(backend, examples):
 
 
 def test_a_mouth_that_is_closed_already_is_left_alone(backend, photograph):
-    shut, flow = (neutralize(photograph, backend=backend, mouth=m) for m in ("landmarks", "flow"))
+    how = {"backend": backend, "motion_from": "networks"}
+    shut, flow = (neutralize(photograph, mouth=m, **how) for m in ("landmarks", "flow"))
     assert np.array_equal(shut, flow)
 
 
 def test_nothing_but_the_mouth_is_moved(backend, examples):
     photo = read_image(examples / "faces" / "person2_smiling.jpg")
-    shut, flow = (neutralize(photo, backend=backend, mouth=m) for m in ("landmarks", "flow"))
+    how = {"backend": backend, "motion_from": "networks"}
+    shut, flow = (neutralize(photo, mouth=m, **how) for m in ("landmarks", "flow"))
     changed = (shut != flow).any(-1)
     assert changed[128:].mean() > 0.02
     assert not changed[:110].any()

@@ -94,3 +94,13 @@ def tree(tmp_path: Path) -> Path:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
     return root
+
+
+@pytest.fixture
+def few(tmp_path: Path) -> Path:
+    """One source of each kind."""
+    root = tmp_path / "few"
+    for name in ("id00001/v/00001.mp4", "a.mp4", "b/c.jpg", "D/1.6/v/1.jpg"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root

@@ -372,7 +372,8 @@ def test_the_watchdog_is_set_for_every_frame_and_off_afterwards(tmp_path, clip, 
 )
 def test_an_animated_picture_is_a_video_whatever_its_suffix(tmp_path, clip, name, codec):
     """Photographs have such suffixes, too: the file is looked into."""
-    options = ["-c:v", codec, *(["-f", "apng"] if codec == "apng" else [])]
+    more = {"apng": ["-f", "apng"], "libaom-av1": ["-cpu-used", "8"]}
+    options = ["-c:v", codec, *more.get(codec, [])]
     folder = tmp_path / "in"
     folder.mkdir()
     run_ffmpeg("-i", str(clip), "-frames:v", "10", "-vf", "fps=5", *options, str(folder / name))

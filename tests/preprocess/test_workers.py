@@ -85,7 +85,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
-@pytest.mark.parametrize("megabytes", [400, 700, 1000])
+@pytest.mark.parametrize("megabytes", [400, pytest.param(700, marks=pytest.mark.full), 1000])
 def test_with_too_little_memory_a_run_says_so(tmp_path, clip, megabytes):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.mp4").write_bytes(clip.read_bytes())

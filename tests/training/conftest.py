@@ -122,6 +122,13 @@ def crop_line(path: str, **quality: float) -> str:
     return json.dumps({"path": path, "sharpness": 100.0, "yaw": 0.0, **quality}) + "\n"
 
 
+def touch(root, *names):
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
 def write_clip(folder: Path, frames: int, seed: int) -> None:
     folder.mkdir(parents=True)
     for i in range(frames):

@@ -118,7 +118,7 @@ def fit_linear_layer(
     accuracy = _watch(watched, watched_labels, classes)
     accuracies = []
     for _ in range(how.epochs):
-        for rows in torch.randperm(len(x), generator=generator).split(how.batch):
+        for rows in torch.split(torch.randperm(len(x), generator=generator), how.batch):
             optimizer.zero_grad()
             logits = torch.nn.functional.linear(x[rows], weights, bias)
             torch.autograd.backward(torch.nn.functional.cross_entropy(logits, y[rows]))

@@ -168,10 +168,7 @@ class Vgg19Trunk(nn.Module):
 
 
 class LearnedTrunk(nn.Module):
-    """Not in the paper: a trunk that is trained with the rest.
-
-    It halves with strides instead of pooling: only the first, cheap layer works at full size.
-    """
+    """Not in the paper: trained with the rest. Strides halve it, not pooling, which is cheaper."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -345,10 +342,8 @@ class ExpressionDecoder(nn.Module):
             return image if self.residual else self._draw(half, quarter)
         if noise is None:
             raise ValueError("a flow needs noise for what it uncovers: see FaceCycle.noise")
-        uncovered_half = self.noise_half(half, noise[0])
-        uncovered_quarter = self.noise_quarter(quarter, noise[1])
-        half = warp(half, flow, padding=self.padding) + uncovered_half
-        quarter = warp(quarter, flow, padding=self.padding) + uncovered_quarter
+        half = warp(half, flow, padding=self.padding) + self.noise_half(half, noise[0])
+        quarter = warp(quarter, flow, padding=self.padding) + self.noise_quarter(quarter, noise[1])
         drawn = self._draw(half, quarter)
         return drawn + warp(image, flow, padding=self.padding) if self.residual else drawn
 
@@ -397,13 +392,8 @@ class IdentityDecoder(nn.Module):
         return self.draw(norm(features.quarter, code))
 
     def draw(self, normalized: Tensor) -> Tensor:
-        """Features after AdaIN -> face (N, 3, S, S).
-
-        The features are (N, trunk_widths[2], S/4, S/4), or those of a face at half its size.
-        """
+        """Features after AdaIN, at stride 4 of what D_id reads -> face (N, 3, S, S)."""
         x = self.blocks(normalized)
         x = F.relu(self.conv2(F.relu(self.up2(x))))
         face = self.to_rgb(F.relu(self.up1(x)))
-        if self.halved:
-            face = F.interpolate(face, scale_factor=2.0, mode="bilinear", align_corners=False)
-        return face
+        return F.interpolate(face, scale_factor=2.0, mode="bilinear") if self.halved else face

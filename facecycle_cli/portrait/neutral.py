@@ -29,6 +29,11 @@ _LOOKS_NEUTRAL = 0.02, 0.05
 """Distance between a shape and the estimate of its neutral shape, in sizes of the head, up to which
 it is taken as neutral, and from which on the estimate counts."""
 
+_SMILES = 0.012, 0.04
+"""By how much each corner of the mouth is further out than in that estimate, in sizes of the head,
+up to which this is the person's own mouth, and from which it is a smile, whatever the rest of the
+face says. The neutral ones of six posed pairs of photographs are below the first one."""
+
 _LOOKS_POSED = 0.005, 0.02
 """The same for the estimate of the network. Half of the neutral photographs are below 0.012."""
 
@@ -66,7 +71,7 @@ def neutral_shape(head: Head) -> np.ndarray:
     A shape that looks neutral stays as it is, so that nothing of the person is lost. Of landmarks
     that are not those of the mesh no statistics are known: they stay as they are, too.
     """
-    return _without_expression(head.shape[:, :2], _by_statistics, _LOOKS_NEUTRAL)
+    return _without_expression(head.shape[:, :2], _by_statistics, _LOOKS_NEUTRAL, _SMILES)
 
 
 def posed_neutral_shape(head: Head) -> np.ndarray:
@@ -78,6 +83,7 @@ def _without_expression(
     shape: np.ndarray,
     estimate: Callable[[np.ndarray], np.ndarray],
     looks_neutral: tuple[float, float],
+    smiles: tuple[float, float] | None = None,
 ) -> np.ndarray:
     """(n, 2) seen from the front -> its neutral shape."""
     if len(shape) != MESH_468.count:
@@ -88,6 +94,9 @@ def _without_expression(
     # The crop is aligned by the mouth, too, which the expression moves.
     neutral = apply_affine(fit_similarity(neutral[RIGID], shape[RIGID]), neutral)
     share = float(smoothstep(np.array(shape_distance(neutral, shape)), *looks_neutral))
+    if smiles is not None:
+        left, right = (shape - neutral)[list(MESH_468.mouth), 0]
+        share = max(share, float(smoothstep((right - left) / 2, *smiles)))
     return np.asarray(shape + share * (neutral - shape))
 
 

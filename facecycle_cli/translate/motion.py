@@ -13,9 +13,14 @@ from facecycle_cli.faces import Face
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.head import Head, mean_head
 from facecycle_cli.portrait.motions import require_finite
-from facecycle_cli.portrait.neutral import neutral_shape
 from facecycle_cli.translate.appearance import Appearance
+from facecycle_cli.translate.lids import (
+    eyelid_closure,
+    eyelid_closure_beyond_landmarks,
+    upper_lids,
+)
 from facecycle_cli.translate.placement import HeadPlacement, mean_placement
+from facecycle_cli.translate.rest import rest_shape
 from facecycle_cli.translate.smoothing import Signal, smoothed
 from facecycle_cli.translate.source import SourceFace
 from facecycle_cli.types import RGBImage
@@ -25,7 +30,6 @@ __all__ = [
     "Motion",
     "MotionTiming",
     "Reference",
-    "eyelid_closure",
     "measure",
     "motion_of_still",
     "motions",
@@ -38,8 +42,10 @@ _FLOW_TOLERANCE = 0.02
 _MOUTH_TOLERANCE = 0.03
 """Distances between the eyes. The opening of a still mouth trembles by about a third of it."""
 
-_EYE_TOLERANCE = 0.04
-"""Widths of an eye, of the opening between its lids."""
+_EYE_TOLERANCE = 0.02
+"""Widths of an eye, of the opening between its lids, and of the height of the upper one. Those of
+eyes at rest tremble by about a quarter of it, and each frame of a blink moves them by half of it or
+more."""
 
 _CENTER_TOLERANCE = 0.03
 """Sizes of the head."""
@@ -73,21 +79,6 @@ target to the other side: its motion is taken as it is, and in between in part.
 _CLOSED_MOUTH = 0.05
 """Distances between the eyes. A mouth that is never closed further is open, not at rest."""
 
-_LID_NOISE, _SHUT = 0.1, 0.3
-"""By which share an opening is smaller than usual because landmarks tremble, and when the eye is
-shut: landmarks of shut eyes keep a distance (medians of blinks in talking faces)."""
-
-_LANDMARKS_LAG = 0.2, 0.42
-"""The same where lids already follow the landmarks: by which share an eye is narrower when these
-begin to lag behind its lids, and when it is shut."""
-
-_NARROWEST_EYE = 0.15
-"""The smallest opening of open eyes, over their width."""
-
-_LIDS_TRUSTED, _LIDS_UNKNOWN = 15.0, 28.0
-"""Degrees of yaw up to which openings of eyes are trusted, and from which they are not: on a turned
-head the landmarks of the lids come closer together than the lids do."""
-
 
 @dataclass(frozen=True)
 class MotionTiming:
@@ -118,6 +109,7 @@ class Measurement:
         backflow: (2, s, s) float32, grid units: from the neutral face to this one.
         mouth: opening of the mouth, in distances between the eyes.
         eyes: opening of the eyes, over their width.
+        lids: how low the upper lids are, as :func:`.upper_lids` has it.
         head: pose and shape of the face.
         look: what the frame shows of the face.
     """
@@ -128,6 +120,7 @@ class Measurement:
     backflow: np.ndarray
     mouth: float
     eyes: float
+    lids: float
     head: Head
     look: Appearance
 
@@ -137,13 +130,14 @@ class Measurement:
         return self.face.pose.yaw
 
     def signals(self) -> Sequence[Signal]:
-        """Backflow, mouth, eyes; center, size with angles, and shape of the head; light."""
+        """Backflow, mouth, eyes, lids; center, size with angles, and shape of the head; light."""
         head = self.head
         pose = np.array([_DEGREES_PER_SIZE * math.log(head.size), *head.angles])
         return (
             Signal(self.backflow, _FLOW_TOLERANCE),
             Signal(np.array(self.mouth), _MOUTH_TOLERANCE),
             Signal(np.array(self.eyes), _EYE_TOLERANCE),
+            Signal(np.array(self.lids), _EYE_TOLERANCE),
             Signal(head.center, _CENTER_TOLERANCE * head.size),
             Signal(pose, _POSE_TOLERANCE),
             Signal(head.shape, _SHAPE_TOLERANCE),
@@ -152,13 +146,14 @@ class Measurement:
 
     def with_signals(self, values: Sequence[np.ndarray]) -> Measurement:
         """The same with other values of :meth:`signals`."""
-        backflow, mouth, eyes, center, pose, shape, light = values
+        backflow, mouth, eyes, lids, center, pose, shape, light = values
         size = math.exp(float(pose[0]) / _DEGREES_PER_SIZE)
         return replace(
             self,
             backflow=backflow,
             mouth=float(mouth),
             eyes=float(eyes),
+            lids=float(lids),
             head=Head(center, size, pose[1:], shape),
             look=replace(self.look, light=light),
         )
@@ -174,11 +169,12 @@ class Reference:
         backflow: (2, s, s) float32, grid units.
         mouth: opening of the mouth, in distances between the eyes.
         eyes: usual opening of the eyes, over their width.
+        lids: how low the upper lids usually are.
         trust: how much this is the person at rest, 0..1.
         roll_trust: the same of the head's roll.
         head: pose and shape of the face; of a mouth that is as closed as it gets.
         first: of the first frame of the track, not smoothed.
-        neutral: (n, 2), the shape of ``head`` without its expression.
+        neutral: (n, 2), the shape of ``head`` at rest, as :func:`.rest_shape` has it.
         light: (n,), as :class:`.Appearance` has it.
         first_light: the same in the first frame of the track.
     """
@@ -188,6 +184,7 @@ class Reference:
     backflow: np.ndarray
     mouth: float
     eyes: float
+    lids: float
     trust: float
     roll_trust: float
     head: Head
@@ -217,6 +214,7 @@ class Motion(Measurement):
             measured.backflow,
             measured.mouth,
             measured.eyes,
+            measured.lids,
             measured.head,
             measured.look,
             reference,
@@ -225,30 +223,19 @@ class Motion(Measurement):
     @property
     def eyes_closed(self) -> float:
         """How far the eyelids are down, 0 (open) to 1 (shut)."""
-        return eyelid_closure(self.eyes, self.reference.eyes, self.yaw)
+        return eyelid_closure(self.eyes, self.reference.eyes, self._turn)
 
     @property
     def lids_beyond_landmarks(self) -> float:
         """How much of the way between their landmarks the eyelids are closed as well, 0 to 1."""
-        return eyelid_closure(self.eyes, self.reference.eyes, self.yaw, _LANDMARKS_LAG)
+        rest = self.reference
+        lowered = self.lids - rest.lids
+        return eyelid_closure_beyond_landmarks(self.eyes, rest.eyes, lowered, self._turn)
 
-
-def eyelid_closure(
-    opening: float, usual: float, yaw: float, shares: tuple[float, float] = (_LID_NOISE, _SHUT)
-) -> float:
-    """How far eyes are closed, 0 (open) to 1 (shut).
-
-    Args:
-        opening: between the lids, over the width of the eye.
-        usual: the same when this person's eyes are open.
-        yaw: of the head, in degrees.
-        shares: by which the opening is smaller when the eye begins to close, and when it is shut.
-    """
-    smaller = 1 - opening / max(usual, _NARROWEST_EYE)
-    begins, shut = shares
-    closed = min(1.0, max(0.0, (smaller - begins) / (shut - begins)))
-    trust = (_LIDS_UNKNOWN - abs(yaw)) / (_LIDS_UNKNOWN - _LIDS_TRUSTED)
-    return closed * min(1.0, max(0.0, trust))
+    @property
+    def _turn(self) -> float:
+        """Degrees by which the head is turned further than the one whose eyes are usually open."""
+        return min(abs(self.yaw), abs(self.yaw - self.reference.yaw))
 
 
 @torch.inference_mode()
@@ -280,7 +267,7 @@ def measure(
 
 
 def _measurement(seen: SourceFace, backflow: np.ndarray) -> Measurement:
-    face = seen.face
+    face, head = seen.face, Head.of(seen.face)
     return Measurement(
         face,
         seen.track,
@@ -288,7 +275,8 @@ def _measurement(seen: SourceFace, backflow: np.ndarray) -> Measurement:
         backflow,
         face.mouth_opening,
         face.eye_opening,
-        Head.of(face),
+        upper_lids(head.shape, face.topology),
+        head,
         seen.look,
     )
 
@@ -310,7 +298,7 @@ def motions(
         timing: how motions are smoothed, and how far ahead their reference looks.
     """
     flow, pose, lips = timing.flow_width, timing.pose_width, timing.lips_width
-    widths = flow, lips, lips, pose, pose, lips, flow
+    widths = flow, lips, lips, lips, pose, pose, lips, flow
     return with_references(smoothed(measure(model, batches), widths), timing.reference_frames)
 
 
@@ -371,11 +359,12 @@ def _reference(frames: Iterable[Measurement | None]) -> Reference:
         np.mean([m.backflow for m in neutral], axis=0),
         min(_CLOSED_MOUTH, float(np.mean(mouths))),
         float(np.quantile([m.eyes for m in measured], _OPEN_SHARE)),
+        float(np.quantile([m.lids for m in measured], 1 - _OPEN_SHARE)),
         _rest_trust(yaw),
         roll_trust,
         head,
         Head.of(measured[0].face),
-        neutral_shape(head),
+        rest_shape(head),
         np.mean([m.look.light for m in calm], axis=0),
         measured[0].look.light,
     )

@@ -18,9 +18,9 @@ from facecycle_cli.faces import Alignment, Face, HeadPose
 from facecycle_cli.faces.canonical import visibility
 from facecycle_cli.portrait.features import smoothstep
 from facecycle_cli.portrait.head import Head, shape_distance
-from facecycle_cli.portrait.neutral import neutral_shape
 from facecycle_cli.translate.motion import Motion
 from facecycle_cli.translate.placement import HeadPlacement, Limits, PlaneMotion, plane_motion
+from facecycle_cli.translate.rest import rest_shape
 
 __all__ = ["TargetPoints", "WantedPoints"]
 
@@ -92,7 +92,7 @@ class TargetPoints:
         self._limits = limits
         self._level = HeadPlacement.of(alignment).roll
         self._head = Head.in_crop(face, alignment)
-        self._neutral = neutral_shape(self._head)
+        self._neutral = rest_shape(self._head)
         self._hair = self._hair_offsets()
         self.own = self._placed(self._head.shape, self._head).points
 

@@ -16,6 +16,7 @@ from facecycle_cli.portrait.dense import interpolate
 from facecycle_cli.portrait.head import Head, mean_head, shape_distance
 from facecycle_cli.portrait.neutral import neutral_shape
 from facecycle_cli.translate.motion import Motion, motion_of_still
+from facecycle_cli.translate.rest import rest_shape
 from facecycle_cli.translate.settings import TranslateSettings
 from facecycle_cli.translate.source import crop_still
 from facecycle_cli.translate.target import Target
@@ -90,7 +91,9 @@ def test_half_of_a_motion_lies_in_between(targets, still, faces, backend):
     for share in (0.0, 0.02, 0.04, 0.5, 1.0):
         shape = rest.shape + share * (smile.head.shape - rest.shape)
         head = replace(rest, shape=shape)
-        frames.append(drawn(target, replace(smile, head=head, eyes=1.0, reference=reference)))
+        frames.append(
+            drawn(target, replace(smile, head=head, eyes=1.0, lids=-1.0, reference=reference))
+        )
     steps = [float(np.abs(frames[0].astype(int) - frame).mean()) for frame in frames]
     assert steps == sorted(steps)
     assert steps[2] < 0.2 * steps[-1]
@@ -151,7 +154,7 @@ def test_shading_makes_the_face_lighter_and_nothing_else(targets, still, picture
 
 def test_lids_close_with_the_skin_of_the_lid(targets, still, faces, backend, pictures):
     motion = still("person2_neutral")
-    shut = replace(motion, eyes=0.0)
+    shut = replace(motion, eyes=0.0, lids=0.1)
     name = "person2_neutral"
     made = drawn(targets(name), shut)
     ((found,),) = backend.detect([made])
@@ -185,6 +188,28 @@ def test_the_neutral_shape_of_a_smile_is_less_of_a_smile(faces):
     )
     few = replace(smile, shape=smile.shape[:68])
     assert np.array_equal(neutral_shape(few), few.shape[:, :2]), "no statistics of other landmarks"
+
+
+def test_a_faint_smile_is_no_neutral_mouth(faces):
+    """Most of a face looks neutral then; its mouth does not."""
+    neutral, smile = (Head.of(faces[f"person2_{name}"]) for name in ("neutral", "smiling"))
+    faint = replace(neutral, shape=neutral.shape + 0.4 * (smile.shape - neutral.shape))
+
+    def width(shape: np.ndarray) -> float:
+        return float(shape[291, 0] - shape[61, 0])
+
+    smiled = width(faint.shape) - width(neutral.shape)
+    assert width(faint.shape) - width(rest_shape(faint)) > 0.6 * smiled
+    assert width(rest_shape(neutral)) == pytest.approx(width(neutral.shape), abs=0.1 * smiled)
+
+
+def test_lips_are_closed_at_rest(faces):
+    head = Head.of(faces["person2_smiling"])
+    rest = rest_shape(head)
+    assert np.array_equal(rest[13], rest[14])
+    assert np.array_equal(rest[[61, 291, 152]], neutral_shape(head)[[61, 291, 152]])
+    few = replace(head, shape=head.shape[:68])
+    assert np.array_equal(rest_shape(few), few.shape[:, :2])
 
 
 def test_interpolation_is_exact_at_its_points_and_constant_beyond_what_they_say():

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from facecycle_cli.portrait.head import Head
-from facecycle_cli.translate.motion import Measurement, eyelid_closure, with_references
+from facecycle_cli.translate.motion import Measurement, with_references
 from facecycle_cli.translate.placement import HeadPlacement
+from facecycle_cli.translate.smoothing import smoothed
 from tests.translate.placed import alignment, plain_look, posed
 
 
-def measured(track, strength=0.0, yaw=0.0, mouth=0.0, eyes=0.3, roll=0.0):
+def measured(track, strength=0.0, yaw=0.0, mouth=0.0, eyes=0.3, roll=0.0, lids=-0.2):
     """What was measured of a frame; None without a track."""
     if track is None:
         return None
@@ -19,7 +20,7 @@ def measured(track, strength=0.0, yaw=0.0, mouth=0.0, eyes=0.3, roll=0.0):
     backflow = np.full((2, 4, 4), strength, np.float32)
     face = posed(yaw)
     head = Head.of(face)
-    return Measurement(face, track, placement, backflow, mouth, eyes, head, plain_look())
+    return Measurement(face, track, placement, backflow, mouth, eyes, lids, head, plain_look())
 
 
 def test_the_reference_is_the_most_neutral_quarter():
@@ -81,33 +82,29 @@ def test_a_blink_is_measured_against_the_eyes_of_the_track():
     assert closed == [0.0, 0.0, 0.0, 1.0, 0.0]
 
 
+def test_eyes_shut_where_landmarks_hardly_close():
+    """A blink of real landmarks: the head is turned, and always has been."""
+    eyes = [0.244, 0.245, 0.244, 0.186, 0.246]
+    lids = [-0.17, -0.171, -0.17, -0.119, -0.171]
+    blink = [measured(0, yaw=17.0, eyes=e, lids=low) for e, low in zip(eyes, lids, strict=True)]
+    assert [m.lids_beyond_landmarks for m in with_references(blink, 5)] == [0, 0, 0, 1, 0]
+
+
+def test_a_blink_of_three_frames_is_not_smoothed_away():
+    eyes = [0.244] * 4 + [0.205, 0.186, 0.205] + [0.244] * 4
+    frames = [measured(0, eyes=e, lids=0.07 - e) for e in eyes]
+    after = [m.eyes for m in smoothed(frames, [0.9] * len(frames[0].signals()))]
+    assert after[5] < 0.2
+    assert after[0] == pytest.approx(0.244)
+
+
 def test_values_are_smoothed_and_the_face_stays_as_it_was_found():
-    before = measured(0, 0.5, mouth=0.1, eyes=0.2)
+    before = measured(0, 0.5, mouth=0.1, eyes=0.2, lids=-0.1)
     after = before.with_signals([signal.value * 2 for signal in before.signals()])
-    assert (after.mouth, after.eyes, after.backflow[0, 0, 0]) == (0.2, 0.4, 1.0)
+    assert (after.mouth, after.eyes, after.lids) == (0.2, 0.4, -0.2)
+    assert after.backflow[0, 0, 0] == 1.0
     assert (after.face, after.track, after.placement) == (
         before.face,
         before.track,
         before.placement,
     )
-
-
-@pytest.mark.parametrize(
-    ("opening", "usual", "yaw", "expected"),
-    [
-        (0.30, 0.30, 0, 0.0),
-        (0.35, 0.30, 0, 0.0),
-        (0.28, 0.30, 0, 0.0),  # landmarks tremble
-        (0.19, 0.30, 0, 1.0),
-        (0.00, 0.30, 0, 1.0),
-        (0.19, 0.30, 35, 0.0),  # a turned head
-        (0.08, 0.08, 0, 1.0),  # eyes that were shut from the beginning
-    ],
-)
-def test_what_counts_as_closed(opening, usual, yaw, expected):
-    assert eyelid_closure(opening, usual, yaw) == pytest.approx(expected)
-    assert eyelid_closure(opening, usual, -yaw) == eyelid_closure(opening, usual, yaw)
-
-
-def test_half_a_blink_is_in_between():
-    assert 0.3 < eyelid_closure(0.24, 0.30, 5.0) < 0.7

@@ -8,7 +8,7 @@ import pytest
 from facecycle_cli.faces import Alignment
 from facecycle_cli.media import read_image
 from facecycle_cli.portrait.features import eyes_of
-from facecycle_cli.translate.motion import eyelid_closure
+from facecycle_cli.translate.lids import eyelid_closure
 from facecycle_cli.translate.stage import Fields, Stage, crop_stage, picture_stage
 
 

@@ -14,6 +14,7 @@ from facecycle_cli.faces import Face
 from facecycle_cli.model import FaceCycle, preset
 from facecycle_cli.portrait.head import Head
 from facecycle_cli.portrait.neutral import neutral_shape
+from facecycle_cli.translate.lids import upper_lids
 from facecycle_cli.translate.motion import Motion, Reference
 from facecycle_cli.translate.placement import UNMOVED, HeadPlacement, plane_motion
 from facecycle_cli.translate.settings import TranslateSettings
@@ -104,12 +105,14 @@ def motion(face, encoded) -> Motion:
     placement = HeadPlacement.of(alignment())
     backflow = np.full(encoded.backflow.shape[1:], 0.01, np.float32)
     eyes, head, look = face.eye_opening, Head.of(face), plain_look()
+    lids = upper_lids(head.shape, face.topology)
     reference = Reference(
         placement,
         face.pose.yaw,
         backflow,
         0.0,
         eyes,
+        lids,
         trust=1.0,
         roll_trust=1.0,
         head=head,
@@ -118,7 +121,7 @@ def motion(face, encoded) -> Motion:
         light=look.light,
         first_light=look.light,
     )
-    return Motion(face, 0, placement, backflow, 0.0, eyes, head, look, reference)
+    return Motion(face, 0, placement, backflow, 0.0, eyes, lids, head, look, reference)
 
 
 def target_of(photograph, face, networks, **settings) -> Target:

@@ -75,8 +75,8 @@ def translate_command(
         MotionMode | None,
         typer.Option(
             help="absolute: pose and expression as they are in SRC. relative: TGT keeps its own, "
-            "and the change in SRC from its most neutral frames is added. Default: relative, but "
-            "absolute if SRC is a picture.",
+            "and the change in SRC from its most neutral frames is added; a head that is turned in "
+            "all of SRC stays turned. Default: relative, but absolute if SRC is a picture.",
             show_default=False,
         ),
     ] = None,
@@ -98,15 +98,16 @@ def translate_command(
         ),
     ] = "landmarks",
     shading: Annotated[
-        float,
+        float | None,
         typer.Option(
             metavar="F",
             min=0.0,
             max=1.0,
             help="How much of the change of light on the face in SRC the face in TGT takes on, "
-            "from 0 (none) to 1 (all). Only with --motion-from landmarks.",
+            "from 0 (none) to 1 (all). Only with --motion-from landmarks. Default: 0.5.",
+            show_default=False,
         ),
-    ] = 0.5,
+    ] = None,
     size: Size = 256,
     paste_back: PasteBack = False,
     side_by_side: Annotated[
@@ -160,6 +161,8 @@ def translate_command(
     """
     console = Console(quiet=quiet, verbose=verbose, json=as_json)
     _check_streams(source, target, output, console)
+    if shading is not None and motion_from == "networks":
+        raise typer.BadParameter("--shading goes with --motion-from landmarks")
 
     from facecycle_cli.translate.run import TranslateJob
     from facecycle_cli.translate.settings import TranslateSettings
@@ -171,7 +174,7 @@ def translate_command(
 
     settings = TranslateSettings(
         motion_from=motion_from,
-        shading=shading,
+        shading=TranslateSettings.shading if shading is None else shading,
         mouth=mouth,
         size=size,
         paste_back=paste_back,

@@ -380,6 +380,7 @@ def test_outputs_that_cannot_be_written(run, folder):
         ("--mouth", "hand"),
         ("--motion-from", "hand"),
         ("--shading", "1.5"),
+        ("--shading", "0.5", "--motion-from", "networks"),
         ("--face", "middle"),
         ("--face", "0"),
         ("--smooth", "2"),

@@ -80,7 +80,7 @@ Checkpoint = Annotated[
         "-c",
         metavar="NAME|PATH",
         envvar=CHECKPOINT_VARIABLE,
-        help="The trained networks to use.",
+        help="The trained networks to use: small, small-128 (slower, sees more) or a file.",
     ),
 ]
 Device = Annotated[

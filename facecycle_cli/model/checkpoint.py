@@ -32,8 +32,8 @@ FORMAT_VERSION = 2
 """Of the files that are written; files of a higher version are refused, not guessed at."""
 
 HEADER_KEY = "facecycle"
-EMBEDDED = ("small",)
-"""Checkpoints that are installed with the package, by name."""
+EMBEDDED = ("small", "small-128")
+"""Checkpoints that are installed with the package, by name; the second one sees 128x128 pixels."""
 
 _LENGTH_BYTES = 8
 """A safetensors file begins with the length of its header, in so many bytes, little-endian."""

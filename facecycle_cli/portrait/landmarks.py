@@ -198,7 +198,9 @@ def _not_too_narrow(neutral: np.ndarray, own: np.ndarray) -> np.ndarray:
     width, before = (float(np.linalg.norm(s[left] - s[right])) for s in (neutral, own))
     if width >= _NARROWEST * before:
         return neutral
-    return own + (1 - _NARROWEST) * before / (before - width) * (neutral - own)
+    share = (1 - _NARROWEST) * before / (before - width)
+    limited: np.ndarray = own + share * (neutral - own)
+    return limited
 
 
 def landmarks_of(

@@ -61,7 +61,7 @@ def test_a_laugh_becomes_the_own_neutral_mouth(people, model, backend):
         (made,) = move_faces(image, [face], model, motion)
         width, gap = mouth(find_faces(made.result, backend)[0])
         left[motion.shape] = (width - neutral[0]) / (wide[0] - neutral[0])
-        assert gap < 0.04
+        assert gap < 0.05  # of 0.22; the lips meet, and the mesh still reads a little
         assert stretch(made.flow.transpose(1, 2, 0), 2 / (made.flow.shape[-1] - 1)).min() > 0
     assert abs(left["neutral"]) < 0.3 < left[None]
 

@@ -61,10 +61,6 @@ landmarks say, and from which its lips meet."""
 _LIPS = replace(MOUTH, overlaps=(0.14, 0.14))
 """Lips that close for good: nothing of the teeth may stay."""
 
-_NARROWEST = 0.82
-"""Width of a neutral mouth over that of a broad smile, at least: the two broadest smiles of the six
-people in ``examples/`` have 0.80 and 0.81, and the flow adds a little. Lips would be pursed."""
-
 _OCCLUDED = 0.05
 """Weight of a landmark behind the edge of the head where a shape is placed, beside 1 in view."""
 
@@ -170,7 +166,7 @@ class FaceLandmarks:
         head, pitch = self._head, float(self._head.angles[1])
         front = head.shape[:, :2]
         if self._shape == "neutral":
-            front = _not_too_narrow(posed_neutral_shape(head), front)
+            front = posed_neutral_shape(head)
             pitch = float(np.clip(pitch, -_PROFILE, _PROFILE))
         space = np.column_stack([front, head.shape[:, 2]]) @ HeadPose(0, pitch, 0).rotation.T
         weights = self._in_view[RIGID] + _OCCLUDED
@@ -190,17 +186,6 @@ class FaceLandmarks:
         apart = share * (wanted[lower] - wanted[upper]) / 2
         wanted[upper] += apart
         wanted[lower] -= apart
-
-
-def _not_too_narrow(neutral: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """The neutral shape (468, 2), or one on the way to it whose mouth keeps a likely width."""
-    left, right = MESH_468.mouth
-    width, before = (float(np.linalg.norm(s[left] - s[right])) for s in (neutral, own))
-    if width >= _NARROWEST * before:
-        return neutral
-    share = (1 - _NARROWEST) * before / (before - width)
-    limited: np.ndarray = own + share * (neutral - own)
-    return limited
 
 
 def landmarks_of(

@@ -11,7 +11,6 @@ a folder of folders               the folder that it lies in
 
 from __future__ import annotations
 
-import io
 import os
 import re
 from collections.abc import Iterator
@@ -23,10 +22,7 @@ import numpy as np
 from facecycle_cli.errors import DataError
 from facecycle_cli.evaluation.csv_rows import CsvTable
 from facecycle_cli.evaluation.left_out import Problems, with_problems
-from facecycle_cli.media import read_image
-from facecycle_cli.media.files import IMAGE_SUFFIXES, LeftOut
-from facecycle_cli.media.shards import Quality, samples
-from facecycle_cli.types import RGBImage
+from facecycle_cli.media.stored import StoredPicture, stored_pictures
 
 __all__ = ["GroupedPicture", "Groups", "age_group", "draw_groups", "find_groups"]
 
@@ -38,34 +34,14 @@ _YOUNGEST = (0, 10, 20, 40, 60)
 
 
 @dataclass(frozen=True)
-class GroupedPicture:
+class GroupedPicture(StoredPicture):
     """One picture.
 
     Attributes:
-        name: the file, or the file's name in its shard.
         group: what its person belongs to.
-        path: the file, or the shard.
-        span: offset and length of the picture in its shard; None for a file of its own.
     """
 
-    name: str
     group: str
-    path: Path
-    span: tuple[int, int] | None = None
-
-    def read(self) -> RGBImage:
-        """The pixels (H, W, 3) uint8.
-
-        Raises:
-            MediaError: it is no picture.
-            OSError: the file cannot be read.
-        """
-        if self.span is None:
-            return read_image(self.path)
-        offset, length = self.span
-        with open(self.path, "rb") as file:
-            file.seek(offset)
-            return read_image(io.BytesIO(file.read(length)))
 
 
 @dataclass(frozen=True)
@@ -105,8 +81,10 @@ def find_groups(data: str | os.PathLike[str]) -> Groups:
     if path.suffix.lower() in {".csv", ".tsv"}:
         listed = list(_in_table(path, problems))
     elif path.is_dir() or path.suffix.lower() == ".tar":
-        shards = [path] if path.is_file() else sorted(path.glob("*.tar"))
-        listed = list(_in_shards(shards) if shards else _in_folder(path))
+        listed = [
+            GroupedPicture(picture.name, picture.path, picture.span, _group_of(key))
+            for key, picture in stored_pictures(path)
+        ]
     else:
         raise DataError("neither a folder, nor a .csv table or a .tar shard")
     pictures = [picture for picture in listed if picture.group]
@@ -163,24 +141,4 @@ def _in_table(path: Path, problems: Problems) -> Iterator[GroupedPicture]:
             problems.append((row.name, error))
         else:
             file = path.parent / row["path"]
-            yield GroupedPicture(str(file), row["group"], file)
-
-
-def _in_shards(shards: list[Path]) -> Iterator[GroupedPicture]:
-    for shard in shards:
-        try:
-            for key, offset, length in samples(shard, Quality()):
-                yield GroupedPicture(key, _group_of(key), shard, (offset, length))
-        except DataError as error:
-            raise DataError(f"{shard}: {error}") from None
-
-
-def _in_folder(path: Path) -> Iterator[GroupedPicture]:
-    left_out = LeftOut()
-    for where, folders, names in os.walk(path):
-        folders[:] = sorted(name for name in folders if name[0] != ".")
-        pictures = [n for n in names if Path(n).suffix.lower() in IMAGE_SUFFIXES and n[0] != "."]
-        for name in left_out.without_results(where, sorted(pictures)):
-            file = Path(where, name)
-            inside = file.relative_to(path).with_suffix("").as_posix()
-            yield GroupedPicture(str(file), _group_of(inside), file)
+            yield GroupedPicture(str(file), file, None, row["group"])

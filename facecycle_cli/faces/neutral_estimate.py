@@ -1,4 +1,7 @@
-"""The neutral shape of a face by a small network that learned from posed expressions."""
+"""The neutral shape of a frontal one: a linear estimate, and that of a small network.
+
+The network learned from posed expressions.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,36 @@ from numpy.typing import NDArray
 
 from facecycle_cli.faces.topology import MESH_468_MIRRORED
 
-__all__ = ["PosedEstimate", "symmetric"]
+__all__ = ["LinearEstimate", "PosedEstimate", "symmetric"]
 
 _Points: TypeAlias = NDArray[np.floating[Any]]
 
 _MIRRORED = np.array(MESH_468_MIRRORED)
 """Number of each landmark's mirror image."""
+
+
+@dataclass(frozen=True)
+class LinearEstimate:
+    """A linear estimate of the neutral shape of a frontal one.
+
+    Attributes:
+        mean: (936,) of all shapes, in fractions of the crop's side.
+        basis: (K, 936), principal components.
+        neutral: (K,) mean of the neutral shapes.
+        shrink: (K, K), from a shape to the estimate of its neutral one.
+    """
+
+    mean: _Points
+    basis: _Points
+    neutral: _Points
+    shrink: _Points
+
+    def of_shape(self, shape: _Points) -> _Points:
+        """A frontal, left-right symmetric shape in the crop -> the neutral one; (468, 2) each."""
+        code = (shape.ravel() - self.mean) @ self.basis.T
+        code = self.neutral + self.shrink @ (code - self.neutral)
+        neutral: _Points = (self.mean + code @ self.basis).reshape(-1, 2)
+        return neutral
 
 
 @dataclass(frozen=True)

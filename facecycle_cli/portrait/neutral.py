@@ -9,7 +9,6 @@ more of an expression, and a little of one in faces without any. ``facecycle tra
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -17,7 +16,7 @@ from safetensors.numpy import load_file
 
 from facecycle_cli import weights
 from facecycle_cli.faces import TEMPLATE
-from facecycle_cli.faces.neutral_estimate import PosedEstimate, symmetric
+from facecycle_cli.faces.neutral_estimate import LinearEstimate, PosedEstimate, symmetric
 from facecycle_cli.faces.similarity import apply_affine, fit_similarity, invert_affine
 from facecycle_cli.faces.topology import MESH_468
 from facecycle_cli.portrait.features import smoothstep
@@ -38,26 +37,9 @@ _LOOKS_POSED = 0.005, 0.02
 """The same for the estimate of the network. Half of the neutral photographs are below 0.012."""
 
 
-@dataclass(frozen=True)
-class _Statistics:
-    """The shipped statistics of frontal shapes.
-
-    Attributes:
-        mean: (936,) of all shapes, in fractions of the crop's side.
-        basis: (K, 936), principal components.
-        neutral: (K,), mean of the neutral shapes.
-        shrink: (K, K), from a shape to the estimate of its neutral one.
-    """
-
-    mean: np.ndarray
-    basis: np.ndarray
-    neutral: np.ndarray
-    shrink: np.ndarray
-
-
 @cache
-def _statistics() -> _Statistics:
-    return _Statistics(**load_file(weights.path("neutral_shape.safetensors")))
+def _statistics() -> LinearEstimate:
+    return LinearEstimate(**load_file(weights.path("neutral_shape.safetensors")))
 
 
 @cache
@@ -71,7 +53,7 @@ def neutral_shape(head: Head) -> np.ndarray:
     A shape that looks neutral stays as it is, so that nothing of the person is lost. Of landmarks
     that are not those of the mesh no statistics are known: they stay as they are, too.
     """
-    return _without_expression(head.shape[:, :2], _by_statistics, _LOOKS_NEUTRAL, _SMILES)
+    return _without_expression(head.shape[:, :2], _statistics().of_shape, _LOOKS_NEUTRAL, _SMILES)
 
 
 def posed_neutral_shape(head: Head) -> np.ndarray:
@@ -98,10 +80,3 @@ def _without_expression(
         left, right = (shape - neutral)[list(MESH_468.mouth), 0]
         share = max(share, float(smoothstep((right - left) / 2, *smiles)))
     return np.asarray(shape + share * (neutral - shape))
-
-
-def _by_statistics(shape: np.ndarray) -> np.ndarray:
-    known = _statistics()
-    code = (shape.ravel() - known.mean) @ known.basis.T
-    code = known.neutral + known.shrink @ (code - known.neutral)
-    return np.asarray((known.mean + code @ known.basis).reshape(-1, 2))

@@ -16,7 +16,7 @@ import numpy as np
 
 from facecycle_cli.errors import DataError
 from facecycle_cli.faces.canonical import frontal_shape
-from facecycle_cli.faces.neutral_estimate import symmetric
+from facecycle_cli.faces.neutral_estimate import LinearEstimate, symmetric
 from facecycle_cli.faces.topology import MESH_468
 from facecycle_cli.training.landmarks import Points
 from facecycle_cli.training.shapes import (
@@ -42,25 +42,14 @@ class NeutralEstimate(Protocol):
 
 
 @dataclass(frozen=True)
-class NeutralShape:
+class NeutralShape(LinearEstimate):
     """A linear estimate of a face's landmarks without its expression.
 
     A frontal, left-right symmetric shape is the person's neutral one plus an expression. If both
     are normally distributed, with covariances B (over persons) and W (over pictures of a person),
     the best estimate of the neutral shape is ``neutral + B (B + W)^-1 (shape - neutral)``, the
     Wiener filter. B is measured on faces that look neutral, W on different pictures of a person.
-
-    Attributes:
-        mean: (936,) of all shapes.
-        basis: (K, 936), principal components.
-        neutral: (K,) mean of the neutral shapes.
-        shrink: (K, K), B (B + W)^-1.
     """
-
-    mean: Points
-    basis: Points
-    neutral: Points
-    shrink: Points
 
     @classmethod
     def fit(cls, groups: Sequence[Points]) -> NeutralShape:
@@ -90,11 +79,7 @@ class NeutralShape:
 
     def __call__(self, landmarks: Points) -> Points:
         """Landmarks (468, 3) -> the neutral, frontal ones (468, 2), in fractions of the crop."""
-        shape = symmetric(frontal_shape(landmarks, MESH_468))
-        code = (shape.ravel() - self.mean) @ self.basis.T
-        code = self.neutral + self.shrink @ (code - self.neutral)
-        neutral: Points = (self.mean + code @ self.basis).reshape(-1, 2)
-        return neutral
+        return self.of_shape(symmetric(frontal_shape(landmarks, MESH_468)))
 
     def save(self, path: Path) -> None:
         """Write to ``path``, which appears complete or not at all."""

@@ -71,3 +71,14 @@ def open_backend(
 
     with prefix_errors(f"{option} {aligner}"):
         return load_backend(aligner, threads=threads)
+
+
+def open_judge(judge: AlignerName | None, backend: FaceBackend) -> FaceBackend:
+    """What finds the landmarks that are measured: ``--judge``, or the aligner's own ``backend``.
+
+    Raises:
+        CommandError: its extra is missing.
+    """
+    if judge is None or judge == backend.name:
+        return backend
+    return open_backend(judge, threads=1, option="--judge")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from facecycle_cli.cli.compute import open_backend
+from facecycle_cli.cli.compute import open_judge
 from facecycle_cli.cli.console import Console, prefix_errors
 from facecycle_cli.cli.evaluation import Compare, EvaluationRequest, open_evaluation
 from facecycle_cli.cli.options import (
@@ -100,7 +100,7 @@ def evaluate_neutral(
     how = Neutralization(
         evaluation.models,
         backend,
-        backend if judge is None or judge == aligner else open_backend(judge, 1, option="--judge"),
+        open_judge(judge, backend),
         mouth,
         motion_from,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from facecycle_cli.cli.compute import open_backend, open_model
+from facecycle_cli.cli.compute import open_backend, open_judge, open_model
 from facecycle_cli.cli.console import Console, prefix_errors, reason
 from facecycle_cli.cli.options import (
     Aligner,
@@ -109,7 +109,7 @@ def evaluate_suite(
     tools = SuiteTools(
         model,
         backend,
-        backend if judge in (None, aligner) else open_backend(judge, 1, option="--judge"),
+        open_judge(judge, backend),
         QUICK if quick else FULL,
         seed,
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from facecycle_cli.cli.compute import open_backend, open_model
+from facecycle_cli.cli.compute import open_backend, open_judge, open_model
 from facecycle_cli.cli.console import Console, prefix_errors, reason
 from facecycle_cli.cli.evaluate_tables import reenactment_table
 from facecycle_cli.cli.options import (
@@ -121,7 +121,7 @@ def evaluate_translate(
     how = Reenactment(
         model,
         backend,
-        backend if judge in (None, aligner) else open_backend(judge, 1, option="--judge"),
+        open_judge(judge, backend),
         TranslateSettings(
             motion=motion, motion_from=motion_from, shading=shading, mouth=mouth, smooth=smooth
         ),

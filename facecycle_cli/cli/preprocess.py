@@ -85,6 +85,13 @@ def preprocess_command(
     shard_size: Annotated[
         int, typer.Option(min=1, metavar="MB", help="Size of a tar shard, in megabytes.")
     ] = 256,
+    landmarks: Annotated[
+        bool,
+        typer.Option(
+            help="Write the mesh's 468 landmarks beside every crop, which train then need not "
+            "measure (--aligner mesh)."
+        ),
+    ] = True,
     share: Annotated[
         str,
         typer.Option(
@@ -126,9 +133,10 @@ def preprocess_command(
 ) -> None:
     """Find and align the faces of videos and photographs, for training.
 
-    Writes DIR/<identity>/<video>/<clip>/000012.jpg, and DIR/index.jsonl with the alignment, head
-    pose, sharpness and detector score of every crop. The same command continues a run that was
-    stopped in any way. Several machines may share one DIR with --shard.
+    Writes DIR/<identity>/<video>/<clip>/000012.jpg with its landmarks beside it, and
+    DIR/index.jsonl with the alignment, head pose, sharpness and detector score of every crop. The
+    same command continues a run that was stopped in any way. Several machines may share one DIR
+    with --shard.
 
     facecycle preprocess vox2/                     writes vox2_faces/
     facecycle preprocess interviews/ --fps 10 --faces all -o crops/
@@ -147,6 +155,7 @@ def preprocess_command(
         faces=faces,
         format=format_,
         shard_megabytes=shard_size,
+        landmarks=landmarks,
     )
     number, _, count = share.partition("/")
     job = _Job(names, _output(output, names), settings, (int(number), int(count)), workers)

@@ -87,6 +87,42 @@ def samples(shard: Path, quality: Quality) -> Iterator[tuple[str, int, int]]:
         raise DataError("not a tar file that can be read") from None
 
 
+def field_after(shard: Path, end: int, suffix: str, most: int) -> bytes | None:
+    """The field with this suffix of the sample whose picture ends at byte ``end`` of a shard.
+
+    It is looked for in the rest of the sample only, which follows the picture.
+
+    Args:
+        shard: a tar file that :func:`samples` has read.
+        end: of the picture's bytes.
+        suffix: from the first dot on.
+        most: a longer field is none.
+
+    Returns:
+        Its bytes; None: the sample has none.
+
+    Raises:
+        OSError: the shard cannot be read.
+    """
+    start = -(-end // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+    try:
+        with _BoundedFile(shard) as file:
+            file.seek(start)
+            with tarfile.open(fileobj=file, mode="r:") as tar:
+                key = None
+                for member in tar:
+                    found, dot, kind = _split_key(member.name)
+                    key = found if key is None else key
+                    if found != key or f".{kind.lower()}" in IMAGE_SUFFIXES:
+                        return None
+                    if dot + kind == suffix and member.isfile() and member.size <= most:
+                        content = tar.extractfile(member)
+                        return None if content is None else content.read()
+    except (tarfile.TarError, EOFError, DataError, RecursionError):
+        return None
+    return None
+
+
 def _samples_of(
     tar: tarfile.TarFile, size: int, quality: Quality
 ) -> Iterator[tuple[str, int, int]]:

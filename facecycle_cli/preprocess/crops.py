@@ -10,6 +10,8 @@ import numpy as np
 
 from facecycle_cli.faces import Alignment, Face
 from facecycle_cli.faces.alignment import mean_five_points, steady_alignments
+from facecycle_cli.faces.crop_landmarks import encode_landmarks, landmarks_in_crop
+from facecycle_cli.faces.topology import MESH_468
 from facecycle_cli.media import encode_image
 from facecycle_cli.preprocess.index import to_line
 from facecycle_cli.preprocess.settings import PreprocessSettings
@@ -25,13 +27,14 @@ _MARGIN = 0.3
 class Sink(Protocol):
     """Takes the encoded crops of one source."""
 
-    def add(self, name: str, data: bytes, line: str) -> None:
+    def add(self, name: str, data: bytes, line: str, landmarks: bytes | None) -> None:
         """Take one crop.
 
         Args:
             name: path below the source's target; empty if the target is the picture itself.
             data: the encoded picture.
             line: its line of the index.
+            landmarks: the file with its landmarks; None: there is none.
         """
         ...
 
@@ -71,6 +74,7 @@ class CropWriter:
     def __init__(self, source: Source, settings: PreprocessSettings, sink: Sink) -> None:
         self._source = source
         self._size = settings.size
+        self._landmarks = settings.landmarks
         self._sink = sink
         self.restart(np.ones(2), None, 0.0)
 
@@ -179,7 +183,10 @@ class CropWriter:
         }
         line = to_line(record)
         data = encode_image(crop, format="jpg", provenance=None)
-        self._sink.add(name, data, line)
+        landmarks = None
+        if self._landmarks and face.topology is MESH_468:
+            landmarks = encode_landmarks(landmarks_in_crop(face, alignment))
+        self._sink.add(name, data, line, landmarks)
         self.lines.append((path, line))
 
 

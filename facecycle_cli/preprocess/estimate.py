@@ -171,8 +171,8 @@ def _choose(todo: Sequence[Source]) -> list[Source]:
 
 
 def _written(staged: Path | None) -> int:
-    """Bytes of the crops of a source."""
+    """Bytes of the crops of a source, and of what lies beside them."""
     if staged is None:
         return 0
-    files = staged.rglob("*") if staged.is_dir() else [staged]
+    files = staged.rglob("*") if staged.is_dir() else staged.parent.glob(f"{staged.stem}.*")
     return sum(file.stat().st_size for file in files if file.is_file())

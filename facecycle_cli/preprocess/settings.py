@@ -18,6 +18,8 @@ __all__ = ["SETTINGS_FILE", "PreprocessSettings", "check_folder", "claim_folder"
 
 SETTINGS_FILE = "config.json"
 _VERSION = 1  # of the output folder's format
+_BEFORE = {"landmarks": False}
+"""What settings were before there was a choice."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class PreprocessSettings:
         faces: the largest face of each moment, or all faces.
         format: a tree of pictures, or tar shards in the convention of webdataset.
         shard_megabytes: size at which a tar shard is full.
+        landmarks: write the mesh's landmarks beside every crop; face-alignment has none of these.
     """
 
     layout: Layout = "auto"
@@ -46,6 +49,7 @@ class PreprocessSettings:
     faces: FaceChoice = "largest"
     format: CropFormat = "folder"
     shard_megabytes: int = 256
+    landmarks: bool = True
 
 
 def check_folder(folder: Path, settings: PreprocessSettings) -> bool:
@@ -71,7 +75,7 @@ def check_folder(folder: Path, settings: PreprocessSettings) -> bool:
     if not isinstance(found, dict) or found.get("version") != _VERSION:
         raise SettingsError(f"{folder}: made by another version of preprocess")
     for name, ours in asdict(settings).items():
-        theirs = found.get(name)
+        theirs = found.get(name, _BEFORE.get(name))
         if theirs != ours:
             option = name.replace("_", "-")
             raise SettingsError(

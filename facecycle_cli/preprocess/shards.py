@@ -111,7 +111,8 @@ class ShardPacker:
 def _copy_members(piece: Path, shard: tarfile.TarFile) -> None:
     """Copy the members of one tar file into the shard, a sample's in the order of their suffixes.
 
-    A piece has the picture (``jpg``) and the line (``json``) of each crop in this order already.
+    A piece has the picture (``jpg``), the line (``json``) and the landmarks (``landmarks.npy``) of
+    each crop in this order already.
     """
     with tarfile.open(piece) as tar:
         for member in tar:

@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from facecycle_cli.errors import OutputError
+from facecycle_cli.faces.crop_landmarks import LANDMARKS_SUFFIX
 from facecycle_cli.preprocess.settings import PreprocessSettings
 from facecycle_cli.preprocess.sources import Source
 
@@ -89,7 +90,11 @@ class Store:
                 return
             target = self.folder / (source.target + (".jpg" if source.is_file_target else ""))
             target.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_file_target or not target.exists():
+            if source.is_file_target:
+                with suppress(FileNotFoundError):
+                    os.replace(_landmarks_of(staged), _landmarks_of(target))
+                os.replace(staged, target)
+            elif not target.exists():
                 os.replace(staged, target)
             else:
                 _replace_content(staged, target, numbered=source.numbered)
@@ -109,20 +114,25 @@ def _replace_content(staged: Path, target: Path, *, numbered: bool) -> None:
     for old in target.iterdir():
         if numbered and re.fullmatch(r"\d{4,}", old.name) and old.is_dir():
             shutil.rmtree(old)
-        elif not numbered and old.suffix == ".jpg":
+        elif not numbered and old.name.endswith((".jpg", LANDMARKS_SUFFIX)):
             old.unlink()
     for new in staged.iterdir():
         os.replace(new, target / new.name)
     staged.rmdir()
 
 
+def _landmarks_of(crop: Path) -> Path:
+    """The file with the landmarks of a crop."""
+    return crop.with_name(crop.name.removesuffix(".jpg") + LANDMARKS_SUFFIX)
+
+
 class FolderSink:
-    """Writes crops as files below ``path``, or as the one file ``path``."""
+    """Writes crops as files below ``path``, or as the one file ``path``, and landmarks beside."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def add(self, name: str, data: bytes, line: str) -> None:
+    def add(self, name: str, data: bytes, line: str, landmarks: bytes | None) -> None:
         """Take one crop, see :class:`~facecycle_cli.preprocess.crops.Sink`."""
         with output_errors():
             path = self.path / name if name else self.path
@@ -133,6 +143,8 @@ class FolderSink:
                 self.path.parent.stat()
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
+            if landmarks is not None:
+                _landmarks_of(path).write_bytes(landmarks)
 
     def clear(self) -> None:
         """Remove everything added."""
@@ -140,27 +152,31 @@ class FolderSink:
             shutil.rmtree(self.path)
         else:
             self.path.unlink(missing_ok=True)
+            _landmarks_of(self.path).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Do nothing: no file is open."""
 
 
 class TarSink:
-    """Writes crops as samples of a tar file: each is a picture and its line of the index."""
+    """Writes crops as samples of a tar file: picture, line of the index, and landmarks."""
 
     def __init__(self, path: Path, target: str) -> None:
         self.path = path
         self._target = target
         self._tar: tarfile.TarFile | None = None
 
-    def add(self, name: str, data: bytes, line: str) -> None:
+    def add(self, name: str, data: bytes, line: str, landmarks: bytes | None) -> None:
         """Take one crop, see :class:`~facecycle_cli.preprocess.crops.Sink`."""
         with output_errors():
             if self._tar is None:
                 self._tar = tarfile.open(self.path, "w")  # noqa: SIM115 (closed by close)
             key = f"{self._target}/{name}".removesuffix("/").removesuffix(".jpg")
-            for suffix, content in (("jpg", data), ("json", line.encode("ascii"))):
-                member = tarfile.TarInfo(f"{key}.{suffix}")
+            fields = {".jpg": data, ".json": line.encode("ascii")}
+            if landmarks is not None:
+                fields[LANDMARKS_SUFFIX] = landmarks
+            for suffix, content in fields.items():
+                member = tarfile.TarInfo(key + suffix)
                 member.size = len(content)
                 self._tar.addfile(member, io.BytesIO(content))
 

@@ -9,7 +9,7 @@ those that remain.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
@@ -20,11 +20,10 @@ import torch
 from torch import Tensor
 
 from facecycle_cli.faces.canonical import visibility
-from facecycle_cli.faces.crop_landmarks import LandmarkReader
 from facecycle_cli.faces.topology import MESH_468
 from facecycle_cli.training.augment import Draw
 from facecycle_cli.training.data.frames import Views
-from facecycle_cli.training.landmarks import Points
+from facecycle_cli.training.landmarks import LandmarkSource, Points
 from facecycle_cli.training.neutral_shape import NeutralEstimate
 from facecycle_cli.training.precision import exact
 from facecycle_cli.training.shapes import MIRRORED
@@ -167,33 +166,25 @@ def _mirrored_on(device: torch.device) -> Tensor:
 
 
 class Guides:
-    """The landmarks of a run's crops, measured when first needed. Threads may share one.
+    """The landmarks of a run's crops, found when first needed. Threads may share one.
 
     Args:
         neutral: gives the landmarks of the neutral faces.
-        keep: whether measured landmarks stay in memory, 9 kB a crop.
-        measured: gives the landmarks (468, 3) of the crop with a number, None without a face; by
-            default they are measured here.
+        landmarks: gives those of the faces.
+        keep: whether they stay in memory, 9 kB a crop.
     """
 
-    def __init__(
-        self,
-        neutral: NeutralEstimate,
-        *,
-        keep: bool,
-        measured: Callable[[int], Points | None] | None = None,
-    ) -> None:
+    def __init__(self, neutral: NeutralEstimate, landmarks: LandmarkSource, *, keep: bool) -> None:
         self.neutral = neutral
+        self._landmarks = landmarks
         self._keep = keep
-        self._measured = measured
-        self._read = LandmarkReader()
         self._known: dict[int, CropLandmarks] = {}
 
     def of_crop(self, crop: int, image: RGBImage) -> CropLandmarks:
         """The landmarks of the crop with this number, whose pixels are (C, C, 3)."""
         found = self._known.get(crop)
         if found is None:
-            landmarks = self._read(image) if self._measured is None else self._measured(crop)
+            landmarks = self._landmarks.of_crop(crop, image)
             found = (
                 CropLandmarks.unknown()
                 if landmarks is None

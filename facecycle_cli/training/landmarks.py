@@ -6,19 +6,21 @@ import zipfile
 import zlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facecycle_cli.errors import DataError
-from facecycle_cli.faces.crop_landmarks import LandmarkReader
+from facecycle_cli.faces.crop_landmarks import LandmarkReader, decode_landmarks
 from facecycle_cli.faces.topology import MESH_468
 from facecycle_cli.system import atomic_path, check_zip
 from facecycle_cli.training.data.frames import FrameStore
 from facecycle_cli.training.data.index import IntArray
+from facecycle_cli.types import RGBImage
 
 Points: TypeAlias = NDArray[np.floating[Any]]
 """Landmarks or shapes, (468, 2) or (468, 3) each."""
@@ -33,6 +35,41 @@ _BLOCK = 4096
 """Crops that are given to the threads at once."""
 
 
+class LandmarkSource(Protocol):
+    """Knows the landmarks of a run's crops."""
+
+    def of_crop(self, crop: int, image: RGBImage | None = None) -> Points | None:
+        """The landmarks (468, 3) of the crop with this number; None if it shows no face.
+
+        Args:
+            crop: its number.
+            image: its pixels (C, C, 3), if they are at hand.
+        """
+
+
+class StoredLandmarks:
+    """The landmarks of crops: those that preprocess wrote beside them, or measured here.
+
+    Threads may share one.
+    """
+
+    def __init__(self, store: FrameStore) -> None:
+        self._store = store
+        self._reader = LandmarkReader()
+
+    def of_crop(self, crop: int, image: RGBImage | None = None) -> Points | None:
+        """See :class:`LandmarkSource`."""
+        index = self._store.index
+        with suppress(OSError):
+            data = index.read_landmarks(crop)
+            stored = None if data is None else decode_landmarks(data)
+            if stored is not None:
+                return stored
+        if image is None:
+            image = self._store.frame(crop)
+        return None if image is None else self._reader(image)
+
+
 @dataclass(frozen=True)
 class LandmarkTable:
     """Landmarks by the number of the crop.
@@ -45,8 +82,8 @@ class LandmarkTable:
     rows: IntArray
     landmarks: Points
 
-    def of_crop(self, crop: int) -> Points | None:
-        """The landmarks (468, 3) of the crop with this number; None if none are known."""
+    def of_crop(self, crop: int, image: RGBImage | None = None) -> Points | None:
+        """See :class:`LandmarkSource`; the pixels are not needed."""
         row = int(self.rows[crop])
         if row < 0:
             return None
@@ -55,12 +92,11 @@ class LandmarkTable:
 
     @classmethod
     def measure(cls, store: FrameStore, workers: int) -> LandmarkTable:
-        """Find the landmarks of all crops of ``store``, with this number of threads."""
-        reader = LandmarkReader()
+        """Find the landmarks of all crops of ``store``, with this number of threads.
 
-        def read(crop: int) -> Points | None:
-            image = store.frame(crop)
-            return None if image is None else reader(image)
+        Those that lie beside their crops are read, the others are measured.
+        """
+        read = StoredLandmarks(store).of_crop
 
         count = len(store.index)
         with ThreadPoolExecutor(workers, thread_name_prefix="landmarks") as pool:

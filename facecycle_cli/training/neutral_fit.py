@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from facecycle_cli.errors import DataError
 from facecycle_cli.faces.crop_landmarks import LandmarkReader
 from facecycle_cli.media.posed import PosedPicture, find_posed
 from facecycle_cli.training.data.frames import FrameStore, middle_square
-from facecycle_cli.training.landmarks import Points
+from facecycle_cli.training.landmarks import LandmarkSource, Points, StoredLandmarks
 from facecycle_cli.training.neutral_shape import NeutralEstimate, NeutralShape
 from facecycle_cli.training.posed_shape import PosedFaces, PosedShape
 from facecycle_cli.training.shapes import load_arrays
@@ -26,7 +26,7 @@ _STREAM = 4
 def fit_neutral_shape(
     store: FrameStore,
     seed: int,
-    measured: Callable[[int], Points | None] | None = None,
+    known: LandmarkSource | None = None,
     *,
     posed: Sequence[str] = (),
 ) -> NeutralEstimate:
@@ -35,14 +35,15 @@ def fit_neutral_shape(
     Args:
         store: reads the crops.
         seed: of the run.
-        measured: gives the landmarks of a crop, as :class:`.Guides` takes it.
+        known: the landmarks of the crops; None: those beside them, and the others are measured.
         posed: folders or shards with posed expressions, see :mod:`.media.posed`.
 
     Raises:
         DataError: there are too few faces.
         OSError: a picture with a posed expression cannot be read.
     """
-    index, read = store.index, LandmarkReader()
+    index = store.index
+    known = StoredLandmarks(store) if known is None else known
     rng = np.random.default_rng((seed, _STREAM))
     persons, singles = (np.flatnonzero(large) for large in (index.sizes > 1, index.sizes == 1))
     chosen = [
@@ -54,18 +55,14 @@ def fit_neutral_shape(
         start, stop = map(int, index.starts[group : group + 2])
         faces = []
         for crop in rng.permutation(np.arange(start, stop))[:_EACH].tolist():
-            if measured is not None:
-                landmarks = measured(crop)
-            else:
-                image = store.frame(crop)
-                landmarks = None if image is None else read(image)
+            landmarks = known.of_crop(crop)
             if landmarks is not None:
                 faces.append(landmarks)
         if faces:
             groups.append(np.stack(faces))
     if posed:
         pictures = [picture for path in posed for picture in find_posed(path)]
-        return PosedShape.fit(_posed_faces(pictures, read, store.side), groups, seed)
+        return PosedShape.fit(_posed_faces(pictures, LandmarkReader(), store.side), groups, seed)
     if not groups:
         raise DataError("found no face in the pictures")
     return NeutralShape.fit(groups)

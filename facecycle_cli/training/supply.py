@@ -18,7 +18,7 @@ from facecycle_cli.training.data.index import CropIndex
 from facecycle_cli.training.data.pairs import MIN_FRAMES, PairSampler
 from facecycle_cli.training.distributed import Processes
 from facecycle_cli.training.guidance import Guides
-from facecycle_cli.training.landmarks import LANDMARK_BYTES, LandmarkTable
+from facecycle_cli.training.landmarks import LANDMARK_BYTES, LandmarkTable, StoredLandmarks
 from facecycle_cli.training.neutral_fit import fit_neutral_shape, load_neutral_shape
 from facecycle_cli.training.resident import ResidentBatches, ResidentCrops, device_memory
 from facecycle_cli.training.run import RunFolder
@@ -181,7 +181,7 @@ def _open_table(
     need = count * LANDMARK_BYTES * processes.local_size
     fits = need <= _TABLE_ROOM * psutil.virtual_memory().available
     if measure and fits and processes.is_first and not run.landmarks.exists():
-        run.reporter.note(f"measuring the landmarks of {count} pictures, once")
+        run.reporter.note(f"reading or measuring the landmarks of {count} pictures, once")
         table = LandmarkTable.measure(store, usable_cores())
         with writing(run.landmarks):
             table.save(run.landmarks)
@@ -197,11 +197,11 @@ def _open_guides(
     processes: Processes,
 ) -> Guides | None:
     """Landmarks, if the data has enough faces to measure them."""
-    measured = table.of_crop if table is not None else None
+    landmarks = StoredLandmarks(store) if table is None else table
     if processes.is_first and not run.neutral_shape.exists():
         run.reporter.note("measuring the landmarks of neutral faces")
         try:
-            shape = fit_neutral_shape(store, config.seed, measured, posed=config.neutral)
+            shape = fit_neutral_shape(store, config.seed, landmarks, posed=config.neutral)
             shape.save(run.neutral_shape)
         except DataError as error:
             if config.neutral:
@@ -210,7 +210,7 @@ def _open_guides(
     processes.wait()
     if not run.neutral_shape.exists():
         return None
-    return Guides(load_neutral_shape(run.neutral_shape), keep=store.keeps, measured=measured)
+    return Guides(load_neutral_shape(run.neutral_shape), landmarks, keep=store.keeps)
 
 
 def _workers(config: TrainConfig, processes: Processes, device: torch.device) -> int:

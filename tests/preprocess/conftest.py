@@ -43,7 +43,8 @@ def pretend(source: Source, task: WorkerTask, status: str = "done") -> SourceRes
             name = ""
         path = f"{source.target}/{name}" if name else f"{source.target}.jpg"
         line = to_line({"path": path, "source": source.id, "frame": i})
-        sink.add(name, path.encode("utf-8", "surrogateescape") * 40, line)
+        data = path.encode("utf-8", "surrogateescape")
+        sink.add(name, data * 40, line, data if task.settings.landmarks else None)
         lines.append(line)
     sink.close()
     return result_of(source, Extraction("done", None, lines, count, 1), staged)

@@ -43,7 +43,8 @@ def test_few_sources_are_all_tried_so_that_the_estimate_is_what_comes(
     (summary,) = preprocess([str(root)], tmp_path / "out", PreprocessSettings(), workers=1)
     assert (entry.sources, entry.known) == (summary.sources, 0) == (4, 0)
     assert entry.crops == summary.crops == 2 + 6 + 2
-    pictures = sum(path.stat().st_size for path in (tmp_path / "out").rglob("*.jpg"))
+    crops = (path for suffix in ("jpg", "npy") for path in (tmp_path / "out").rglob(f"*.{suffix}"))
+    pictures = sum(path.stat().st_size for path in crops)
     assert entry.output_bytes == pictures
     (rest,) = estimate([str(root)], tmp_path / "out", PreprocessSettings())
     assert (rest.sources, rest.known, rest.crops) == (4, 4, None)

@@ -11,6 +11,7 @@ import pytest
 
 from facecycle_cli.errors import MediaError
 from facecycle_cli.faces import TEMPLATE, Alignment, is_inside, load_backend
+from facecycle_cli.faces.crop_landmarks import LandmarkReader, decode_landmarks
 from facecycle_cli.media import Provenance, probe, read_frames, read_image, write_image
 from facecycle_cli.preprocess import PreprocessSettings, workers
 from facecycle_cli.preprocess import extract as module
@@ -26,9 +27,12 @@ class Shelf:
 
     def __init__(self) -> None:
         self.crops: dict[str, np.ndarray] = {}
+        self.landmarks: dict[str, bytes | None] = {}
 
-    def add(self, name: str, data: bytes, line: str) -> None:
-        self.crops[json.loads(line)["path"]] = read_image(data)
+    def add(self, name: str, data: bytes, line: str, landmarks: bytes | None) -> None:
+        path = json.loads(line)["path"]
+        self.crops[path] = read_image(data)
+        self.landmarks[path] = landmarks
 
     def clear(self) -> None:
         self.crops = {}
@@ -93,6 +97,26 @@ def test_fields_are_those_that_are_documented(crops_of, clip):
     ][1:]  # not the title
     assert documented[: len(lines[0])] == list(lines[0])
     assert (lines[0]["identity"], lines[0]["clip"]) == ("clip", "0001")
+
+
+def test_landmarks_beside_a_crop_lie_where_its_own_do(backend, clip):
+    reader = LandmarkReader()
+    for path, wanted in ((FACES[0], True), (clip, True), (clip, False)):
+        chosen = PreprocessSettings(landmarks=wanted)
+        (source,) = find_sources(str(path), chosen)
+        shelf = Shelf()
+        extract_crops(source, chosen, backend, shelf, lambda _: None)
+        assert shelf.crops.keys() == shelf.landmarks.keys()
+        for name, crop in shelf.crops.items():
+            data = shelf.landmarks[name]
+            assert (data is not None) == wanted
+            if data is not None:
+                beside, measured = decode_landmarks(data), reader(crop)
+                off = np.linalg.norm(beside[:, :2] - measured[:, :2], axis=1)
+                assert off.mean() < 0.012, name  # of the crop's side
+                depth = np.corrcoef(beside[:, 2], measured[:, 2])[0, 1]
+                assert depth > 0.95
+                assert np.ptp(beside[:, 2]) == pytest.approx(np.ptp(measured[:, 2]), rel=0.2)
 
 
 def test_sharpness_falls_when_the_picture_is_blurred(crops_of, clip, tmp_path):

@@ -22,7 +22,8 @@ FORMATS = ("folder", "webdataset")
 
 
 def run(tree: Path, folder: Path, format_: str = "folder", **options):
-    return preprocess([str(tree)], folder, PreprocessSettings(format=format_), **options)
+    settings = PreprocessSettings(format=format_, landmarks=options.pop("landmarks", True))
+    return preprocess([str(tree)], folder, settings, **options)
 
 
 def statuses(folder: Path) -> dict[str, str]:
@@ -211,6 +212,18 @@ def test_other_settings_are_refused(instantly, tree, tmp_path):
     with pytest.raises(SettingsError, match=r"made with fps 5\.0, not 10"):
         preprocess([str(tree)], folder, PreprocessSettings(fps=10))
     assert digests(folder) == before
+
+
+def test_a_folder_from_before_there_were_landmarks_goes_on_without(instantly, tree, tmp_path):
+    folder = tmp_path / "out"
+    run(tree, folder, landmarks=False)
+    config = json.loads((folder / "config.json").read_text())
+    del config["landmarks"]
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(SettingsError, match=r"made with landmarks False, not True"):
+        run(tree, folder)
+    run(tree, folder, landmarks=False)
+    assert not list(folder.rglob("*.npy"))
 
 
 def test_a_folder_of_something_else_is_refused(instantly, tree):

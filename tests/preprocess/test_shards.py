@@ -49,6 +49,7 @@ def test_webdataset_reads_what_was_written(instantly, small_shards, tree, tmp_pa
         path = f"{sample['__key__']}.jpg"
         assert json.loads(sample["json"]) == lines[path]
         assert sample["jpg"] == path.encode() * 40
+        assert sample["landmarks.npy"] == path.encode()
 
 
 def test_shards_are_of_the_set_size_and_listed(instantly, small_shards, tree, tmp_path):
@@ -94,10 +95,11 @@ def test_the_bytes_are_those_of_webdatasets_own_writer(instantly, tree, tmp_path
     folder = tmp_path / "out"
     run(tree, folder)
     (shard,) = folder.glob("crops-*.tar")
+    keys = "__key__", "jpg", "json", "landmarks.npy"
     options = {"encoder": False, "mtime": 0, "user": "facecycle", "group": "facecycle"}
     with open(tmp_path / "theirs.tar", "wb") as file, webdataset.TarWriter(file, **options) as tar:
         for sample in webdataset.WebDataset(str(shard), shardshuffle=False):
-            tar.write({k: sample[k] for k in ("__key__", "jpg", "json")})
+            tar.write({k: sample[k] for k in keys})
     assert shard.read_bytes() == (tmp_path / "theirs.tar").read_bytes()
 
 

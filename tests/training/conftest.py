@@ -13,12 +13,12 @@ import torch
 from PIL import Image
 
 from facecycle_cli.faces import Alignment, load_backend
+from facecycle_cli.faces.crop_landmarks import LandmarkReader
 from facecycle_cli.faces.topology import MESH_468
 from facecycle_cli.media import read_image
 from facecycle_cli.model import FaceCycle, ModelConfig, save_checkpoint
 from facecycle_cli.model.config import Extensions
 from facecycle_cli.training.efficientnet import expected_shapes
-from facecycle_cli.training.landmarks import LandmarkReader
 from facecycle_cli.training.perceptual import CHANNELS
 
 TINY = ModelConfig(

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from facecycle_cli.errors import DataError
+from facecycle_cli.faces.crop_landmarks import LandmarkReader
 from facecycle_cli.faces.topology import MESH_468, MESH_468_MIRRORED
 from facecycle_cli.training.augment import Augmentation, apply, draw, unchanged
 from facecycle_cli.training.guidance import (
@@ -15,7 +16,6 @@ from facecycle_cli.training.guidance import (
     LandmarkBatch,
     augmented_guide,
 )
-from facecycle_cli.training.landmarks import LandmarkReader
 from facecycle_cli.training.losses import contrast_loss, guide_loss
 from facecycle_cli.training.neutral_shape import NeutralShape
 from tests.training.conftest import people
@@ -115,10 +115,20 @@ def test_guide_loss_is_zero_for_the_flow_that_is_asked_for(face_landmarks):
 
 
 def test_guides_measure_a_crop_once(face_crops, face_landmarks):
-    guides = Guides(NeutralShape.fit(people(face_landmarks)), keep=True)
+    class Counting:
+        def __init__(self):
+            self.reader, self.asked = LandmarkReader(), []
+
+        def of_crop(self, crop, image=None):
+            self.asked.append(crop)
+            return self.reader(image)
+
+    source = Counting()
+    guides = Guides(NeutralShape.fit(people(face_landmarks)), source, keep=True)
     first = guides.of_crop(7, face_crops[0])
     assert guides.of_crop(7, face_crops[1]) is first
     assert guides.of_crop(8, face_crops[1]) is not first
+    assert source.asked == [7, 8]
     assert first.weight.max() == 1
 
 

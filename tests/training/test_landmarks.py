@@ -7,9 +7,17 @@ import pytest
 from PIL import Image
 
 from facecycle_cli.errors import DataError
+from facecycle_cli.faces.crop_landmarks import (
+    LANDMARKS_SUFFIX,
+    MAX_LANDMARKS_BYTES,
+    LandmarkReader,
+    encode_landmarks,
+)
+from facecycle_cli.preprocess import PreprocessSettings, preprocess
 from facecycle_cli.training.data.discover import find_crops
 from facecycle_cli.training.data.frames import FrameStore
-from facecycle_cli.training.landmarks import LandmarkTable
+from facecycle_cli.training.landmarks import LandmarkTable, StoredLandmarks
+from tests.clips import FACES
 
 
 def test_measured_for_each_crop_by_its_number(tmp_path, face_crops, face_landmarks):
@@ -28,6 +36,45 @@ def test_measured_for_each_crop_by_its_number(tmp_path, face_crops, face_landmar
         assert known.of_crop(2) is None
         assert np.array_equal(known.of_crop(3), face_landmarks[0])
     assert set(store.broken) == {1}
+
+
+@pytest.mark.parametrize("format_", ["folder", "webdataset"])
+def test_those_beside_the_crops_are_read_and_not_measured(tmp_path, format_, monkeypatch):
+    for number, face in enumerate(FACES[:2]):
+        (tmp_path / "in" / f"{number}").mkdir(parents=True)
+        with Image.open(face) as photo:
+            photo.resize((300, 300 * photo.height // photo.width)).save(
+                tmp_path / "in" / f"{number}" / "a.jpg"
+            )
+    settings = PreprocessSettings(format=format_)
+    preprocess([str(tmp_path / "in")], tmp_path / "out", settings, workers=1)
+    store = FrameStore(find_crops([tmp_path / "out"]), 160, keep=False)
+    measured = [LandmarkReader()(store.frame(crop)) for crop in range(2)]
+    monkeypatch.setattr(LandmarkReader, "__call__", None)
+    table = LandmarkTable.measure(store, 1)
+    for crop in range(2):
+        off = np.linalg.norm(table.of_crop(crop)[:, :2] - measured[crop][:, :2], axis=1)
+        assert off.mean() < 0.012  # of the crop's side: those of this crop, not of the other one
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x93NUMPY garbage",
+        encode_landmarks(np.zeros((467, 3))),
+        encode_landmarks(np.full((468, 3), np.nan)),
+        encode_landmarks(np.zeros((468, 3))) + b"x" * MAX_LANDMARKS_BYTES,
+    ],
+    ids=["empty", "garbage", "other", "nan", "long"],
+)
+def test_what_is_no_file_of_landmarks_is_measured(tmp_path, content, face_crops, face_landmarks):
+    Image.fromarray(face_crops[0]).save(tmp_path / "0.png")
+    (tmp_path / f"0{LANDMARKS_SUFFIX}").write_bytes(content)
+    store = FrameStore(find_crops([tmp_path]), 80, keep=False)
+    assert np.array_equal(StoredLandmarks(store).of_crop(0), face_landmarks[0])
+    (tmp_path / f"0{LANDMARKS_SUFFIX}").write_bytes(encode_landmarks(np.ones((468, 3))))
+    assert np.array_equal(StoredLandmarks(store).of_crop(0), np.ones((468, 3)))
 
 
 def test_without_any_face(tmp_path):

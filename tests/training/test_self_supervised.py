@@ -11,6 +11,7 @@ from facecycle_cli.faces import mesh
 from facecycle_cli.model import FaceCycle, save_checkpoint
 from facecycle_cli.training import neutral_fit, stages, supply
 from facecycle_cli.training.config import TrainConfig
+from facecycle_cli.training.data import index
 from facecycle_cli.training.run import open_run
 from facecycle_cli.training.stages import STAGES
 from facecycle_cli.training.train import train
@@ -34,6 +35,7 @@ def use(*args, **kwargs):
 def forbidden(monkeypatch):
     """Landmarks, contrast between persons, and posed expressions end the run."""
     monkeypatch.setattr(mesh.FaceMesh, "__init__", use)
+    monkeypatch.setattr(index.CropIndex, "read_landmarks", use)
     monkeypatch.setattr(stages, "contrast_loss", use)
     monkeypatch.setattr(supply, "fit_neutral_shape", use)
     monkeypatch.setattr(neutral_fit, "find_posed", use)

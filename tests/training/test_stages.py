@@ -107,7 +107,7 @@ def test_a_stage_knows_its_warm_up(tiny):
     """Flows need landmarks to learn from, codes need a contrast."""
     settings = StageConfig(flow_steps=5, code_steps=7)
     assert ExpressionStage(tiny, settings).warm_up_steps == 0
-    guided = StageResources(guides=Guides(None, keep=False))
+    guided = StageResources(guides=Guides(None, None, keep=False))
     assert ExpressionStage(tiny, settings, guided).warm_up_steps == 5
     assert IdentityStage(tiny, settings, guided).warm_up_steps == 0
     assert IdentityStage(tiny, settings, guided).guides is None

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecycle_cli.errors import DataError, MediaError
-from facecycle_cli.media.shards import MAX_CROP_BYTES
+from facecycle_cli.faces.crop_landmarks import LANDMARKS_SUFFIX, MAX_LANDMARKS_BYTES
+from facecycle_cli.media.shards import MAX_CROP_BYTES, field_after
 from facecycle_cli.system import parse_json
 
 IntArray: TypeAlias = NDArray[np.int64]
@@ -110,6 +111,26 @@ class CropIndex:
         with open(path, "rb") as file:
             file.seek(max(0, offset))
             return file.read(length)
+
+    def read_landmarks(self, crop: int) -> bytes | None:
+        """The bytes of the file with a crop's landmarks; None if there is none beside it.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        path = Path(self.path(crop))
+        offset = int(self.offsets[crop]) if len(self.offsets) else -1
+        if offset >= 0:
+            end = offset + int(self.lengths[crop])
+            return field_after(path, end, LANDMARKS_SUFFIX, MAX_LANDMARKS_BYTES)
+        beside = path.with_suffix(LANDMARKS_SUFFIX)
+        try:
+            found = os.stat(beside)  # before it is opened, which can take forever
+        except FileNotFoundError:
+            return None
+        if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_LANDMARKS_BYTES:
+            return None
+        return beside.read_bytes()
 
     def save(self, folder: Path) -> None:
         """Write to ``folder``, which appears complete or not at all."""

@@ -17,7 +17,7 @@ EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 FACECYCLE = [sys.executable, "-m", "facecycle_cli"]
 TORCH = [sys.executable, "-c", "import torch"]
 OWN_TIME = """
-import os; os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+import os; os.environ |= {"OMP_WAIT_POLICY": "passive", "OPENBLAS_THREAD_TIMEOUT": "4"}
 import json, sys, time
 import cv2, numpy, onnxruntime, torch
 import facecycle_cli as fc

@@ -32,8 +32,9 @@ def main() -> NoReturn:
 def _run() -> int | str | None:
     # torch's threads spin while they wait for each other. Where another process needs the core, the
     # many short waits of a small network take twenty times as long as its work. Sleeping threads
-    # leave the core free.
+    # leave the core free. Those of numpy's OpenBLAS spin, too, unless told to wait for 2^4 cycles.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
     try:
         end_on_signals()
         if not sys.warnoptions:

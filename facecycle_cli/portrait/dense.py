@@ -7,6 +7,7 @@ between and beyond them.
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import DTypeLike
 
@@ -39,7 +40,8 @@ def interpolate(
     right[:n] = values
     weights = np.linalg.solve(system, right).astype(np.float32)
     near = _distances(at, points, np.float32)
-    return np.asarray(weights[n] - near @ weights[:n])
+    # numpy's BLAS splits even so small a product among threads, which then spin for milliseconds.
+    return np.asarray(weights[n] - cv2.gemm(near, weights[:n], 1.0, None, 0.0))  # type: ignore[call-overload]
 
 
 def _distances(a: np.ndarray, b: np.ndarray, kind: DTypeLike) -> np.ndarray:

@@ -115,18 +115,21 @@ def test_help_lists_every_command_without_building_one(run_cli):
     assert not loaded & set(modules.split())
 
 
-@pytest.mark.parametrize(("own", "expected"), [(None, "passive"), ("active", "active")])
-def test_torchs_threads_sleep_while_they_wait(own, expected):
+WAITING = "OMP_WAIT_POLICY", "OPENBLAS_THREAD_TIMEOUT"
+
+
+@pytest.mark.parametrize(("own", "expected"), [(None, "passive 4"), ("9", "9 9")])
+def test_threads_of_torch_and_numpy_sleep_while_they_wait(own, expected):
     code = (
         "import os, sys; sys.argv = ['facecycle', '--version']\n"
         "from facecycle_cli.__main__ import main\n"
         "try: main()\n"
-        "except SystemExit: print(os.environ['OMP_WAIT_POLICY'])"
+        f"except SystemExit: print(*(os.environ[name] for name in {WAITING}))"
     )
-    env = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
-    env |= {} if own is None else {"OMP_WAIT_POLICY": own}
+    env = {k: v for k, v in os.environ.items() if k not in WAITING}
+    env |= {} if own is None else dict.fromkeys(WAITING, own)
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=True)
-    assert done.stdout.decode().split()[-1] == expected
+    assert done.stdout.decode().splitlines()[-1] == expected
 
 
 @pytest.mark.parametrize(

@@ -24,12 +24,13 @@ import pytest
 import torch
 
 from facecycle_cli.faces import Alignment, load_backend
+from facecycle_cli.faces.following import FaceFollower
 from facecycle_cli.media import open_video, probe, read_frames, read_image
+from facecycle_cli.media.pipeline import BATCH, batches
 from facecycle_cli.model import FaceCycle, load, preset
 from facecycle_cli.translate.motion import MotionTiming, motions
-from facecycle_cli.translate.pipeline import BATCH, batches
 from facecycle_cli.translate.settings import TranslateSettings
-from facecycle_cli.translate.source import FaceFollower, SourceFace, crop_sightings
+from facecycle_cli.translate.source import SourceFace, crop_sightings
 from facecycle_cli.translate.target import Target
 from facecycle_cli.translate.video import Translation
 from tests.clips import EXAMPLES, TALKER, run_ffmpeg

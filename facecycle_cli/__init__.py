@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         crop_faces,
         face_crop,
     )
+    from facecycle_cli.portrait.likeness import MostAlike, identity_embedding
     from facecycle_cli.portrait.motions import (
         FRONTAL,
         MEAN,
@@ -64,7 +65,7 @@ if TYPE_CHECKING:
     from facecycle_cli.translate.settings import TranslateSettings
     from facecycle_cli.translate.video import translate, translate_picture
     from facecycle_cli.verify.metrics import verification_metrics
-    from facecycle_cli.verify.verify import Verdict, identity_embedding, verify, verify_many
+    from facecycle_cli.verify.verify import Verdict, verify, verify_many
 
 __version__ = "0.1.0"
 
@@ -89,6 +90,7 @@ _MODULES = {
         "crop_faces",
         "face_crop",
     ],
+    "portrait.likeness": ["MostAlike", "identity_embedding"],
     "portrait.motions": [
         "FRONTAL",
         "MEAN",
@@ -113,7 +115,7 @@ _MODULES = {
     "translate.settings": ["TranslateSettings"],
     "translate.video": ["translate", "translate_picture"],
     "verify.metrics": ["verification_metrics"],
-    "verify.verify": ["Verdict", "identity_embedding", "verify", "verify_many"],
+    "verify.verify": ["Verdict", "verify", "verify_many"],
 }
 """The module of each public name."""
 
@@ -131,6 +133,7 @@ __all__ = [
     "FaceCycle",
     "FacecycleError",
     "FailedCrop",
+    "MostAlike",
     "NoFaceError",
     "Picture",
     "Portrait",

@@ -12,12 +12,13 @@ import typer
 
 from facecycle_cli.cli.compute import open_backend, open_model
 from facecycle_cli.cli.console import Console, prefix_errors
+from facecycle_cli.cli.faces import open_face_choice
 from facecycle_cli.cli.options import (
     Aligner,
     AsJson,
     Checkpoint,
     Device,
-    Faces,
+    Face,
     Overwrite,
     Quiet,
     Verbose,
@@ -26,7 +27,7 @@ from facecycle_cli.cli.outputs import Skip, refuse_existing
 from facecycle_cli.cli.run import InputResult, run_each
 from facecycle_cli.cli.streams import stdout_is_closed, write_stdout
 from facecycle_cli.errors import CommandError
-from facecycle_cli.types import AlignerName, FaceChoice
+from facecycle_cli.types import AlignerName
 
 if TYPE_CHECKING:
     from facecycle_cli.encode.columns import Column
@@ -60,7 +61,7 @@ def encode_command(
             "standard output.",
         ),
     ] = _STDOUT,
-    faces: Faces = "largest",
+    face: Face = "largest",
     fps: Annotated[
         float | None,
         typer.Option(
@@ -122,7 +123,7 @@ def encode_command(
     _EncodeJob(
         inputs=inputs,
         output=output,
-        faces=faces,
+        face=face,
         fps=fps,
         aligned=aligned,
         landmarks=landmarks,
@@ -141,7 +142,7 @@ class _EncodeJob:
 
     inputs: list[str]
     output: str
-    faces: FaceChoice
+    face: str
     fps: float | None
     aligned: bool
     landmarks: bool
@@ -238,7 +239,7 @@ class _EncodeJob:
             "columns": [column.name for column in columns],
             "checkpoint": info.sha256 if info else None,
             "aligner": self.aligner,
-            "faces": self.faces,
+            "faces": self.face,
             "aligned": self.aligned,
             "fps": self.fps,
         }
@@ -258,7 +259,9 @@ class _EncodeJob:
         from facecycle_cli.encode.run import Recorder
         from facecycle_cli.media.files import LeftOut
 
-        settings = EncodeSettings(self.faces, self.aligned, self.fps)
+        backend = open_backend(self.aligner, threads=1)
+        choice = open_face_choice(self.face, model, backend)
+        settings = EncodeSettings(choice, self.aligned, self.fps)
         measurer = Measurer(model, landmarks=self.landmarks)
         recorder = Recorder(Encoder(model, columns), sink, self.output)
         left_out = LeftOut()
@@ -270,7 +273,6 @@ class _EncodeJob:
             for line in left_out.lines("input"):
                 self.console.note(line)
 
-        backend = open_backend(self.aligner, threads=1)
         with closing(open_sources(items(), settings, backend, measurer)) as sources:
             try:
                 run_each(sources, lambda source: self._one(source, recorder), self.console)

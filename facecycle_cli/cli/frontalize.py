@@ -12,7 +12,7 @@ from facecycle_cli.cli.options import (
     AsJson,
     Checkpoint,
     Device,
-    Faces,
+    Face,
     Grid,
     Inputs,
     MotionFrom,
@@ -22,6 +22,7 @@ from facecycle_cli.cli.options import (
     PasteBack,
     Quiet,
     Seed,
+    ShowFaces,
     Size,
     Verbose,
 )
@@ -39,7 +40,8 @@ def frontalize_command(
     mouth: MouthOption = "landmarks",
     motion_from: MotionFrom = "landmarks",
     size: Size = 256,
-    faces: Faces = "largest",
+    face: Face = "largest",
+    show_faces: ShowFaces = False,
     paste_back: PasteBack = False,
     grid: Grid = False,
     overwrite: Overwrite = False,
@@ -57,7 +59,7 @@ def frontalize_command(
 
     facecycle frontalize photos/ -o frontal/       a whole folder
 
-    facecycle frontalize group.jpg --faces all --paste-back -o group_frontal.jpg
+    facecycle frontalize group.jpg --face all --paste-back -o group_frontal.jpg
 
     --mouth says how a mouth is closed with --expression remove; a kept expression keeps its mouth.
     """
@@ -72,7 +74,8 @@ def frontalize_command(
             inputs=inputs,
             output=output,
             size=size,
-            faces=faces,
+            face=face,
+            show_faces=show_faces,
             paste_back=paste_back,
             grid=grid,
             overwrite=overwrite,

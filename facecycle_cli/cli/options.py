@@ -15,12 +15,14 @@ from facecycle_cli.types import AlignerName, FaceChoice, MotionSource, MouthSour
 
 __all__ = [
     "CHECKPOINT_VARIABLE",
+    "FACE_CHOICES",
     "Aligned",
     "Aligner",
     "AsJson",
     "Baseline",
     "Checkpoint",
     "Device",
+    "Face",
     "Faces",
     "Grid",
     "Inputs",
@@ -32,8 +34,10 @@ __all__ = [
     "Quiet",
     "Report",
     "Seed",
+    "ShowFaces",
     "Size",
     "Verbose",
+    "check_face",
 ]
 
 CHECKPOINT_VARIABLE = "FACECYCLE_CHECKPOINT"
@@ -42,9 +46,31 @@ CHECKPOINT_VARIABLE = "FACECYCLE_CHECKPOINT"
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
+FACE_CHOICES = "largest|all|left|right|N|like:REF"
+"""What chooses faces, for the help."""
+
+
 def _check_device(value: str) -> str:
     if not _DEVICE.fullmatch(value):
         raise typer.BadParameter(f"{value!r} is none of auto, cpu, cuda, cuda:N, mps")
+    return value
+
+
+def check_face(value: str | None) -> str | None:
+    """The value of an option that chooses faces.
+
+    Raises:
+        typer.BadParameter: There is no such choice.
+    """
+    if value is None or value == "largest":
+        return value
+    from facecycle_cli.errors import SettingsError
+    from facecycle_cli.faces.choice import check_face_choice
+
+    try:
+        check_face_choice(value)
+    except SettingsError as error:
+        raise typer.BadParameter(str(error)) from None
     return value
 
 
@@ -94,6 +120,26 @@ Device = Annotated[
 Aligner = Annotated[AlignerName, typer.Option(help="What finds the faces and their landmarks.")]
 Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Random seed: same seed, same output.")]
 
+Face = Annotated[
+    str,
+    typer.Option(
+        "--face",
+        "--faces",
+        metavar=FACE_CHOICES,
+        help="Which face of a picture or video: the largest, all, the left or the right one, the "
+        "N-th largest (--show-faces numbers them), or the one most like the face in the picture "
+        "REF.",
+        callback=check_face,
+    ),
+]
+ShowFaces = Annotated[
+    bool,
+    typer.Option(
+        "--show-faces",
+        help="Only show which faces there are: write each picture with boxes and the numbers for "
+        "--face, as <stem>_faces.png.",
+    ),
+]
 Faces = Annotated[FaceChoice, typer.Option(help="Which faces of a picture to use.")]
 Size = Annotated[
     int, typer.Option(metavar="N", min=32, max=4096, help="Side of the face crop, in pixels.")

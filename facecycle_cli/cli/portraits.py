@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from facecycle_cli.cli.compute import open_backend, open_model
 from facecycle_cli.cli.console import Console, prefix_errors
+from facecycle_cli.cli.faces import describe_face, open_face_choice, show_faces
 from facecycle_cli.cli.outputs import Outputs
-from facecycle_cli.cli.run import Pictures, run_pictures
-from facecycle_cli.types import AlignerName, Expression, FaceChoice, MotionSource, MouthSource
+from facecycle_cli.cli.run import Pictures, read_input, run_pictures
+from facecycle_cli.types import AlignerName, Expression, MotionSource, MouthSource
 
 if TYPE_CHECKING:
-    from facecycle_cli.faces import Face, FaceBackend
+    from facecycle_cli.faces import FaceBackend
     from facecycle_cli.model import FaceCycle
     from facecycle_cli.types import RGBImage
 
@@ -40,7 +41,8 @@ class PortraitRequest:
     inputs: list[str]
     output: str | None
     size: int
-    faces: FaceChoice
+    face: str
+    show_faces: bool
     paste_back: bool
     grid: bool
     overwrite: bool
@@ -59,6 +61,15 @@ def make_portraits(request: PortraitRequest) -> None:
         CommandError: the networks cannot be opened.
         typer.Exit: code 1, some input failed.
     """
+    if request.show_faces:
+        show_faces(
+            request.inputs,
+            request.output,
+            overwrite=request.overwrite,
+            aligner=request.aligner,
+            console=request.console,
+        )
+        return
     if request.grid and request.paste_back:
         raise typer.BadParameter("--grid and --paste-back make different pictures; choose one")
     outputs = Outputs(
@@ -66,9 +77,10 @@ def make_portraits(request: PortraitRequest) -> None:
         request.inputs,
         tag=request.suffix,
         overwrite=request.overwrite,
-        numbered=request.faces == "all" and not request.grid and not request.paste_back,
+        numbered=request.face == "all" and not request.grid and not request.paste_back,
     )
     model, backend = _open_networks(request)
+    face = open_face_choice(request.face, model, backend)
 
     from facecycle_cli.media import Provenance
     from facecycle_cli.portrait.grid import step_grid
@@ -85,18 +97,16 @@ def make_portraits(request: PortraitRequest) -> None:
     provenance = Provenance(request.operation, info.sha256 if info else None)
 
     def transform(image: RGBImage) -> Pictures:
-        made = portraits(
-            image, motion, model=model, backend=backend, faces=request.faces, size=request.size
-        )
+        made = portraits(image, motion, model=model, backend=backend, face=face, size=request.size)
         if request.grid:
             pictures = [step_grid(model, made)]
         elif request.paste_back:
             pictures = [paste_portraits(image, made)]
         else:
             pictures = [portrait.result for portrait in made]
-        return Pictures(pictures, provenance, {"faces": [_describe(p.face) for p in made]})
+        return Pictures(pictures, provenance, {"faces": [describe_face(p.face) for p in made]})
 
-    run_pictures(request.inputs, outputs, transform, request.console)
+    run_pictures(request.inputs, outputs, transform, request.console, read=read_input)
 
 
 def _open_networks(request: PortraitRequest) -> tuple[FaceCycle, FaceBackend]:
@@ -109,14 +119,3 @@ def _open_networks(request: PortraitRequest) -> tuple[FaceCycle, FaceBackend]:
         ready.result()
     model.seed = request.seed
     return model, backend
-
-
-def _describe(face: Face) -> dict[str, Any]:
-    pose = face.pose
-    return {
-        "box": [round(float(v), 1) for v in face.box],
-        "score": round(float(face.score), 4),
-        "yaw": round(pose.yaw, 1),
-        "pitch": round(pose.pitch, 1),
-        "roll": round(pose.roll, 1),
-    }

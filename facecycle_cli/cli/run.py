@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from facecycle_cli.types import RGBImage
 
 _Item = TypeVar("_Item")
+_Picture = TypeVar("_Picture")
 
 
 @dataclass
@@ -126,8 +127,10 @@ def run_each(
 def run_pictures(
     inputs: Sequence[str],
     outputs: Outputs,
-    transform: Callable[[RGBImage], Pictures],
+    transform: Callable[[_Picture], Pictures],
     console: Console,
+    *,
+    read: Callable[[Input], _Picture],
 ) -> Counts:
     """Read each picture that ``inputs`` stand for, transform it, and write what comes out.
 
@@ -136,6 +139,7 @@ def run_pictures(
         outputs: Where the results go.
         transform: What to do with a picture.
         console: Where the names of the written files are printed.
+        read: Reads a picture.
 
     Returns:
         As :func:`run_each`.
@@ -151,7 +155,7 @@ def run_pictures(
         if item.problem is not None:
             raise MediaError(item.problem)
         destination = outputs.claim(item)
-        pictures = transform(_read(item))
+        pictures = transform(read(item))
         written = [str(path) for path in destination.write(pictures.images, pictures.provenance)]
         output = written if destination.numbered else (written[0] if written else "-")
         names = "\n".join(map(console.name, written))
@@ -178,7 +182,8 @@ def walk_pictures(
         console.note(line)
 
 
-def _read(item: Input) -> RGBImage:
+def read_input(item: Input) -> RGBImage:
+    """The picture of an input, (H, W, 3) uint8."""
     from facecycle_cli.media import read_image
 
     return read_image(sys.stdin.buffer if item.is_stdin else item.path)

@@ -11,7 +11,9 @@ import typer
 
 from facecycle_cli.cli.compute import open_backend, open_model
 from facecycle_cli.cli.console import Console, prefix_errors, reason
+from facecycle_cli.cli.faces import show_faces as write_numbered_faces
 from facecycle_cli.cli.options import (
+    FACE_CHOICES,
     Aligner,
     AsJson,
     Checkpoint,
@@ -20,8 +22,10 @@ from facecycle_cli.cli.options import (
     PasteBack,
     Quiet,
     Seed,
+    ShowFaces,
     Size,
     Verbose,
+    check_face,
 )
 from facecycle_cli.errors import CommandError, SettingsError
 from facecycle_cli.types import MotionMode, MotionSource, MouthSource
@@ -34,13 +38,10 @@ if TYPE_CHECKING:
 _STREAM = "-"
 
 
-def _check_face(value: str) -> str:
-    from facecycle_cli.translate.settings import check_face_choice
-
-    try:
-        return check_face_choice(value)
-    except SettingsError as error:
-        raise typer.BadParameter(str(error)) from None
+def _check_one_face(value: str) -> str:
+    if value == "all":
+        raise typer.BadParameter("SRC gives the motion of one face; choose one")
+    return str(check_face(value))
 
 
 def translate_command(
@@ -122,11 +123,24 @@ def translate_command(
     face: Annotated[
         str,
         typer.Option(
-            metavar="largest|left|right|N",
-            help="Which face of SRC, if there are several. N counts from the largest.",
-            callback=_check_face,
+            "--face",
+            metavar="largest|left|right|N|like:REF",
+            help="Whose motion to take, if SRC shows several faces: the largest, the left or the "
+            "right one, the N-th largest, or the one most like the face in the picture REF.",
+            callback=_check_one_face,
         ),
     ] = "largest",
+    target_face: Annotated[
+        str,
+        typer.Option(
+            "--target-face",
+            metavar=FACE_CHOICES,
+            help="Which face of TGT takes it on, with the same choices. all: every face does, with "
+            "--paste-back.",
+            callback=check_face,
+        ),
+    ] = "largest",
+    show_faces: ShowFaces = False,
     start: Annotated[
         float, typer.Option(metavar="F", min=0.0, help="Begin this many seconds into SRC.")
     ] = 0.0,
@@ -160,7 +174,16 @@ def translate_command(
     facecycle translate talk.mp4 portrait.jpg --json            says how much of the motion arrived
     """
     console = Console(quiet=quiet, verbose=verbose, json=as_json)
+    if show_faces:
+        write_numbered_faces(
+            [source, target], output, overwrite=overwrite, aligner=aligner, console=console
+        )
+        return
     _check_streams(source, target, output, console)
+    if target_face == "all" and not paste_back:
+        raise typer.BadParameter(
+            "--target-face all needs --paste-back: without it the output is a crop of one face"
+        )
     if shading is not None and motion_from == "networks":
         raise typer.BadParameter("--shading goes with --motion-from landmarks")
 
@@ -181,6 +204,7 @@ def translate_command(
         side_by_side=side_by_side,
         smooth=smooth,
         face=face,
+        target_face=target_face,
     )
     job = TranslateJob(
         source=source,

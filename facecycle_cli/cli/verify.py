@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +13,7 @@ import typer
 
 from facecycle_cli.cli.compute import open_backend, open_model
 from facecycle_cli.cli.console import Console
+from facecycle_cli.cli.faces import open_face_choice
 from facecycle_cli.cli.options import (
     Aligned,
     Aligner,
@@ -23,6 +26,7 @@ from facecycle_cli.cli.options import (
     Report,
     Seed,
     Verbose,
+    check_face,
 )
 from facecycle_cli.cli.streams import stdout_is_closed
 from facecycle_cli.errors import CommandError, ThresholdError
@@ -31,6 +35,7 @@ from facecycle_cli.types import Against, OnMissing
 if TYPE_CHECKING:
     from facecycle_cli.faces import FaceBackend
     from facecycle_cli.model import FaceCycle
+    from facecycle_cli.portrait.crops import CropSettings
     from facecycle_cli.types import RGBImage
     from facecycle_cli.verify.threshold import Threshold
 
@@ -40,6 +45,14 @@ COULD_NOT_COMPARE = 3
 
 _TOP = 10
 """Faces that a search shows."""
+
+
+def _check_faces(values: list[str]) -> list[str]:
+    if "all" in values:
+        raise typer.BadParameter("two faces are compared; choose one of each picture")
+    if len(values) > 2:
+        raise typer.BadParameter("one for both pictures, or one for each")
+    return [str(check_face(value)) for value in values]
 
 
 def verify_command(
@@ -142,6 +155,18 @@ def verify_command(
             show_default=False,
         ),
     ] = None,
+    face: Annotated[
+        list[str],
+        typer.Option(
+            "--face",
+            metavar="largest|left|right|N|like:REF",
+            help="Which face of A and B: the largest, the left or the right one, the N-th largest, "
+            "or the one most like the face in the picture REF. Given twice: of A, and of B. "
+            "Default: large and near the center; with --in the largest.",
+            callback=_check_faces,
+            show_default=False,
+        ),
+    ] = [],  # noqa: B006
     baseline: Baseline = False,
     on_missing: Annotated[
         OnMissing,
@@ -191,6 +216,8 @@ def verify_command(
         others = (b, pairs, against, calibrate, threshold, far, report, draw, root)
         if a is None or baseline or any(value is not None for value in others):
             raise typer.BadParameter("--in goes with one picture, --top and --cache")
+        if len(face) > 1:
+            raise typer.BadParameter("--in searches for one face")
         from facecycle_cli.cli.verify_search import SearchJob
 
         SearchJob(
@@ -202,6 +229,7 @@ def verify_command(
             aligner=aligner,
             checkpoint=checkpoint,
             device=device,
+            face=face[0] if face else "largest",
         ).run(console)
         return
     if top is not None or cache is not None:
@@ -209,6 +237,8 @@ def verify_command(
     if pairs is None and against is not None and a is not None and b is None:
         pairs, a = a, None  # verify --against frontalize people/
     if pairs is not None:
+        if face:
+            raise typer.BadParameter("--face goes with two pictures, or with --in")
         if a is not None:
             raise typer.BadParameter("two pictures or --pairs, not both")
         from facecycle_cli.cli.verify_pairs import PairsJob
@@ -246,9 +276,15 @@ def verify_command(
     try:
         if stdout_is_closed():
             raise CommandError("standard output is closed, and takes no verdict")
+        from facecycle_cli.portrait.crops import CropSettings
+
         model, backend = open_model(checkpoint, device), open_backend(aligner)
         limit = _threshold(model, threshold, far)
-        same = _compare(a, b, model, backend, limit, aligned, console)
+        whole = CropSettings(model.verifier.side, aligned=aligned)
+        choices = [open_face_choice(each, model, backend) for each in face]
+        settings = [replace(whole, face=choice) for choice in choices] or [whole]
+        pictures = [(a, settings[0]), (b, settings[-1])]
+        same = _compare(pictures, model, backend, limit, console)
     except (typer.Exit, typer.BadParameter):
         raise
     except Exception as error:
@@ -283,21 +319,19 @@ def _threshold(model: FaceCycle, threshold: float | None, far: float | None) -> 
 
 
 def _compare(
-    a: str,
-    b: str,
+    pictures: Sequence[tuple[str, CropSettings]],
     model: FaceCycle,
     backend: FaceBackend,
     threshold: Threshold,
-    aligned: bool,
     console: Console,
 ) -> bool:
-    """Print the verdict, and return whether it is the same person."""
-    from facecycle_cli.portrait.crops import CropSettings, face_crop
+    """Print the verdict on two pictures, and return whether it is the same person."""
+    from facecycle_cli.portrait.crops import face_crop
     from facecycle_cli.verify.verify import RESEARCH_ONLY, compare_crops
 
-    settings = CropSettings(model.verifier.side, aligned=aligned)
+    a, b = (name for name, _ in pictures)
     crops = []
-    for name in (a, b):
+    for name, settings in pictures:
         try:
             crops.append(face_crop(_read(name), settings, backend))
         except (OSError, ValueError) as error:

@@ -10,12 +10,14 @@ import typer
 
 from facecycle_cli.cli.compute import open_backend, open_model
 from facecycle_cli.cli.console import Console, prefix_errors
+from facecycle_cli.cli.faces import open_face_choice
 from facecycle_cli.cli.tables import counted, number, say_problems
 from facecycle_cli.errors import NoFaceError, OutputError
 from facecycle_cli.types import AlignerName
 
 if TYPE_CHECKING:
     from facecycle_cli.faces import FaceBackend
+    from facecycle_cli.faces.choice import FaceChoice
     from facecycle_cli.media.files import LeftOut
     from facecycle_cli.model import FaceCycle
     from facecycle_cli.verify.logistic import Logistic
@@ -45,6 +47,7 @@ class SearchJob:
     aligner: AlignerName
     checkpoint: str
     device: str
+    face: str
 
     def run(self, console: Console) -> None:
         """Search, and print a row for each face that was found.
@@ -61,10 +64,11 @@ class SearchJob:
         backend = open_backend(self.aligner, threads=1)
         with prefix_errors(f"--checkpoint {self.checkpoint}"):
             curve, threshold = stored_logistic(model), stored_threshold(model)
+        face = open_face_choice(self.face, model, backend)
         left_out = LeftOut()
         with self._open_cache(model, backend, console) as cache:
             search = FaceSearch(model, backend, cache, aligned=self.aligned)
-            found = self._search(search, left_out, console)
+            found = self._search(search, face, left_out, console)
         for line in left_out.lines():
             console.note(line)
         failed = say_problems(found.problems, console)
@@ -89,9 +93,11 @@ class SearchJob:
             console.note(f"vectors are not kept for the next search: {error}")
             return open_cache(None, model, backend, aligned=self.aligned)
 
-    def _search(self, search: FaceSearch, left_out: LeftOut, console: Console) -> SearchResult:
+    def _search(
+        self, search: FaceSearch, face: FaceChoice, left_out: LeftOut, console: Console
+    ) -> SearchResult:
         try:
-            query = search.vector(self.query)
+            query = search.vector(self.query, face)
         except (OSError, ValueError) as error:
             console.failure(self.query, error)
             raise typer.Exit(_NO_QUERY) from None

@@ -13,13 +13,15 @@ from torch import Tensor
 
 from facecycle_cli.encode.columns import NETWORK_COLUMNS, SOURCE, Column, choose_columns
 from facecycle_cli.encode.records import FaceRecord, Measurer
-from facecycle_cli.errors import CommandError
+from facecycle_cli.errors import CommandError, NoFaceError
 from facecycle_cli.faces import FaceBackend, search_photos
+from facecycle_cli.faces.choice import FaceChoice, accepts_faces, choose_faces
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.model.tensors import is_finite
 from facecycle_cli.portrait.defaults import default_backend, default_model
+from facecycle_cli.portrait.likeness import open_choice
 from facecycle_cli.portrait.portraits import check_picture
-from facecycle_cli.types import FaceChoice, RGBImage
+from facecycle_cli.types import RGBImage
 
 __all__ = ["Encoder", "encode"]
 
@@ -96,12 +98,13 @@ class Encoder:
         return found
 
 
+@accepts_faces
 def encode(
     images: RGBImage | Iterable[RGBImage],
     *,
     model: FaceCycle | None = None,
     backend: FaceBackend | None = None,
-    faces: FaceChoice = "largest",
+    face: FaceChoice = "largest",
     aligned: bool = False,
     landmarks: bool = False,
     only: Sequence[str] | None = None,
@@ -112,18 +115,19 @@ def encode(
         images: (H, W, 3) uint8 RGB, one picture or several.
         model: the networks; None: the embedded checkpoint on the CPU.
         backend: finds the faces; None: the mesh.
-        faces: the ``largest`` face of each picture, or ``all``.
+        face: which faces of each picture: ``largest``, ``all``, ``left``, ``right``, a number from
+            1 (the largest) on, ``like:FILE``, or a function: see :data:`.FaceChoice`.
         aligned: the pictures are face crops already: no face is searched for.
         landmarks: add the column ``landmarks``; with ``aligned``, measure pose and openings, too.
         only: names of the wanted columns besides ``source``, ``frame``, ``time`` and ``face``.
 
     Returns:
         The columns by name, each with one row per face: see docs/encode.md for their units.
-        ``source`` is the number of the picture, from 0. A picture without a face has no row.
+        ``source`` is the number of the picture, from 0. A picture without such a face has no row.
 
     Raises:
         MediaError: one of them is no picture.
-        SettingsError: there is no such column.
+        SettingsError: there is no such column, or no such choice of faces.
     """
     model = model or default_model()
     backend = backend or default_backend()
@@ -132,7 +136,7 @@ def encode(
     measurer = Measurer(model, landmarks=landmarks)
     pictures = [images] if isinstance(images, np.ndarray) and images.ndim <= 3 else images
     parts: list[dict[str, NDArray[Any]]] = []
-    found = _measured(pictures, measurer, backend, faces, aligned)
+    found = _measured(pictures, measurer, backend, open_choice(face, model, backend), aligned)
     while batch := list(itertools.islice(found, 4 * _PICTURES)):
         rows = encoder([record for _, record in batch])
         parts.append({SOURCE: np.array([number for number, _ in batch], np.int64), **rows})
@@ -145,7 +149,7 @@ def _measured(
     images: Iterable[RGBImage],
     measurer: Measurer,
     backend: FaceBackend,
-    faces: FaceChoice,
+    face: FaceChoice,
     aligned: bool,
 ) -> Iterator[tuple[int, FaceRecord]]:
     """Every face with the number of its picture."""
@@ -158,6 +162,9 @@ def _measured(
             continue
         searched = search_photos([image for _, image in batch], backend)
         for (number, image), found in zip(batch, searched, strict=True):
-            chosen = found.faces if faces == "all" else found.faces[:1]
-            for rank, face in enumerate(chosen, 1):
-                yield number, measurer.found(image, face, rank)
+            try:
+                chosen = choose_faces(image, found.faces, face)
+            except NoFaceError:
+                continue
+            for each in chosen:
+                yield number, measurer.found(image, each, found.faces.index(each) + 1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -18,7 +18,9 @@ import numpy as np
 from facecycle_cli.encode.crop_lists import NamedInput, crops_of
 from facecycle_cli.encode.records import FaceRecord, Measurer
 from facecycle_cli.errors import FaceError, MediaError, NoFaceError
-from facecycle_cli.faces import FaceBackend, is_inside, search_photos
+from facecycle_cli.faces import Face, FaceBackend, is_inside, search_photos
+from facecycle_cli.faces.choice import FaceChoice, choose_faces
+from facecycle_cli.faces.following import FaceFollower
 from facecycle_cli.faces.tracking import FaceTracker
 from facecycle_cli.media import (
     Frame,
@@ -30,11 +32,11 @@ from facecycle_cli.media import (
     read_image,
 )
 from facecycle_cli.media.files import IMAGE_SUFFIXES, LeftOut, suffix_of
+from facecycle_cli.media.pipeline import batches, in_thread
 from facecycle_cli.media.video import images_of
+from facecycle_cli.portrait.decoding import decoded_size
 from facecycle_cli.system import usable_cores
-from facecycle_cli.translate.decoding import decoded_size
-from facecycle_cli.translate.pipeline import batches, in_thread
-from facecycle_cli.types import FaceChoice, RGBImage
+from facecycle_cli.types import RGBImage
 
 __all__ = ["EncodeSettings", "FaceSource", "open_sources", "walk_inputs"]
 
@@ -62,7 +64,7 @@ class EncodeSettings:
     """How inputs become faces.
 
     Attributes:
-        faces: the largest face of each picture and moment, or all of them.
+        faces: which faces of each picture and moment.
         aligned: pictures are face crops already; of a folder of preprocess, with its index.
         fps: the most frames per second that are kept of a video; None: all.
     """
@@ -209,8 +211,8 @@ def _pictures(
     for (i, image), found in zip(images.items(), searched, strict=True):
         try:
             faces = found.require()
-            chosen = faces if settings.faces == "all" else faces[:1]
-            sources[i].faces = [measurer.found(image, f, n) for n, f in enumerate(chosen, 1)]
+            chosen = choose_faces(image, faces, settings.faces)
+            sources[i].faces = [measurer.found(image, f, faces.index(f) + 1) for f in chosen]
         except FaceError as error:
             sources[i].problem = error
     return sources
@@ -244,17 +246,14 @@ def _tracked(
     info = probe(path)
     size = decoded_size(path, info, backend, 0.0)
     enlarge = np.array([info.width / size[0], info.height / size[1]])
-    tracker = FaceTracker(
-        backend,
-        everyone=settings.faces == "all",
-        min_face=max(1, round(_MIN_FACE / float(enlarge.max()))),
-    )
+    smallest = max(1, round(_MIN_FACE / float(enlarge.max())))
     numbers: dict[int, int] = {}
     with read_frames(path, fps=settings.fps, size=size, info=info) as reader:
         places = deque[Frame]()
-        for image, found in tracker.track(images_of(reader, places)):
+        images = images_of(reader, places)
+        for image, faces in _followed(images, settings.faces, backend, smallest):
             place = places.popleft()
-            for track, face in sorted(found.faces.items()):
+            for track, face in sorted(faces.items()):
                 if is_inside(face, image.shape):
                     number = numbers.setdefault(track, len(numbers) + 1)
                     yield measurer.found(
@@ -264,3 +263,28 @@ def _tracked(
             source.warnings.append(reader.warning)
     if not numbers:
         raise NoFaceError("no face found in any frame")
+
+
+def _followed(
+    images: Iterator[RGBImage], choice: FaceChoice, backend: FaceBackend, min_face: int
+) -> Iterator[tuple[RGBImage, Mapping[int, Face]]]:
+    """Each frame with the wanted faces in it, by their tracks."""
+    if choice in ("largest", "all"):
+        tracker = FaceTracker(backend, everyone=choice == "all", min_face=min_face)
+        for image, found in tracker.track(images):
+            yield image, found.faces
+        return
+    kept = deque[RGBImage]()
+
+    def keep() -> Iterator[RGBImage]:
+        for image in images:
+            kept.append(image)
+            yield image
+
+    follower = FaceFollower(backend, choice, min_face=min_face)
+    is_there = False
+    for seen in follower.follow(keep()):
+        is_there |= seen is not None
+        yield kept.popleft(), {} if seen is None else {seen.track: seen.face}
+    if follower.most_besides and not is_there:
+        raise NoFaceError(f"no face {choice}; it shows {follower.most_besides}")

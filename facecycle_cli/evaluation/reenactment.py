@@ -20,7 +20,7 @@ from facecycle_cli.faces import Face, FaceBackend
 from facecycle_cli.media import Frame, FrameReader, VideoInfo, is_still, probe, read_frames
 from facecycle_cli.media.streams import is_pipe
 from facecycle_cli.model import FaceCycle
-from facecycle_cli.translate.decoding import decoded_size
+from facecycle_cli.portrait.decoding import decoded_size
 from facecycle_cli.translate.settings import TranslateSettings
 from facecycle_cli.translate.video import Translation
 from facecycle_cli.types import RGBImage

@@ -26,6 +26,9 @@ DIGITAL_SOURCE_TYPE: Final = (
     "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 )
 
+_COMPOSITE: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/composite"
+_MARKED: Final = "a photograph with marks drawn on it"
+
 _HEAD_BYTES: Final = 1 << 16
 """Where tags are looked for: at the beginning, or the end of MP4's ``moov``."""
 _MOST_BOXES: Final = 1000
@@ -67,6 +70,11 @@ class Provenance:
     version: str = __version__
     statement: str = "AI-manipulated"
 
+    @classmethod
+    def of_marks(cls, operation: str) -> Provenance:
+        """The note of a photograph in which something is marked and nothing else is changed."""
+        return cls(operation, statement=_MARKED)
+
     def to_json(self) -> str:
         """One line of ASCII, the same for the same values."""
         return json.dumps(asdict(self))
@@ -75,7 +83,7 @@ class Provenance:
         """The XMP packet for pictures."""
         return _XMP.format(
             creator=escape(f"{self.tool} {self.version}"),
-            source_type=DIGITAL_SOURCE_TYPE,
+            source_type=_COMPOSITE if self.statement == _MARKED else DIGITAL_SOURCE_TYPE,
             comment=escape(self.to_json()),
         ).encode()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -18,7 +18,8 @@ import cv2
 import numpy as np
 
 from facecycle_cli.errors import FaceError, MediaError
-from facecycle_cli.faces import Alignment, Face, FaceBackend, PhotoFaces
+from facecycle_cli.faces import Alignment, Face, FaceBackend, PhotoFaces, search_photos
+from facecycle_cli.faces.choice import FaceChoice, check_face_choice, choose_faces
 from facecycle_cli.faces.photos import SMALL_PICTURE, enlarged_twice, search_turned, sort_out
 from facecycle_cli.media import read_image
 from facecycle_cli.system import usable_cores
@@ -110,12 +111,18 @@ class CropSettings:
             is searched for.
         whole_if_no_face: where no face is found, the whole picture is the crop.
         min_face: height in pixels of the smallest face to find.
+        face: which face; None: the most prominent one.
     """
 
     size: int
     aligned: bool = False
     whole_if_no_face: bool = False
     min_face: int = 24
+    face: FaceChoice | None = None
+
+    def __post_init__(self) -> None:
+        if self.face is not None:
+            check_face_choice(self.face, single=True)
 
 
 def crop_faces(
@@ -205,8 +212,7 @@ def _crop_batch(
         for i, image in images.items():
             results[i] = FaceCrop(pictures[i].name, whole_crop(image, settings.size))
     else:
-        found = _find(list(images.values()), settings.min_face, backend)
-        for i, (image, faces) in zip(images, found, strict=True):
+        for i, (image, faces) in zip(images, _search(images, settings, backend), strict=True):
             results[i] = _crop(pictures[i].name, image, faces, settings)
     return [results[i] for i in range(len(pictures))]
 
@@ -216,6 +222,18 @@ def _load(picture: Picture) -> RGBImage:
     if isinstance(source, np.ndarray):
         return np.repeat(source[..., None], 3, axis=2) if source.ndim == 2 else source
     return read_image(source)
+
+
+def _search(
+    images: Mapping[int, RGBImage], settings: CropSettings, backend: FaceBackend
+) -> list[tuple[RGBImage, PhotoFaces]]:
+    """The faces that the wanted one is among, and the picture that they lie in."""
+    pictures = list(images.values())
+    if settings.face is None:
+        return _find(pictures, settings.min_face, backend)
+    # A number counts all faces, as it does for every other command.
+    found = search_photos(pictures, backend, min_face=settings.min_face)
+    return list(zip(pictures, found, strict=True))
 
 
 def _find(
@@ -258,7 +276,11 @@ def _is_decided(faces: Sequence[Face], image: RGBImage, searched: int) -> bool:
 
 def _crop(name: str, image: RGBImage, found: PhotoFaces, settings: CropSettings) -> CropResult:
     try:
-        face = prominent(found.require(), image.shape)
+        faces = found.require()
+        if settings.face is None:
+            face = prominent(faces, image.shape)
+        else:
+            (face,) = choose_faces(image, faces, settings.face)
         return FaceCrop(name, Alignment.from_face(face, settings.size).crop(image))
     except FaceError as error:
         if settings.whole_if_no_face:

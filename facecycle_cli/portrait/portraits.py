@@ -14,16 +14,18 @@ import cv2
 import numpy as np
 import torch
 
-from facecycle_cli.errors import MediaError
+from facecycle_cli.errors import MediaError, NoFaceError
 from facecycle_cli.faces import Alignment, Face, FaceBackend, paste_back, search_photos
+from facecycle_cli.faces.choice import FaceChoice, accepts_faces, choose_faces
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.crops import resize_crops
 from facecycle_cli.portrait.defaults import DEFAULT_SIZE, default_backend, default_model
 from facecycle_cli.portrait.features import Mouth
 from facecycle_cli.portrait.landmarks import FaceLandmarks, correct_flows, landmarks_of
+from facecycle_cli.portrait.likeness import open_choice
 from facecycle_cli.portrait.motions import PortraitMotion, require_finite
 from facecycle_cli.portrait.render import Openings, render, resize
-from facecycle_cli.types import FaceChoice, RGBImage
+from facecycle_cli.types import RGBImage
 
 __all__ = [
     "Portrait",
@@ -70,13 +72,14 @@ class Portrait:
     flow: np.ndarray
 
 
+@accepts_faces
 def portraits(
     image: RGBImage,
     motion: PortraitMotion,
     *,
     model: FaceCycle | None = None,
     backend: FaceBackend | None = None,
-    faces: FaceChoice = "largest",
+    face: FaceChoice = "largest",
     size: int = DEFAULT_SIZE,
 ) -> list[Portrait]:
     """Move the faces of a picture.
@@ -86,7 +89,8 @@ def portraits(
         motion: a constant of :mod:`facecycle_cli.portrait.motions`.
         model: the networks; None: the embedded checkpoint on the CPU.
         backend: finds the faces; None: the mesh.
-        faces: ``largest``, or ``all``.
+        face: which of the faces: ``largest``, ``all``, ``left``, ``right``, a number from 1 (the
+            largest) on, ``like:FILE``, or a function: see :data:`.FaceChoice`.
         size: side of the crops in pixels.
 
     Returns:
@@ -94,54 +98,59 @@ def portraits(
 
     Raises:
         MediaError: this is no picture.
-        NoFaceError: it has no face.
+        NoFaceError: it has no face, or no such face.
+        SettingsError: there is no such choice.
     """
     model, backend = model or default_model(), backend or default_backend()
-    return move_faces(image, find_faces(image, backend, faces), model, motion, size=size)
+    face = open_choice(face, model, backend)
+    return move_faces(image, find_faces(image, backend, face), model, motion, size=size)
 
 
+@accepts_faces
 def portraits_of_many(
     images: Iterable[RGBImage],
     motion: PortraitMotion,
     *,
     model: FaceCycle | None = None,
     backend: FaceBackend | None = None,
-    faces: FaceChoice = "largest",
+    face: FaceChoice = "largest",
     size: int = DEFAULT_SIZE,
 ) -> Iterator[list[Portrait]]:
-    """:func:`portraits` of every picture, in order; an empty list for one without a whole face.
+    """:func:`portraits` of every picture, in order; an empty list for one without such a face.
 
     Pictures are taken and faces are searched for in batches of 16. No more than that is in memory.
 
     Raises:
         MediaError: one of them is no picture.
+        SettingsError: there is no such choice.
     """
     model, backend = model or default_model(), backend or default_backend()
+    face = open_choice(face, model, backend)
     numbered = enumerate(images)
     while batch := list(itertools.islice(numbered, _BATCH)):
         for number, image in batch:
             check_picture(image, f"picture {number}")
         pictures = [image for _, image in batch]
         for image, found in zip(pictures, search_photos(pictures, backend), strict=True):
-            chosen = _choose(found.faces, faces)
-            yield move_faces(image, chosen, model, motion, size=size) if chosen else []
+            try:
+                chosen = choose_faces(image, found.faces, face)
+            except NoFaceError:
+                yield []
+            else:
+                yield move_faces(image, chosen, model, motion, size=size)
 
 
-def find_faces(image: RGBImage, backend: FaceBackend, faces: FaceChoice = "largest") -> list[Face]:
+def find_faces(image: RGBImage, backend: FaceBackend, face: FaceChoice = "largest") -> list[Face]:
     """The chosen faces of a picture, largest first; at least one.
 
     Raises:
         MediaError: this is no picture.
         CutFaceError: its border cuts off all its faces.
-        NoFaceError: it has no face.
+        NoFaceError: it has no face, or no such face.
     """
     check_picture(image)
     (found,) = search_photos([image], backend)
-    return _choose(found.require(), faces)
-
-
-def _choose(found: list[Face], faces: FaceChoice) -> list[Face]:
-    return found if faces == "all" else found[:1]
+    return choose_faces(image, found.require(), face)
 
 
 def check_picture(image: np.ndarray, name: str = "picture") -> None:

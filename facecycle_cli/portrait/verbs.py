@@ -13,6 +13,7 @@ import numpy as np
 
 from facecycle_cli.errors import SettingsError
 from facecycle_cli.faces import FaceBackend
+from facecycle_cli.faces.choice import FaceChoice, accepts_faces
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.defaults import DEFAULT_SIZE
 from facecycle_cli.portrait.motions import NEUTRAL, choose_motion
@@ -23,7 +24,7 @@ from facecycle_cli.portrait.portraits import (
     portraits,
     portraits_of_many,
 )
-from facecycle_cli.types import Expression, FaceChoice, MotionSource, MouthSource, RGBImage
+from facecycle_cli.types import Expression, MotionSource, MouthSource, RGBImage
 
 __all__ = [
     "frontalize",
@@ -35,13 +36,14 @@ __all__ = [
 ]
 
 
+@accepts_faces
 def neutralize(
     image: RGBImage,
     *,
     model: FaceCycle | None = None,
     backend: FaceBackend | None = None,
     size: int = DEFAULT_SIZE,
-    faces: FaceChoice = "largest",
+    face: FaceChoice = "largest",
     mean: bool = False,
     mouth: MouthSource = "landmarks",
     motion_from: MotionSource = "landmarks",
@@ -54,7 +56,9 @@ def neutralize(
         model: the networks; None: the embedded checkpoint on the CPU.
         backend: finds the faces; None: the mesh.
         size: side of the crop in pixels.
-        faces: ``largest``; or ``all``, with ``paste_back``.
+        face: which of the faces: ``largest``; ``left`` or ``right``; a number from 1 (the largest)
+            on; ``like:FILE``; a function (see :data:`.FaceChoice`); or ``all``, with
+            ``paste_back``.
         mean: go on to the mean face, which holds nothing of the person.
         mouth: ``landmarks`` closes the lips where the face's landmarks find them. ``flow`` leaves
             the mouth to the networks' flow, and teeth may stay visible.
@@ -67,32 +71,33 @@ def neutralize(
 
     Raises:
         MediaError: this is no picture.
-        NoFaceError: it has no face.
-        SettingsError: all faces are wanted, but not in one picture.
+        NoFaceError: it has no face, or no such face.
+        SettingsError: there is no such choice, or all faces are wanted, but not in one picture.
     """
-    _check(faces, paste_back)
+    _check(face, paste_back)
     motion = choose_motion("remove", mean=mean, mouth=mouth, motion_from=motion_from)
-    made = portraits(image, motion, model=model, backend=backend, faces=faces, size=size)
+    made = portraits(image, motion, model=model, backend=backend, face=face, size=size)
     return _result(image, made, paste_back)
 
 
+@accepts_faces
 def neutralize_many(
     images: Iterable[RGBImage],
     *,
     model: FaceCycle | None = None,
     backend: FaceBackend | None = None,
     size: int = DEFAULT_SIZE,
-    faces: FaceChoice = "largest",
+    face: FaceChoice = "largest",
     mean: bool = False,
     mouth: MouthSource = "landmarks",
     motion_from: MotionSource = "landmarks",
     paste_back: bool = False,
 ) -> list[RGBImage | None]:
-    """:func:`neutralize` of every picture, with the same options; None for one without a face."""
-    _check(faces, paste_back)
+    """:func:`neutralize` of every picture, with its options; None for one without such a face."""
+    _check(face, paste_back)
     motion = choose_motion("remove", mean=mean, mouth=mouth, motion_from=motion_from)
     pictures, searched = itertools.tee(images)
-    made = portraits_of_many(searched, motion, model=model, backend=backend, faces=faces, size=size)
+    made = portraits_of_many(searched, motion, model=model, backend=backend, face=face, size=size)
     return _results(pictures, made, paste_back)
 
 
@@ -104,13 +109,14 @@ def neutralize_crops(model: FaceCycle, crops: np.ndarray) -> np.ndarray:
     return move_crops(model, crops, NEUTRAL)[0]
 
 
+@accepts_faces
 def frontalize(
     image: RGBImage,
     *,
     model: FaceCycle | None = None,
     backend: FaceBackend | None = None,
     size: int = DEFAULT_SIZE,
-    faces: FaceChoice = "largest",
+    face: FaceChoice = "largest",
     expression: Expression = "keep",
     mouth: MouthSource = "landmarks",
     motion_from: MotionSource = "landmarks",
@@ -123,7 +129,9 @@ def frontalize(
         model: the networks; None: the embedded checkpoint on the CPU.
         backend: finds the faces; None: the mesh.
         size: side of the crop in pixels.
-        faces: ``largest``; or ``all``, with ``paste_back``.
+        face: which of the faces: ``largest``; ``left`` or ``right``; a number from 1 (the largest)
+            on; ``like:FILE``; a function (see :data:`.FaceChoice`); or ``all``, with
+            ``paste_back``.
         expression: ``keep`` it, or ``remove`` it as :func:`neutralize` does.
         mouth: as :func:`neutralize` has it, where the expression is removed.
         motion_from: as :func:`neutralize` has it.
@@ -134,32 +142,33 @@ def frontalize(
 
     Raises:
         MediaError: this is no picture.
-        NoFaceError: it has no face.
-        SettingsError: all faces are wanted, but not in one picture.
+        NoFaceError: it has no face, or no such face.
+        SettingsError: there is no such choice, or all faces are wanted, but not in one picture.
     """
-    _check(faces, paste_back)
+    _check(face, paste_back)
     motion = choose_motion(expression, mouth=mouth, motion_from=motion_from)
-    made = portraits(image, motion, model=model, backend=backend, faces=faces, size=size)
+    made = portraits(image, motion, model=model, backend=backend, face=face, size=size)
     return _result(image, made, paste_back)
 
 
+@accepts_faces
 def frontalize_many(
     images: Iterable[RGBImage],
     *,
     model: FaceCycle | None = None,
     backend: FaceBackend | None = None,
     size: int = DEFAULT_SIZE,
-    faces: FaceChoice = "largest",
+    face: FaceChoice = "largest",
     expression: Expression = "keep",
     mouth: MouthSource = "landmarks",
     motion_from: MotionSource = "landmarks",
     paste_back: bool = False,
 ) -> list[RGBImage | None]:
-    """:func:`frontalize` of every picture, with the same options; None for one without a face."""
-    _check(faces, paste_back)
+    """:func:`frontalize` of every picture, with its options; None for one without such a face."""
+    _check(face, paste_back)
     motion = choose_motion(expression, mouth=mouth, motion_from=motion_from)
     pictures, searched = itertools.tee(images)
-    made = portraits_of_many(searched, motion, model=model, backend=backend, faces=faces, size=size)
+    made = portraits_of_many(searched, motion, model=model, backend=backend, face=face, size=size)
     return _results(pictures, made, paste_back)
 
 
@@ -170,10 +179,10 @@ def frontalize_crops(
     return move_crops(model, crops, choose_motion(expression))[0]
 
 
-def _check(faces: FaceChoice, paste_back: bool) -> None:
-    if faces == "all" and not paste_back:
+def _check(face: FaceChoice, paste_back: bool) -> None:
+    if face == "all" and not paste_back:
         raise SettingsError(
-            'faces="all" gives one picture only with paste_back=True; '
+            'face="all" gives one picture only with paste_back=True; '
             "for the crop of every face call `portraits`"
         )
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from facecycle_cli.faces import Face
+from facecycle_cli.faces.smoothing import Signal, smoothed
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.head import Head, mean_head
 from facecycle_cli.portrait.motions import require_finite
@@ -21,7 +22,6 @@ from facecycle_cli.translate.lids import (
 )
 from facecycle_cli.translate.placement import HeadPlacement, mean_placement
 from facecycle_cli.translate.rest import rest_shape
-from facecycle_cli.translate.smoothing import Signal, smoothed
 from facecycle_cli.translate.source import SourceFace
 from facecycle_cli.types import RGBImage
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from facecycle_cli.faces import Face, FaceBackend
-from facecycle_cli.translate.pipeline import BATCH
+from facecycle_cli.media.pipeline import BATCH
 from facecycle_cli.types import RGBImage
 
 __all__ = ["Agreement", "MotionMeter"]

@@ -32,8 +32,8 @@ from facecycle_cli.media import (
 )
 from facecycle_cli.media.streams import is_pipe
 from facecycle_cli.media.video import images_of
+from facecycle_cli.portrait.decoding import decoded_size
 from facecycle_cli.system import LOCK_FILE, locked_folder
-from facecycle_cli.translate.decoding import decoded_size
 from facecycle_cli.translate.settings import TranslateSettings
 from facecycle_cli.types import MotionMode, RGBImage
 
@@ -147,6 +147,7 @@ def run_translate(
         if still and job.motion == "relative":
             raise SettingsError("--motion relative: a picture has no motion of its own")
         model, backend = open_networks(None if still else 1)
+        job = replace(job, settings=_opened(job.settings, model, backend, events))
         task = _Task(job, path, output, target, model, backend, events)
         return TranslateResult(output, True, task.picture() if still else task.video())
 
@@ -304,6 +305,19 @@ class _Task:
     def _provenance(self) -> Provenance:
         info = self.model.checkpoint
         return Provenance("translate", info.sha256 if info else None)
+
+
+def _opened(
+    settings: TranslateSettings, model: FaceCycle, backend: FaceBackend, events: TranslateEvents
+) -> TranslateSettings:
+    """The settings with the faces of ``like:FILE`` looked at."""
+    from facecycle_cli.portrait.likeness import open_choice
+
+    with events.errors_of(f"--face {settings.face}"):
+        face = open_choice(settings.face, model, backend)
+    with events.errors_of(f"--target-face {settings.target_face}"):
+        target_face = open_choice(settings.target_face, model, backend)
+    return replace(settings, face=face, target_face=target_face)
 
 
 @contextmanager

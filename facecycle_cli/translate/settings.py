@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-from facecycle_cli.errors import SettingsError
+from facecycle_cli.faces.choice import FaceChoice
 from facecycle_cli.types import MotionMode, MotionSource, MouthSource
 
-__all__ = ["TranslateSettings", "check_face_choice"]
-
-_FACE_CHOICE = re.compile(r"largest|left|right|[1-9]\d*")
+__all__ = ["TranslateSettings"]
 
 
 @dataclass(frozen=True)
@@ -28,8 +25,10 @@ class TranslateSettings:
         paste_back: the output is the target's whole picture instead.
         side_by_side: show the source to the left of the output.
         smooth: temporal smoothing, from 0 (off) to 1 (strongest).
-        face: which face of the source: ``largest``; ``left`` or ``right`` in the picture; ``2`` for
-            the second largest, and so on.
+        face: which face of the source: ``largest``; ``left`` or ``right`` in the picture; a number
+            from 1 (the largest) on; ``like:FILE``, the one most like the face in that picture; or
+            a function, see :data:`.FaceChoice`.
+        target_face: the same of the target; with ``paste_back`` also ``all``: every face performs.
         motion_from: ``landmarks``: the networks' flow moves the face, and landmarks correct it if
             the face backend is the mesh. ``networks``: the flow alone moves the face.
         shading: how much of the change of light on the source's face the target's face takes on, 0
@@ -42,17 +41,7 @@ class TranslateSettings:
     paste_back: bool = False
     side_by_side: bool = False
     smooth: float = 0.7
-    face: str = "largest"
+    face: FaceChoice = "largest"
+    target_face: FaceChoice = "largest"
     motion_from: MotionSource = "landmarks"
     shading: float = 0.5
-
-
-def check_face_choice(choice: str) -> str:
-    """``choice`` if it is ``largest``, ``left``, ``right`` or a number from 1.
-
-    Raises:
-        SettingsError: it is none of them.
-    """
-    if not _FACE_CHOICE.fullmatch(choice):
-        raise SettingsError(f"{choice!r} is none of largest, left, right, 1, 2, ...")
-    return choice

@@ -154,6 +154,11 @@ class Stage:
         """The frame in which nothing has moved yet, (H, W, 3) uint8."""
         return self._still
 
+    @property
+    def part(self) -> tuple[slice, slice]:
+        """Rows and columns of the frame outside of which nothing moves."""
+        return self._part
+
     def prepare(
         self,
         fields: Fields,

@@ -9,13 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from facecycle_cli.errors import CutFaceError, NoFaceError
-from facecycle_cli.faces import Alignment, Face, FaceBackend
+from facecycle_cli.faces import Alignment, Face
 from facecycle_cli.faces.topology import MESH_468
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.features import smoothstep
 from facecycle_cli.portrait.motions import require_finite
-from facecycle_cli.portrait.portraits import find_faces
 from facecycle_cli.translate.appearance import skin_color
 from facecycle_cli.translate.layer import Grid, LandmarkLayer, LandmarkRequest
 from facecycle_cli.translate.motion import Motion
@@ -31,7 +29,7 @@ from facecycle_cli.translate.settings import TranslateSettings
 from facecycle_cli.translate.stage import Drawing, Fields, crop_stage, picture_stage
 from facecycle_cli.types import RGBImage
 
-__all__ = ["EncodedFace", "Target", "find_target"]
+__all__ = ["EncodedFace", "Target"]
 
 
 _LIGHT_LOST = 12.0, 30.0
@@ -244,30 +242,6 @@ def _gain(target: np.ndarray, source: np.ndarray) -> np.ndarray:
     brighter = float(max(1.0, target.mean()) / max(1.0, source.mean()))
     hue = target / np.maximum(source, 1) / brighter
     return np.asarray(brighter**_BRIGHTNESS * hue**_HUE)
-
-
-def find_target(
-    image: RGBImage, model: FaceCycle, backend: FaceBackend, settings: TranslateSettings
-) -> Target:
-    """The largest face of a picture as a target.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        model: the networks.
-        backend: finds the face.
-        settings: as for :class:`Target`.
-
-    Raises:
-        MediaError: this is no picture.
-        NoFaceError: it has no face.
-    """
-    try:
-        (face,) = find_faces(image, backend)
-    except CutFaceError as error:
-        raise NoFaceError(f"in the target, {error}") from None
-    except NoFaceError:
-        raise NoFaceError("no face found in the target") from None
-    return Target(image, face, model, settings)
 
 
 def _moved_back(plane_motions: Sequence[PlaneMotion], points: Tensor) -> Tensor:

@@ -13,15 +13,17 @@ import numpy as np
 
 from facecycle_cli.errors import MediaError, NoFaceError
 from facecycle_cli.faces import FaceBackend, search_photos
+from facecycle_cli.faces.following import FaceFollower
+from facecycle_cli.media.pipeline import batches, in_thread
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.defaults import default_backend, default_model
+from facecycle_cli.portrait.likeness import open_choice
 from facecycle_cli.translate.motion import Motion, MotionTiming, motion_of_still, motions
-from facecycle_cli.translate.pipeline import batches, in_thread
+from facecycle_cli.translate.performers import find_performers
 from facecycle_cli.translate.report import MotionMeter
 from facecycle_cli.translate.settings import TranslateSettings
-from facecycle_cli.translate.source import FaceFollower, SourceFace, crop_sightings, crop_still
+from facecycle_cli.translate.source import SourceFace, crop_sightings, crop_still
 from facecycle_cli.translate.stage import Drawing
-from facecycle_cli.translate.target import find_target
 from facecycle_cli.types import RGBImage
 
 __all__ = ["Translation", "translate", "translate_picture"]
@@ -57,7 +59,7 @@ class Translation(Iterator[RGBImage]):
     Raises:
         MediaError: the target is no picture.
         NoFaceError: there is no face in the target; when iterating: none in the whole source.
-        SettingsError: ``settings.face`` is none of its choices.
+        SettingsError: ``settings`` name no face that can be chosen.
     """
 
     def __init__(
@@ -71,12 +73,12 @@ class Translation(Iterator[RGBImage]):
         settings: TranslateSettings | None = None,
         measure: bool = False,
     ) -> None:
-        self.settings = settings or TranslateSettings()
         self.frames = self.faces_found = 0
         self._model = model or default_model()
         self._backend = backend or default_backend()
+        self.settings = _opened(settings or TranslateSettings(), self._model, self._backend)
         self._follower = FaceFollower(self._backend, self.settings.face)
-        self._target = find_target(target, self._model, self._backend, self.settings)
+        self._target = find_performers(target, self._model, self._backend, self.settings)
         self._meter = MotionMeter(self._backend) if measure else None
         smooth = self.settings.smooth * fps
         self._timing = MotionTiming(
@@ -88,7 +90,7 @@ class Translation(Iterator[RGBImage]):
         self._source = frames
         self._output = self._draw()
         if self.settings.side_by_side:
-            _, height = self._target.stage.size
+            _, height = self._target.size
             panels = _Panels(height)
             self._source = panels.keep(frames)
             self._output = panels.join(self._output)
@@ -131,9 +133,11 @@ class Translation(Iterator[RGBImage]):
         side = self._model.config.image_size
         return batches(crop_sightings(sightings, side, width=self._timing.flow_width))
 
-    def _prepare(self) -> Generator[list[tuple[Motion | None, Drawing | None]], None, None]:
+    def _prepare(
+        self,
+    ) -> Generator[list[tuple[Motion | None, tuple[Drawing, ...] | None]], None, None]:
         """Each frame's motion and its drawing; a frame without a face has the last drawing."""
-        last: Drawing | None = None
+        last: tuple[Drawing, ...] | None = None
         with closing(in_thread(self._crop)) as faces:
             for batch in batches(motions(self._model, faces, self._timing)):
                 drawings = iter(self._target.prepare([m for m in batch if m is not None]))
@@ -144,10 +148,9 @@ class Translation(Iterator[RGBImage]):
                 yield prepared
 
     def _draw(self) -> Generator[RGBImage, None, None]:
-        stage = self._target.stage
         with closing(in_thread(self._prepare)) as prepared:
             for motion, drawing in itertools.chain.from_iterable(prepared):
-                frame = stage.still.copy() if drawing is None else self._target.draw(drawing)
+                frame = self._target.still.copy() if drawing is None else self._target.draw(drawing)
                 self.frames += 1
                 if motion is not None:
                     self._count(motion, frame)
@@ -189,7 +192,7 @@ def translate(
     Raises:
         MediaError: the target is no picture, or ``frames`` is a single one.
         NoFaceError: there is no face in the target; when iterating: none in the whole video.
-        SettingsError: ``settings.face`` is none of its choices.
+        SettingsError: ``settings`` name no face that can be chosen.
     """
     if isinstance(frames, np.ndarray) and frames.ndim == 3:
         raise MediaError("frames are a single picture: use translate_picture")
@@ -220,16 +223,26 @@ def translate_picture(
     Raises:
         MediaError: the target is no picture.
         NoFaceError: there is no face in one of them.
-        SettingsError: ``settings.face`` is none of its choices.
+        SettingsError: ``settings`` name no face that can be chosen.
     """
     settings = replace(settings or TranslateSettings(), motion="absolute")
     model, backend = model or default_model(), backend or default_backend()
-    found = find_target(target, model, backend, settings)
+    settings = _opened(settings, model, backend)
+    found = find_performers(target, model, backend, settings)
     (faces,) = search_photos([source], backend)
     seen = crop_still(source, faces.require(), settings.face, model.config.image_size)
     (drawing,) = found.prepare([motion_of_still(model, seen)])
     frame = found.draw(drawing)
     return np.hstack((_at_height(source, len(frame)), frame)) if settings.side_by_side else frame
+
+
+def _opened(
+    settings: TranslateSettings, model: FaceCycle, backend: FaceBackend
+) -> TranslateSettings:
+    """The settings with the faces of ``like:FILE`` looked at."""
+    faces = (open_choice(face, model, backend) for face in (settings.face, settings.target_face))
+    face, target_face = faces
+    return replace(settings, face=face, target_face=target_face)
 
 
 class _Panels:

@@ -20,10 +20,10 @@ from facecycle_cli.encode.records import Measurer
 from facecycle_cli.encode.run import Recorder
 from facecycle_cli.errors import CheckpointError, EvaluationError, MediaError, NoFaceError
 from facecycle_cli.faces import FaceBackend
+from facecycle_cli.faces.choice import FaceChoice
 from facecycle_cli.media import expand_inputs
 from facecycle_cli.media.files import LeftOut
 from facecycle_cli.model import FaceCycle
-from facecycle_cli.types import FaceChoice
 from facecycle_cli.verify.vector_cache import FileState, VectorCache
 
 __all__ = ["FaceSearch", "Match", "SearchResult", "open_cache"]
@@ -107,17 +107,18 @@ class FaceSearch:
         self._encoder = Encoder(model, choose_columns(model, [_VECTOR]))
         self._measurer = Measurer(model, landmarks=False)
 
-    def vector(self, picture: str) -> NDArray[np.float32]:
-        """The vector of the picture's largest face, (D,).
+    def vector(self, picture: str, face: FaceChoice = "largest") -> NDArray[np.float32]:
+        """The vector of a face of the picture, (D,).
 
         Args:
             picture: a file, or ``-`` for standard input.
+            face: which one.
 
         Raises:
-            NoFaceError: it has none.
+            NoFaceError: it has none, or no such face.
             MediaError, OSError: it cannot be read.
         """
-        (source,) = self._sources([NamedInput(picture, picture)], "largest")
+        (source,) = self._sources([NamedInput(picture, picture)], face)
         if source.problem is not None:
             raise source.problem
         vector: NDArray[np.float32] = self._encoder(source.faces)[_VECTOR][0]

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from facecycle_cli.errors import DataError, EvaluationError, ThresholdError
 from facecycle_cli.faces import FaceBackend
+from facecycle_cli.faces.choice import FaceChoice
 from facecycle_cli.model import FaceCycle
-from facecycle_cli.portrait.crops import CropSettings, FailedCrop, Picture, crop_faces, resize_crops
+from facecycle_cli.portrait.crops import CropSettings, FailedCrop, Picture, crop_faces
 from facecycle_cli.portrait.defaults import default_backend, default_model
+from facecycle_cli.portrait.likeness import identity_embedding, open_choice
 from facecycle_cli.types import RGBImage
 from facecycle_cli.verify.threshold import Threshold, stored_threshold
 
@@ -36,9 +36,6 @@ RESEARCH_ONLY = (
     "not fit for decisions about people"
 )
 """What every statement about two people comes with."""
-
-_CPU_BATCH = 16
-"""Faces that a CPU embeds at once: more outgrow its cache and take a quarter longer each."""
 
 
 @dataclass(frozen=True)
@@ -64,25 +61,6 @@ class Verdict:
         return "same" if self.same else "different"
 
 
-@torch.inference_mode()
-def identity_embedding(model: FaceCycle, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Faces as unit vectors that can be compared, see :meth:`.FaceCycle.embed_identity`.
-
-    Args:
-        model: the networks.
-        crops: aligned faces, uint8 (N, H, H, 3) RGB of any size.
-
-    Returns:
-        (N, D) of length 1, so that the dot product is the cosine.
-    """
-    side = model.verifier.side
-    x = model.to_input(resize_crops(crops, side), side)
-    step = _CPU_BATCH if x.device.type == "cpu" else len(x)
-    parts = [model.embed_identity(x[i : i + step]) for i in range(0, len(x), step)]
-    embedded: NDArray[np.float32] = torch.cat(parts).cpu().numpy()
-    return embedded
-
-
 def verify(
     image_a: RGBImage,
     image_b: RGBImage,
@@ -90,6 +68,7 @@ def verify(
     model: FaceCycle | None = None,
     backend: FaceBackend | None = None,
     threshold: float | None = None,
+    face: FaceChoice | None = None,
 ) -> Verdict:
     """Compare the faces of two pictures.
 
@@ -99,14 +78,17 @@ def verify(
         backend: finds the faces; None: the mesh.
         threshold: minimum similarity to call two faces the same person, -1..1; None: the one that
             the checkpoint carries.
+        face: which face of each picture, see :data:`.FaceChoice`; None: the most prominent one,
+            large and near the center.
 
     Raises:
-        NoFaceError: there is no face in one of them.
+        NoFaceError: there is no (such) face in one of them.
+        SettingsError: there is no such choice.
         ThresholdError: no threshold is given, and the checkpoint carries none.
         EvaluationError: their similarity is not a finite number.
     """
     (verdict,) = verify_many(
-        [image_a], [image_b], model=model, backend=backend, threshold=threshold
+        [image_a], [image_b], model=model, backend=backend, threshold=threshold, face=face
     )
     return verdict
 
@@ -118,6 +100,7 @@ def verify_many(
     model: FaceCycle | None = None,
     backend: FaceBackend | None = None,
     threshold: float | None = None,
+    face: FaceChoice | None = None,
 ) -> list[Verdict]:
     """:func:`verify` for the pairs of two lists: the first picture of each, the second, and so on.
 
@@ -125,11 +108,12 @@ def verify_many(
         images_a, images_b: N pictures each, (H, W, 3) uint8 RGB.
         model: the networks; None: the embedded checkpoint on the CPU.
         backend: finds the faces; None: the mesh.
-        threshold: as :func:`verify` has it.
+        threshold, face: as :func:`verify` has them.
 
     Raises:
         DataError: the lists are not of the same length.
-        NoFaceError: there is no face in one of the pictures.
+        NoFaceError: there is no (such) face in one of the pictures.
+        SettingsError: there is no such choice.
         ThresholdError: no threshold is given, and the checkpoint carries none.
         EvaluationError: a similarity is not a finite number.
     """
@@ -139,13 +123,14 @@ def verify_many(
         raise ThresholdError("this checkpoint has no verification threshold; give one: threshold=")
     if len(images_a) != len(images_b):
         raise DataError(f"{len(images_a)} pictures cannot be compared with {len(images_b)}")
-    settings = CropSettings(model.verifier.side)
+    choice = None if face is None else open_choice(face, model, backend)
+    settings = CropSettings(model.verifier.side, face=choice)
     pictures = (Picture(f"picture {k}", image) for k, image in enumerate((*images_a, *images_b)))
     crops = []
-    for face in crop_faces(pictures, settings, backend):
-        if isinstance(face, FailedCrop):
-            raise face.problem
-        crops.append(face.crop)
+    for each in crop_faces(pictures, settings, backend):
+        if isinstance(each, FailedCrop):
+            raise each.problem
+        crops.append(each.crop)
     if not crops:
         return []
     a, b = np.split(identity_embedding(model, np.stack(crops)), 2)

@@ -10,7 +10,7 @@ from facecycle_cli.cli.options import (
     AsJson,
     Checkpoint,
     Device,
-    Faces,
+    Face,
     Inputs,
     Output,
     Overwrite,
@@ -19,14 +19,14 @@ from facecycle_cli.cli.options import (
     Verbose,
 )
 from facecycle_cli.cli.outputs import Outputs
-from facecycle_cli.cli.run import Pictures, run_pictures
+from facecycle_cli.cli.run import Pictures, read_input, run_pictures
 
 
 @app.command()
 def invert(
     inputs: Inputs,
     output: Output = None,
-    faces: Faces = "largest",
+    face: Face = "largest",
     checkpoint: Checkpoint = "small",
     device: Device = "auto",
     seed: Seed = 0,
@@ -39,7 +39,7 @@ def invert(
     from facecycle_cli.errors import MediaError
     from facecycle_cli.media import Provenance
 
-    several = faces == "all"
+    several = face == "all"
     console = Console(quiet=quiet, verbose=verbose, json=as_json)
     outputs = Outputs(output, inputs, tag="_inverted", overwrite=overwrite, numbered=several)
     if checkpoint != "small":
@@ -55,7 +55,7 @@ def invert(
         images = [255 - image, image] if several else [255 - image]
         return Pictures(images, Provenance("invert"), {"faces": len(images), "device": device})
 
-    run_pictures(inputs, outputs, transform, console)
+    run_pictures(inputs, outputs, transform, console, read=read_input)
 
 
 if __name__ == "__main__":

@@ -136,6 +136,36 @@ def test_all_faces_are_numbered(run_here, face):
     assert done.stdout.decode().split() == ["two_frontal_1.png", "two_frontal_2.png"]
 
 
+def test_which_face_and_how_they_are_numbered(run_here, face, examples):
+    folder = face.parent
+    pair = [read_image(examples / "faces" / f"person{n}_smiling.jpg")[:800] for n in (1, 2)]
+    Image.fromarray(np.concatenate(pair, axis=1)).save(folder / "pair.png")
+    shown = run_here("neutralize", "pair.png", "--show-faces", "--json", cwd=folder)
+    report = json.loads(shown.stdout)
+    assert report["output"] == "pair_faces.png"
+    left = min(report["faces"], key=lambda each: each["box"][0])
+    like = f"like:{examples / 'faces' / 'person1_neutral.jpg'}"
+    for choice in ("left", left["face"], like):
+        done = run_here(
+            "neutralize", "pair.png", "--face", choice, "--json", "--overwrite", cwd=folder
+        )
+        (described,) = json.loads(done.stdout)["faces"]
+        assert described["box"] == left["box"]
+    done = run_here("neutralize", "pair.png", "--face", 3, "-o", "x.png", cwd=folder)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.decode() == "facecycle: pair.png: no face 3; it shows 2\n"
+    assert read_provenance(folder / "pair_faces.png")["operation"] == "show-faces"
+    done = run_here("neutralize", "pair.png", "--face", "like:lawn.png", "-o", "x.png", cwd=folder)
+    assert done.returncode == 1
+    assert done.stderr.decode().startswith("facecycle: --face like:lawn.png: ")
+    assert run_here("verify", "pair.png", face, "--face", "all", cwd=folder).returncode == 2
+    options = ("--face", "left", "--face", "largest", "--json")
+    done = run_here(
+        "verify", "pair.png", examples / "faces" / "person1_smiling.jpg", *options, cwd=folder
+    )
+    assert json.loads(done.stdout)["similarity"] > 0.99
+
+
 def test_mean_face_has_its_own_name(run_here, face):
     done = run_here("neutralize", "--mean", face.name, cwd=face.parent)
     assert done.stdout.decode() == "face_mean.png\n"

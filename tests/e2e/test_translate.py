@@ -383,6 +383,8 @@ def test_outputs_that_cannot_be_written(run, folder):
         ("--shading", "0.5", "--motion-from", "networks"),
         ("--face", "middle"),
         ("--face", "0"),
+        ("--face", "all"),
+        ("--target-face", "all"),  # without --paste-back
         ("--smooth", "2"),
         ("--start", "-1"),
         ("--duration", "0"),

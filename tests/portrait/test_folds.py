@@ -8,8 +8,8 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from facecycle_cli.faces.following import skull_points
 from facecycle_cli.portrait.folds import stretch, unfolded
-from facecycle_cli.translate.source import skull_points
 
 
 def field(side: int = 48) -> np.ndarray:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from facecycle_cli.faces.smoothing import smoothed
 from facecycle_cli.portrait.head import Head
 from facecycle_cli.translate.motion import Measurement, with_references
 from facecycle_cli.translate.placement import HeadPlacement
-from facecycle_cli.translate.smoothing import smoothed
 from tests.translate.placed import alignment, plain_look, posed
 
 

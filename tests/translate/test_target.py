@@ -16,9 +16,10 @@ from facecycle_cli.portrait.head import Head
 from facecycle_cli.portrait.neutral import neutral_shape
 from facecycle_cli.translate.lids import upper_lids
 from facecycle_cli.translate.motion import Motion, Reference
+from facecycle_cli.translate.performers import find_performers
 from facecycle_cli.translate.placement import UNMOVED, HeadPlacement, plane_motion
 from facecycle_cli.translate.settings import TranslateSettings
-from facecycle_cli.translate.target import EncodedFace, Target, find_target
+from facecycle_cli.translate.target import EncodedFace, Target
 from tests.translate.placed import alignment, plain_look
 
 
@@ -187,6 +188,6 @@ def test_no_motions_are_no_drawings(photograph, face, networks):
 def test_a_target_needs_a_face(backend, networks):
     lawn = np.full((90, 90, 3), 127, np.uint8)
     with pytest.raises(NoFaceError, match="no face found in the target"):
-        find_target(lawn, networks, backend, TranslateSettings())
+        find_performers(lawn, networks, backend, TranslateSettings())
     with pytest.raises(MediaError, match="uint8 RGB"):
-        find_target(lawn[..., 0], networks, backend, TranslateSettings())
+        find_performers(lawn[..., 0], networks, backend, TranslateSettings())

@@ -9,7 +9,8 @@ import pytest
 
 from facecycle_cli.errors import DataError, EvaluationError, NoFaceError, ThresholdError
 from facecycle_cli.model import load
-from facecycle_cli.verify.verify import identity_embedding, verify, verify_many
+from facecycle_cli.portrait.likeness import identity_embedding
+from facecycle_cli.verify.verify import verify, verify_many
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,7 @@ def test_a_similarity_that_is_no_number_is_no_verdict(model, backend, photograph
     def nothing(model, crops):
         return np.full((len(crops), 4), np.nan, np.float32)
 
-    monkeypatch.setattr(sys.modules[identity_embedding.__module__], "identity_embedding", nothing)
+    monkeypatch.setattr(sys.modules[verify.__module__], "identity_embedding", nothing)
     for threshold in (0.0, -1.0):
         with pytest.raises(EvaluationError, match="not a finite number"):
             verify(photograph, photograph, model=model, backend=backend, threshold=threshold)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facecycle_cli.translate.pipeline import batches, in_thread
+from facecycle_cli.media.pipeline import batches, in_thread
 
 
 def numbers(count):

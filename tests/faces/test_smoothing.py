@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facecycle_cli.translate.smoothing import Signal, smoothed
+from facecycle_cli.faces.smoothing import Signal, smoothed
 
 
 @dataclass(frozen=True)

@@ -113,13 +113,11 @@ def _bilateral(
     if not width:
         return value
     radius = math.ceil(2 * width)
-    total, weights = np.zeros_like(value, np.float64), 0.0
-    for offset, other in neighbors:
-        if abs(offset) <= radius:
-            change = other - value
-            distance = float(np.mean(change * change)) / tolerance**2
-            weight = math.exp(-0.5 * ((offset / width) ** 2 + distance))
-            total += weight * change
-            weights += weight
-    mean: np.ndarray = (value + total / weights).astype(value.dtype)
+    near = [(offset, other) for offset, other in neighbors if abs(offset) <= radius]
+    offsets = np.array([offset for offset, _ in near])
+    changes = np.stack([other for _, other in near]).reshape(len(near), -1) - value.ravel()
+    distances = np.einsum("ij,ij->i", changes, changes) / (value.size * tolerance**2)
+    weights = np.exp(-0.5 * ((offsets / width) ** 2 + distances))
+    change = (weights / weights.sum()) @ changes
+    mean: np.ndarray = (value + change.reshape(value.shape)).astype(value.dtype)
     return mean

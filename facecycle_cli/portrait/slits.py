@@ -62,7 +62,8 @@ class MouthPatch:
 
 
 _CELLS = 40
-"""Cells along the width of a slit's surroundings at which its displacements are computed."""
+"""Cells along the width of a slit's surroundings at which displacements are computed for a picture;
+a video needs fewer."""
 
 _SOFT = 1.0
 """Pixels over which an edge is soft, at least."""
@@ -134,6 +135,7 @@ class Slit:
         lower: the same of the lower edge.
         around: numbers of those that move the skin around it.
         kind: how far that reaches.
+        cells: how many, along the width of its surroundings, displacements are computed at.
     """
 
     def __init__(
@@ -143,10 +145,12 @@ class Slit:
         lower: Sequence[int],
         around: Sequence[int],
         kind: SlitKind,
+        cells: int = _CELLS,
     ) -> None:
         self.upper, self.lower = list(upper), list(lower)
         self._own = own
         self._kind = kind
+        self._cells = cells
         self._frame = FeatureFrame(own[self.upper[0]], own[self.upper[-1]])
         self._edges = tuple(_line(self._frame.of_points(own[i])) for i in (self.upper, self.lower))
         self._opening = _widest(*self._edges)
@@ -195,7 +199,7 @@ class Slit:
         )
         if box[2] - box[0] < 2 or box[3] - box[1] < 2:
             return None
-        cells = _cells(box)
+        cells = _cells(box, self._cells)
         at = cells.reshape(-1, 2)
         u, v = frame.of_pixels(cells[..., 0], cells[..., 1])
         fade = 1 - smoothstep(np.abs(u), 1.1, kind.sideways)
@@ -242,7 +246,7 @@ class Slit:
         edges = [np.stack(frame.to_pixels(*e), axis=-1) for e in (opening.upper, opening.lower)]
         points = np.concatenate([edges[0], edges[1][1:-1]])
         there = np.concatenate([source.upper, source.lower[1:-1]])
-        cells = _cells(opening.box)
+        cells = _cells(opening.box, self._cells)
         inside = interpolate(points, there - points, cells.reshape(-1, 2), 0.05 * frame.half)
         inside = inside.reshape(cells.shape) + cells.astype(np.float32)
         across = np.linalg.norm(source.upper[-1] - source.upper[0])
@@ -374,10 +378,10 @@ def _widest(upper: Shape, lower: Shape) -> float:
     return max(0.0, float((np.interp(upper[0], *lower) - upper[1]).max()))
 
 
-def _cells(box: tuple[int, int, int, int]) -> np.ndarray:
+def _cells(box: tuple[int, int, int, int], across: int) -> np.ndarray:
     """(h, w, 2) float64: points of a coarse grid over a box, as cv2.resize has them."""
     x0, y0, x1, y1 = box
-    step = max(1.0, (x1 - x0) / _CELLS)
+    step = max(1.0, (x1 - x0) / across)
     columns, rows = max(2, round((x1 - x0) / step)), max(2, round((y1 - y0) / step))
     xs = x0 + (np.arange(columns) + 0.5) * (x1 - x0) / columns - 0.5
     ys = y0 + (np.arange(rows) + 0.5) * (y1 - y0) / rows - 0.5

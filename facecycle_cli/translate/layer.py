@@ -39,6 +39,11 @@ _FEATURE_REACH = 0.12
 open and eyes close."""
 
 
+_CELLS = 22
+"""Cells along the width of the surroundings of lips and lids. With 40 a frame takes longer and looks
+the same: the mean difference is 0.005 gray levels."""
+
+
 class Grid(NamedTuple):
     """The coarse grid of a stage.
 
@@ -112,8 +117,8 @@ class LandmarkLayer:
             chosen = [i for i in chosen if not near_mouth(own, topology)[i]]
         self._correction = Correction(own, chosen, grid.pixels, grid.to_cells, self._unit)
         around = [i for i in range(topology.count) if i not in edges]
-        self._mouth = Slit(own, *lips, around, MOUTH) if features else None
-        self._eyes = [Slit(own, *pair, around, EYE) for pair in lids] if features else []
+        self._mouth = Slit(own, *lips, around, MOUTH, _CELLS) if features else None
+        self._eyes = [Slit(own, *pair, around, EYE, _CELLS) for pair in lids] if features else []
         self._smooth_light = _light_smoother(own, topology, sorted(edges), self._unit)
 
     def change(

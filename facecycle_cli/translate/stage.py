@@ -47,12 +47,12 @@ class Fields(NamedTuple):
     Attributes:
         displacement: (2, h, w) float32, from each point to where its color is taken from, in grid
             units of the target's crop.
-        change: (3, h, w) float32, what is added to that color, in gray levels.
+        change: (3, h, w) float32, what is added to that color, in gray levels; None: nothing is.
         inside: (2, h, w) float32, where each point lies in the moved crop, in its grid units.
     """
 
     displacement: np.ndarray
-    change: np.ndarray
+    change: np.ndarray | None
     inside: np.ndarray
 
 
@@ -63,7 +63,7 @@ class Drawing:
     Attributes:
         displacement: (h, w, 2) float32, from each point to where its color is taken from, in pixels
             of the picture.
-        change: (h, w, 3) float32, what is added to that color, in gray levels.
+        change: (h, w, 3) float32, what is added to that color, in gray levels; None: nothing is.
         opening: how much further the lips part than in the photograph, in half widths of the mouth.
         missing: how much of that is not in ``displacement``.
         eyes_closed: how far the eyelids are down, 0..1.
@@ -72,7 +72,7 @@ class Drawing:
     """
 
     displacement: np.ndarray
-    change: np.ndarray
+    change: np.ndarray | None
     opening: float = 0.0
     missing: float = 0.0
     eyes_closed: float = 0.0
@@ -182,7 +182,7 @@ class Stage:
         moving = 1 - smoothstep(radius, _HEAD, _REACH)[..., None].astype(np.float32)
         changing = 1 - smoothstep(radius, _FACE, _HAIR)[..., None].astype(np.float32)
         pixels = fields.displacement.transpose(1, 2, 0) @ self._to_pixels.T.astype(np.float32)
-        change = fields.change.transpose(1, 2, 0) * changing
+        change = None if fields.change is None else fields.change.transpose(1, 2, 0) * changing
         if self._layer is not None and request is not None:
             smooth, places = self._layer.change(request, pixels)
             pixels = unfolded(smooth.displacement * moving, self._cell)
@@ -200,7 +200,6 @@ class Stage:
         """The frame, (H, W, 3) uint8."""
         size = (len(self._xs), len(self._ys))
         flow = cv2.resize(drawing.displacement, size, interpolation=cv2.INTER_CUBIC)
-        change = cv2.resize(drawing.change, size, interpolation=cv2.INTER_CUBIC)
         xs, ys = self._xs + flow[..., 0], self._ys + flow[..., 1]
         shading = [] if self._features is None else self._move(self._features, drawing, xs, ys)
         layers = draw_openings(drawing.openings, xs, ys, self._picture, self._origin)
@@ -210,12 +209,14 @@ class Stage:
         if drawing.light is not None:
             gain = cv2.exp(cv2.resize(drawing.light, size, interpolation=cv2.INTER_CUBIC))
             warped = cv2.multiply(warped, cv2.merge([gain] * 3), dtype=cv2.CV_8U)
-        drawn = cv2.add(warped, change, dtype=cv2.CV_8U)
+        if drawing.change is not None:
+            change = cv2.resize(drawing.change, size, interpolation=cv2.INTER_CUBIC)
+            warped = cv2.add(warped, change, dtype=cv2.CV_8U)
         for part, dark, color in shading:
-            lit = drawn[part].astype(np.float32)
-            drawn[part] = lit + dark[..., None] * (color - lit)
+            lit = warped[part].astype(np.float32)
+            warped[part] = lit + dark[..., None] * (color - lit)
         frame = self._still.copy()
-        frame[self._part] = drawn
+        frame[self._part] = warped
         return frame
 
     def _move(

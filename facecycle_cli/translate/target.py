@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -97,13 +98,14 @@ class EncodedFace:
         if keep_own:
             rest = inside + _sample(self.backflow, inside)
             source = source - (rest + _sample(self._flow, rest) - inside)
-        change = torch.zeros_like(source[:, :1]).expand(-1, 3, -1, -1)
+        change: Iterable[np.ndarray | None] = itertools.repeat(None, len(source))
         if draw:
             generated = self._model.move(self._features, backflow)
-            change = _sample(generated, inside) - _sample(self._rest, source)
-            change = change * self._model.input_std * 255
-        arrays = source - points.permute(2, 0, 1), change, inside
-        return [Fields(*row) for row in zip(*(a.cpu().numpy() for a in arrays), strict=True)]
+            drawn = _sample(generated, inside) - _sample(self._rest, source)
+            change = (drawn * self._model.input_std * 255).cpu().numpy()
+        displacement = (source - points.permute(2, 0, 1)).cpu().numpy()
+        rows = zip(displacement, change, inside.cpu().numpy(), strict=True)
+        return [Fields(*row) for row in rows]
 
 
 class Target:

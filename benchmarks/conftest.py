@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+os.environ |= {"OMP_WAIT_POLICY": "passive", "OPENBLAS_THREAD_TIMEOUT": "4"}  # as the command does
+
 import pytest
 import torch
 

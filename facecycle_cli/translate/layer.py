@@ -40,8 +40,8 @@ open and eyes close."""
 
 
 _CELLS = 22
-"""Cells along the width of the surroundings of lips and lids. With 40 a frame takes longer and looks
-the same: the mean difference is 0.005 gray levels."""
+"""Cells along the width of the surroundings of lips and lids. With 40 a frame takes longer and is
+the same to 0.005 gray levels in the mean."""
 
 
 class Grid(NamedTuple):

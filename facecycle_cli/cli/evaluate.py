@@ -128,8 +128,8 @@ def expression(
         )  # fmt: skip
     say_problems(result.problems, console, pictures.notes)
     numbers = {**result.to_json(), "features": chosen}
-    complete = evaluation.publish(expression_table(result, chosen), "expression", numbers)
-    written = report_expression(evaluation.folder, complete, result) if evaluation.folder else []
+    report_of = evaluation.publish(expression_table(result, chosen), "expression", numbers)
+    written = report_expression(report_of, result) if report_of else []
     evaluation.finish(written, result.problems)
 
 
@@ -198,10 +198,8 @@ def pose(
         )  # fmt: skip
     say_problems(result.problems, console)
     numbers = {**result.to_json(), "features": features}
-    complete = evaluation.publish(pose_table(result, features), "pose", numbers)
-    written = []
-    if evaluation.folder is not None:
-        written = report_pose(evaluation.folder, complete, result, evaluation.models)
+    report_of = evaluation.publish(pose_table(result, features), "pose", numbers)
+    written = report_pose(report_of, result, evaluation.models) if report_of else []
     evaluation.finish(written, result.problems)
 
 
@@ -255,10 +253,8 @@ def reconstruction(
     problems = missing + result.problems
     say_problems(problems, console)
     table = reconstruction_table(result)
-    complete = evaluation.publish(table, "reconstruction", result.to_json())
-    written = []
-    if evaluation.folder is not None:
-        written = report_reconstruction(evaluation.folder, complete, result, evaluation.models)
+    report_of = evaluation.publish(table, "reconstruction", result.to_json())
+    written = report_reconstruction(report_of, result, evaluation.models) if report_of else []
     evaluation.finish(written, problems)
 
 

@@ -19,7 +19,8 @@ from facecycle_cli.cli.options import (
     Seed,
     Verbose,
 )
-from facecycle_cli.cli.tables import counted, number, percent, plus_minus, say_problems, table
+from facecycle_cli.cli.tables import counted, number, percent, plus_minus, say_problems
+from facecycle_cli.pages.blocks import Table
 
 if TYPE_CHECKING:
     from facecycle_cli.evaluation.groups import GroupResult
@@ -60,7 +61,7 @@ def evaluate_groups(
     """
     from facecycle_cli.evaluation.group_data import draw_groups, find_groups
     from facecycle_cli.evaluation.groups import evaluate_groups as evaluate
-    from facecycle_cli.media.reports import write_report
+    from facecycle_cli.evaluation.reports import report_tables
 
     console = Console(quiet=quiet, verbose=verbose, json=as_json)
     with prefix_errors(data):
@@ -82,12 +83,12 @@ def evaluate_groups(
     say_problems(problems, console)
     numbers = result.to_json()
     common = {"counts": numbers.pop("counts"), "ungrouped": found.ungrouped, "draw": draw}
-    complete = evaluation.publish(_table(result), "groups", {**common, "results": {name: numbers}})
-    written = [write_report(evaluation.folder, complete)] if evaluation.folder is not None else []
+    report_of = evaluation.publish(_table(result), "groups", {**common, "results": {name: numbers}})
+    written = report_tables(report_of) if report_of else []
     evaluation.finish(written, problems)
 
 
-def _table(result: GroupResult) -> str:
+def _table(result: GroupResult) -> list[str | Table]:
     """A row for each group."""
     rows = [["group", "pictures", "found", "yaw before", "after", "", "cycle L1", "SSIM", ""]]
     for name, summary in result.summaries.items():
@@ -106,4 +107,4 @@ def _table(result: GroupResult) -> str:
             ]
         )
     head = "mean absolute yaw in degrees, before and after frontalize; L1 and SSIM of the motion"
-    return f"{head}\ncycle; {plus_minus()} is the standard error of the mean\n{table(rows)}"
+    return [f"{head}\ncycle; {plus_minus()} is the standard error of the mean", Table(rows)]

@@ -25,8 +25,9 @@ from facecycle_cli.cli.options import (
     Verbose,
 )
 from facecycle_cli.cli.run import walk_pictures
-from facecycle_cli.cli.tables import counted, number, percent, say_problems, table
+from facecycle_cli.cli.tables import counted, number, percent, say_problems
 from facecycle_cli.errors import MediaError
+from facecycle_cli.pages.blocks import Table
 from facecycle_cli.types import AlignerName
 
 if TYPE_CHECKING:
@@ -118,11 +119,10 @@ def evaluate_neutral(
         "motion_from": motion_from,
         "turned": turned,
     }
-    complete = evaluation.publish(_table(result), "neutral", numbers)
-    written = []
-    if evaluation.folder is not None:
-        complete |= result.to_json(faces=True)
-        written = report_neutral(evaluation.folder, complete, result, evaluation.models)
+    report_of = evaluation.publish(
+        _table(result), "neutral", numbers, more=result.to_json(faces=True)
+    )
+    written = report_neutral(report_of, result, evaluation.models) if report_of else []
     evaluation.finish(written, problems)
 
 
@@ -151,7 +151,7 @@ def _turned(
             yield Picture.file(item.path)
 
 
-def _table(result: NeutralResult) -> str:
+def _table(result: NeutralResult) -> list[str | Table]:
     """A column for each checkpoint."""
     summaries, counts = list(result.summaries.values()), result.expression_counts()
     rows = [["", *result.summaries], ["way to the own neutral photograph"]]
@@ -176,4 +176,4 @@ def _table(result: NeutralResult) -> str:
     )
     if result.judge == "mesh":
         head += " (the mesh that also taught the embedded weights)"
-    return f"{head}\n{table(rows)}"
+    return [head, Table(rows)]

@@ -31,6 +31,7 @@ from facecycle_cli.cli.tables import (
     table,
 )
 from facecycle_cli.errors import CommandError, FacecycleError
+from facecycle_cli.pages.blocks import Block, Table
 from facecycle_cli.text import one_line
 from facecycle_cli.types import AlignerName
 
@@ -139,12 +140,13 @@ def _measure(
     """
     from dataclasses import replace
 
+    from facecycle_cli.evaluation.reports import Report, report_tables
     from facecycle_cli.evaluation.suite import run_suite
-    from facecycle_cli.media.reports import write_report
     from facecycle_cli.verify.report import describe_model
 
     failed: dict[str, str] = {}
     done: dict[str, dict[str, Any]] = {}
+    pages: list[Block] = []
     is_complete = True
     with console.progress("pictures and clips") as line:
         tools = replace(tools, on_done=lambda picture: line.advance(text=picture.name))
@@ -158,13 +160,15 @@ def _measure(
                 console.result(None, {"input": path, "status": "failed", "reason": failed[name]})
                 continue
             done[name] = result.to_json()
+            pages += _section(result)
             console.result(_table(result), {"input": path, "status": "done", **done[name]})
     common = {"task": "suite", **traces, "checkpoint": describe_model(tools.model)}
     counts = {"measured": len(done), "failed": len(failed)}
     console.result(None, {"summary": True, **common, "counts": counts})
     if folder is not None:
         report = {**common, "counts": counts, "failed": failed, "sets": done}
-        say_written([write_report(folder, report)], console)
+        title = "Every number of the model card"
+        say_written(report_tables(Report(folder, title, report, pages)), console)
     if failed:
         console.note(f"{counted(len(failed), 'data set')} of {len(sets)} could not be measured")
     if not is_complete:
@@ -173,6 +177,15 @@ def _measure(
 
 def _table(result: SetResult) -> str:
     """Ours, then the published rows; at the end of a line is how it was measured."""
+    cells, protocols = _cells(result)
+    lines = table(cells).splitlines()
+    width = max(map(len, lines))
+    pairs = zip(lines, protocols, strict=True)
+    return "\n".join(f"{line:{width}}  {protocol}".rstrip() for line, protocol in pairs) + "\n"
+
+
+def _cells(result: SetResult) -> tuple[list[list[str]], list[str]]:
+    """The rows of the table with their heading, and how each was measured."""
     names = list(dict.fromkeys(name for row in result.rows for name in row.values))
     cells = [[f"{result.found.name}: {result.found.task}", *names]]
     protocols = [""]
@@ -180,10 +193,17 @@ def _table(result: SetResult) -> str:
         shown = [_cell(name, row.values[name]) if name in row.values else "" for name in names]
         cells.append([row.method, *shown])
         protocols.append(one_line(("published: " if row.published else "") + row.protocol))
-    lines = table(cells).splitlines()
-    width = max(map(len, lines))
-    pairs = zip(lines, protocols, strict=True)
-    return "\n".join(f"{line:{width}}  {protocol}".rstrip() for line, protocol in pairs) + "\n"
+    return cells, protocols
+
+
+def _section(result: SetResult) -> list[Block]:
+    """The same for the page of the report."""
+    cells, (_, *protocols) = _cells(result)
+    rows = [
+        [*row, protocol]
+        for row, protocol in zip(cells, ["how it was measured", *protocols], strict=True)
+    ]
+    return [Table(rows)]
 
 
 def _cell(name: str, value: float | None) -> str:

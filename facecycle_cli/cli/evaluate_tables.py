@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from facecycle_cli.cli.tables import counted, group_rows, number, percent, plus_minus, table
+from facecycle_cli.cli.tables import counted, group_rows, number, percent, plus_minus
+from facecycle_cli.pages.blocks import Table
 from facecycle_cli.text import one_line
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from facecycle_cli.types import Features
 
 
-def expression_table(result: ExpressionResult, features: Features) -> str:
+def expression_table(result: ExpressionResult, features: Features) -> list[str | Table]:
     """Accuracy and recalls, and how many pictures they are of."""
     columns, counts = result.results, result.split_counts
     metrics = [probe.metrics for probe in columns.values()]
@@ -40,15 +41,15 @@ def expression_table(result: ExpressionResult, features: Features) -> str:
         f" ({result.whole_pictures} of them taken whole, no face found); naming the most"
         f" frequent class: {percent(result.chance)}"
     )
-    parts = [head, table(rows)]
+    parts: list[str | Table] = [head, Table(rows)]
     shown = {"pictures": "pictures", "accuracy": "accuracy", "macro_recall": "macro recall"}
     for name, probe in columns.items():
         if groups := probe.to_json().get("groups"):
-            parts.append(f"{one_line(name)}\n" + table(group_rows(groups, shown)))
-    return "\n".join(parts)
+            parts += [one_line(name), Table(group_rows(groups, shown))]
+    return parts
 
 
-def pose_table(result: PoseResult, features: Features) -> str:
+def pose_table(result: PoseResult, features: Features) -> list[str | Table]:
     """Errors of each angle."""
     columns, counts = result.results, result.counts
     rows = [["MAE in degrees", *columns]]
@@ -63,15 +64,15 @@ def pose_table(result: PoseResult, features: Features) -> str:
         f"{unreadable}"
         f"{counts['beyond_99_degrees']} beyond 99 degrees left out)"
     )
-    parts = [head, table(rows)]
+    parts: list[str | Table] = [head, Table(rows)]
     shown = {"pictures": "pictures", "mae_yaw": "yaw", "mae_pitch": "pitch", "mae_roll": "roll"}
     for name, errors in columns.items():
         if groups := errors.to_json().get("groups"):
-            parts.append(f"{one_line(name)}\n" + table(group_rows(groups, shown)))
-    return "\n".join(parts)
+            parts += [one_line(name), Table(group_rows(groups, shown))]
+    return parts
 
 
-def reconstruction_table(result: ReconstructionResult) -> str:
+def reconstruction_table(result: ReconstructionResult) -> list[str | Table]:
     """Mean and standard deviation of every metric."""
     columns = result.results
     summaries = [measured.metrics for measured in columns.values()]
@@ -84,10 +85,10 @@ def reconstruction_table(result: ReconstructionResult) -> str:
         spreads = (measured.spread[kind] for measured in columns.values())
         rows.append([f"spread over people, {kind}", *(number(spread) for spread in spreads)])
     skipped = counted(len(result.problems), "picture")
-    return f"{counted(result.faces, 'face')}, {skipped} without one\n{table(rows)}"
+    return [f"{counted(result.faces, 'face')}, {skipped} without one", Table(rows)]
 
 
-def reenactment_table(result: ReenactmentResult, how: Reenactment) -> str:
+def reenactment_table(result: ReenactmentResult, how: Reenactment) -> list[str | Table]:
     """Means over clips of pictures and motion, then each clip beside its baselines."""
     from facecycle_cli.evaluation.motion_measures import MEASURES
     from facecycle_cli.evaluation.reenactment_results import OUTPUT
@@ -115,7 +116,7 @@ def reenactment_table(result: ReenactmentResult, how: Reenactment) -> str:
     ):
         if means[OUTPUT][key] is not None:
             rows.append([name, *(number(values[key], digits) for values in means.values())])
-    parts = [head, table(rows)]
+    parts: list[str | Table] = [head, Table(rows)]
     if flicker := result.flicker_means():
         output, source = (number(flicker[name], 2) for name in ("output", "source"))
         parts.append(f"flicker in still parts, in gray levels: {output}, the source's own {source}")
@@ -124,7 +125,7 @@ def reenactment_table(result: ReenactmentResult, how: Reenactment) -> str:
         values = motion[measure.name]
         cells = (number(values[key], 2) for key in ("slope", "correlation"))
         rows.append([measure.name.replace("_", " "), *cells, str(values["clips"])])
-    parts.append(table(rows))
+    parts.append(Table(rows))
     if flicker:
         parts.append(_clip_rows(result.clips))
         parts.append(
@@ -133,10 +134,10 @@ def reenactment_table(result: ReenactmentResult, how: Reenactment) -> str:
         )
     if how.judge.name == how.backend.name:
         parts.append(f"{judged}: measured by the landmarks that also lead translate")
-    return "\n\n".join(parts)
+    return parts
 
 
-def _clip_rows(clips: Sequence[ClipResult]) -> str:
+def _clip_rows(clips: Sequence[ClipResult]) -> Table:
     """Each clip: output / first frame / best similarity."""
     rows = [["output / first frame / best similarity", "L1", "SSIM", "AKD", "better"]]
     for clip in clips:
@@ -146,4 +147,4 @@ def _clip_rows(clips: Sequence[ClipResult]) -> str:
             for key, digits in (("l1", 4), ("ssim", 3), ("akd", 1))
         ]
         rows.append([clip.name, *cells, "yes" if clip.better else "no"])
-    return table(rows)
+    return Table(rows)

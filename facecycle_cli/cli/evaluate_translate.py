@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,13 +24,17 @@ from facecycle_cli.cli.options import (
     Seed,
     Verbose,
 )
-from facecycle_cli.cli.tables import report_folder, say_written
+from facecycle_cli.cli.tables import blocks, printed, report_folder, say_written
 from facecycle_cli.errors import CommandError, FacecycleError, MediaError
 from facecycle_cli.types import AlignerName, MotionMode, MotionSource, MouthSource
 
 if TYPE_CHECKING:
     from facecycle_cli.evaluation.reenactment import Reenactment
+    from facecycle_cli.evaluation.reenactment_report import ClipPages
     from facecycle_cli.evaluation.reenactment_results import ClipResult
+    from facecycle_cli.pages.blocks import Table
+
+_TITLE = "Reenactment: how well translate performs clips"
 
 
 def evaluate_translate(
@@ -108,6 +112,7 @@ def evaluate_translate(
     the best similarity transform of it.
     """
     from facecycle_cli.evaluation.reenactment import Reenactment
+    from facecycle_cli.evaluation.reenactment_report import ClipPages
     from facecycle_cli.translate.settings import TranslateSettings
 
     console = Console(quiet=quiet, verbose=verbose, json=as_json)
@@ -141,7 +146,8 @@ def evaluate_translate(
         "duration": duration,
         "max_frames": max_frames,
     }
-    _Run(how, console, folder, traces).measure(clips)
+    pages = ClipPages(folder, model) if folder is not None else None
+    _Run(how, console, pages, traces).measure(clips)
 
 
 def _open_report(
@@ -183,19 +189,17 @@ class _Run:
     Attributes:
         how: how clips are performed and measured.
         console: where to print.
-        folder: of the report; None if there is none.
+        pages: the report; None if there is none.
         traces: options, for the report.
         rows: the numbers of each clip that is done, for the report.
-        written: files of the report.
         failed: how many inputs could not be measured.
     """
 
     how: Reenactment
     console: Console
-    folder: Path | None
+    pages: ClipPages | None
     traces: dict[str, Any]
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
-    written: list[Path] = field(default_factory=list)
     failed: int = 0
 
     def measure(self, data: list[str]) -> None:
@@ -230,7 +234,8 @@ class _Run:
         from facecycle_cli.media.files import LeftOut, expand_inputs
 
         left_out = LeftOut()
-        for item in expand_inputs(data, {"video"}, skip=self.folder, left_out=left_out):
+        folder = self.pages.folder if self.pages else None
+        for item in expand_inputs(data, {"video"}, skip=folder, left_out=left_out):
             if item.problem is not None:
                 self._problem(str(item), MediaError(item.problem))
             elif item.is_stdin:
@@ -248,23 +253,20 @@ class _Run:
 
     def _done(self, clip: ClipResult) -> None:
         """Keep a clip's numbers, write its strip, and say what there is to say."""
-        from facecycle_cli.evaluation.reports import write_strip
-
         numbers = clip.to_json()
-        if self.folder is not None:
-            path = write_strip(self.folder, len(self.rows), clip, self.how.model)
+        if self.pages is not None:
+            path = self.pages.add(clip)
             if path is not None:
-                self.written.append(path)
                 numbers["strip"] = path.name
         self.rows[clip.name] = numbers
         if clip.warning is not None:
             self.console.note(f"{clip.name}: {clip.warning}")
         self.console.result(None, {"input": clip.name, "status": "done", **numbers})
 
-    def _publish(self, text: str, means: dict[str, Any]) -> None:
+    def _publish(self, parts: Sequence[str | Table], means: dict[str, Any]) -> None:
         """Print the means, and write the report."""
         from facecycle_cli.evaluation.motion_measures import describe_measures
-        from facecycle_cli.media.reports import write_report
+        from facecycle_cli.evaluation.reports import Report
         from facecycle_cli.verify.report import describe_model
 
         common = {
@@ -275,9 +277,10 @@ class _Run:
             "settings": asdict(self.how.settings),
             "checkpoint": describe_model(self.how.model),
         }
+        text = printed(parts, between="\n\n")
         self.console.result(text, {"summary": True, **common})
-        if self.folder is not None:
+        if self.pages is not None:
             measures = describe_measures()
-            report = {**common, "measures": measures, "clips": self.rows}
-            path = write_report(self.folder, report)
-            say_written([path, *self.written], self.console)
+            numbers = {**common, "measures": measures, "clips": self.rows}
+            report = Report(self.pages.folder, _TITLE, numbers, blocks(parts))
+            say_written(self.pages.write(report), self.console)

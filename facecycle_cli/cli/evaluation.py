@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +12,26 @@ import typer
 
 from facecycle_cli.cli.compute import open_backend, open_model
 from facecycle_cli.cli.console import Console, prefix_errors
-from facecycle_cli.cli.tables import baselines, report_folder, say_written
+from facecycle_cli.cli.tables import baselines, blocks, printed, report_folder, say_written
 from facecycle_cli.errors import CommandError, FacecycleError
 from facecycle_cli.types import AlignerName, Features
 
 if TYPE_CHECKING:
+    from facecycle_cli.evaluation.reports import Report
     from facecycle_cli.faces import FaceBackend
     from facecycle_cli.model import FaceCycle
+    from facecycle_cli.pages.blocks import Table
     from facecycle_cli.portrait.crops import CropSettings
     from facecycle_cli.verify.features import Extractor
+
+_TITLES = {
+    "expression": "Facial expressions from frozen features",
+    "groups": "The same numbers for groups of people",
+    "neutral": "Neutral faces beside neutral photographs",
+    "pose": "Head pose from frozen features",
+    "reconstruction": "What the two cycles lose",
+}
+"""Of the page of each evaluation's report."""
 
 Probed = Annotated[
     Features,
@@ -113,8 +124,26 @@ class Evaluation:
         }
         return {**probed, **baselines(baseline, texture=False)}
 
-    def publish(self, text: str, task: str, result: Mapping[str, Any]) -> dict[str, Any]:
-        """Print a table, or an object for each checkpoint; returns what report.json holds."""
+    def publish(
+        self,
+        parts: Sequence[str | Table],
+        task: str,
+        result: Mapping[str, Any],
+        *,
+        more: Mapping[str, Any] | None = None,
+    ) -> Report | None:
+        """Print sentences and tables, or an object for each checkpoint.
+
+        Args:
+            parts: what is printed, and what the report's page shows.
+            task: name of the evaluation.
+            result: the numbers.
+            more: what only report.json holds.
+
+        Returns:
+            The report that is to be written; None if none is.
+        """
+        from facecycle_cli.evaluation.reports import Report
         from facecycle_cli.verify.report import describe_model
 
         request = self.request
@@ -134,8 +163,11 @@ class Evaluation:
                 which = {"representation": name, "checkpoint": checkpoint}
                 request.console.result(None, {**which, **results[name], **common, **extra})
         else:
-            request.console.result(text, {})
-        return {**common, "checkpoints": described, "results": results}
+            request.console.result(printed(parts), {})
+        if self.folder is None:
+            return None
+        complete = {**common, "checkpoints": described, "results": results, **(more or {})}
+        return Report(self.folder, _TITLES[task], complete, blocks(parts))
 
     def finish(self, written: list[Path], problems: list[tuple[str, Exception]]) -> None:
         """Say where the report is; exit with code 1 if a picture could not be used."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facecycle_cli.cli.console import Console
+from facecycle_cli.pages.blocks import Block, Paragraph, Table
 from facecycle_cli.text import one_line
 
 if TYPE_CHECKING:
@@ -106,6 +107,26 @@ def table(rows: Sequence[Sequence[str]], *, prefix: str = "") -> str:
         ]
         lines.append((prefix + "  ".join(cells)).rstrip())
     return "\n".join(lines)
+
+
+def printed(parts: Sequence[str | Table], *, between: str = "\n", prefix: str = "") -> str:
+    """Sentences and tables as text, one below the other.
+
+    Args:
+        parts: what a report shows, too: see :func:`blocks`.
+        between: two of them.
+        prefix: in front of every line.
+    """
+    texts = [
+        prefix + part if isinstance(part, str) else table(part.rows, prefix=prefix)
+        for part in parts
+    ]
+    return between.join(texts)
+
+
+def blocks(parts: Sequence[str | Table]) -> list[Block]:
+    """The same for the page of a report."""
+    return [Paragraph(part.replace("\n", " ")) if isinstance(part, str) else part for part in parts]
 
 
 def group_rows(

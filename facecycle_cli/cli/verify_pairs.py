@@ -14,17 +14,19 @@ from facecycle_cli.cli.compute import open_backend, open_model
 from facecycle_cli.cli.console import Console, prefix_errors
 from facecycle_cli.cli.tables import (
     baselines,
+    blocks,
     counted,
     group_rows,
     number,
     percent,
     plus_minus,
+    printed,
     report_folder,
     say_problems,
     say_written,
-    table,
 )
 from facecycle_cli.errors import CommandError, EvaluationError, ThresholdError
+from facecycle_cli.pages.blocks import Table
 from facecycle_cli.types import Against, AlignerName
 
 if TYPE_CHECKING:
@@ -69,7 +71,7 @@ class PairsJob:
     def run(self, console: Console) -> None:
         """Compare every pair; print a row for each, and for labeled pairs the statistics."""
         from facecycle_cli.system import import_in_thread
-        from facecycle_cli.verify.report import PairPictures, report_pairs
+        from facecycle_cli.verify.report import PairPictures, PairsReport, report_pairs
 
         pairs = self._list(console, self.draw or _DRAWN)
         labeled = any(pair.same is not None for pair in pairs)
@@ -88,21 +90,25 @@ class PairsJob:
         statistics = self._statistics(matches, model) if labeled else None
         threshold = statistics.threshold if statistics else self._unlabeled_threshold(model)
         _print_rows(matches, threshold, console)
+        parts: list[str | Table] = []
         summary: dict[str, Any] = {"pairs_file": self.pairs, **asdict(counts)}
         if statistics is not None:
             summary |= {**statistics.to_json(), **self._traces(model)}
-            console.result(_summary(statistics), {"summary": True, **summary})
-        console.note(
+            parts = _summary(statistics)
+            console.result(printed(parts, prefix="# "), {"summary": True, **summary})
+        compared = (
             f"{counted(counts.pairs_compared, 'pair')} of "
             f"{counted(counts.different_pictures, 'different picture')} compared, "
             f"{counts.pairs_skipped} left out "
             f"({counted(counts.files_missing, 'picture')} missing or unreadable, "
             f"{counts.files_without_face} without a face)"
         )
+        console.note(compared)
         if folder is not None:
             complete = {**summary, **self._traces(model)}
             pictures = PairPictures(self._settings(model.verifier.side), backend)
-            say_written(report_pairs(folder, complete, matches, threshold, pictures), console)
+            report = PairsReport(folder, complete, blocks([compared, *parts]))
+            say_written(report_pairs(report, matches, threshold, pictures), console)
         if calibrated is not None and statistics is not None:
             self._write_calibrated(calibrated, statistics.calibration, model, console)
         if counts.pairs_skipped:
@@ -114,7 +120,7 @@ class PairsJob:
         from facecycle_cli.media import Provenance
         from facecycle_cli.verify.generated import AgainstSettings, verify_against
         from facecycle_cli.verify.pairs import sample_pairs
-        from facecycle_cli.verify.report import report_against
+        from facecycle_cli.verify.report import PairsReport, report_against
 
         count = self.draw or _DRAWN_AGAINST
         with prefix_errors(self.pairs):
@@ -129,11 +135,13 @@ class PairsJob:
             )  # fmt: skip
         failed = say_problems(result.problems, console)
         fields = {**result.to_json(), **self._traces(model)}
-        console.result(_against_table(result), fields)
+        parts = _against_table(result)
+        console.result(printed(parts), fields)
         if folder is not None:
             info = model.checkpoint
             provenance = Provenance(f"verify --against {against}", info.sha256 if info else None)
-            written = report_against(folder, fields, result.examples, provenance)
+            report = PairsReport(folder, fields, blocks(parts))
+            written = report_against(report, result.examples, provenance)
             say_written(written, console)
         if failed:
             raise typer.Exit(1)
@@ -273,7 +281,7 @@ def _print_rows(matches: Matches, threshold: float | None, console: Console) -> 
         console.result(f"{console.name(pair.a)}\t{console.name(pair.b)}\t{shown}", fields)
 
 
-def _summary(statistics: PairStatistics) -> str:
+def _summary(statistics: PairStatistics) -> list[str | Table]:
     """The statistics as comment lines, so that the rows before them stay a table."""
     from facecycle_cli.verify.verify import RESEARCH_ONLY
 
@@ -296,14 +304,14 @@ def _summary(statistics: PairStatistics) -> str:
         rows.append([f"at threshold {fixed.threshold:.4f}", percent(fixed.accuracy)])
         rows.append(["  TAR", percent(fixed.tar)])
         rows.append(["  FAR", percent(fixed.far)])
-    text = f"# {metrics.same} same and {counted(metrics.different, 'different pair')}\n"
-    text += table(rows, prefix="# ")
+    head = f"{metrics.same} same and {counted(metrics.different, 'different pair')}"
+    parts: list[str | Table] = [head, Table(rows)]
     if metrics.groups:
         headings = {"same": "same", "different": "different", "accuracy": "accuracy",
                     "auc": "AUC", "tar": "TAR", "far": "FAR"}  # fmt: skip
         groups = {name: group.to_json() for name, group in metrics.groups.items()}
-        text += "\n" + table(group_rows(groups, headings), prefix="# ")
-    return f"{text}\n# {RESEARCH_ONLY}"
+        parts.append(Table(group_rows(groups, headings)))
+    return [*parts, RESEARCH_ONLY]
 
 
 def _with_error(metrics: VerificationMetrics) -> str:
@@ -314,7 +322,7 @@ def _with_error(metrics: VerificationMetrics) -> str:
     return f"{accuracy.removesuffix(' %')} {plus_minus()} {percent(error)}"
 
 
-def _against_table(result: AgainstResult) -> str:
+def _against_table(result: AgainstResult) -> list[str | Table]:
     from facecycle_cli.verify.generated import COMPARISONS
 
     rows = [["", "accuracy", "AUC", "EER"]]
@@ -326,4 +334,4 @@ def _against_table(result: AgainstResult) -> str:
     for name, metrics in measured.items():
         row = [COMPARISONS[name].format(result.against), _with_error(metrics)]
         rows.append([*row, number(metrics.auc), percent(metrics.eer)])
-    return f"{counted(result.pairs, 'pair')}, half of them of different people\n" + table(rows)
+    return [f"{counted(result.pairs, 'pair')}, half of them of different people", Table(rows)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facecycle_cli.media.reports import new_figure, save_figure
+from facecycle_cli.media.reports import figure_svg, new_figure, save_figure
 from facecycle_cli.text import one_line
 
 __all__ = ["plot_confusion", "plot_histograms", "plot_scatter"]
@@ -46,23 +46,26 @@ def plot_confusion(matrix: np.ndarray, classes: Sequence[str], path: Path) -> No
     save_figure(figure, path)
 
 
-def plot_scatter(
-    truth: np.ndarray, predicted: np.ndarray, names: Sequence[str], path: Path
-) -> None:
-    """Predicted over true values (N, K), one panel per column."""
+def plot_scatter(truth: np.ndarray, predicted: np.ndarray, names: Sequence[str], path: Path) -> str:
+    """Predicted over true values (N, K), one panel per column. Returns it as SVG, too."""
     figure, panels = new_figure((3.6 * len(names), 3.8), len(names))
     for i, name in enumerate(names):
         axes = panels[i]
         low, high = float(truth[:, i].min()), float(truth[:, i].max())
         axes.plot([low, high], [low, high], color=_GRAY, linewidth=1, linestyle=":")
-        axes.scatter(truth[:, i], predicted[:, i], s=4, alpha=0.4, color=_BLUE, linewidths=0)
+        axes.scatter(
+            truth[:, i], predicted[:, i], s=4, alpha=0.4, color=_BLUE, linewidths=0, rasterized=True
+        )
         axes.set(xlabel=f"true {name} (degrees)", ylabel=f"predicted {name}")
         axes.set_aspect("equal", adjustable="datalim")
     save_figure(figure, path)
+    return figure_svg(figure)
 
 
-def plot_histograms(panels: Mapping[str, Mapping[str, np.ndarray]], path: Path) -> None:
-    """One panel per metric, one outline per name: panels[metric][name] is (N,)."""
+def plot_histograms(panels: Mapping[str, Mapping[str, np.ndarray]], path: Path) -> str:
+    """One panel per metric, one outline per name: panels[metric][name] is (N,). Returns it as SVG,
+    too.
+    """
     figure, axes = new_figure((3.4 * len(panels), 3.2), len(panels))
     for i, (metric, values) in enumerate(panels.items()):
         joined = np.concatenate(list(values.values()))
@@ -76,3 +79,4 @@ def plot_histograms(panels: Mapping[str, Mapping[str, np.ndarray]], path: Path) 
         if len(values) > 1:
             panel.legend(frameon=False, fontsize="small")
     save_figure(figure, path)
+    return figure_svg(figure)

@@ -18,6 +18,9 @@ COLUMNS = 6
 _KEPT = 8 * COLUMNS
 """Frames in memory at most; from that many on, every other one is dropped."""
 
+_OPENING = 96
+"""Frames of the opening, which a page plays: about four seconds."""
+
 
 @dataclass(frozen=True)
 class StripFrame:
@@ -33,9 +36,14 @@ class StripFrame:
 
 
 class Strip:
-    """Evenly spaced frames of a clip whose length nobody knows; few of them are in memory."""
+    """Evenly spaced frames of a clip whose length nobody knows; few of them are in memory.
+
+    Attributes:
+        opening: the first frames, without gaps, up to 96.
+    """
 
     def __init__(self) -> None:
+        self.opening: list[StripFrame] = []
         self._frames: list[StripFrame] = []
         self._step = 1
         self._seen = 0
@@ -43,7 +51,7 @@ class Strip:
     @property
     def wants_next(self) -> bool:
         """Whether the next frame may be shown; if not, :meth:`skip` it."""
-        return self._seen % self._step == 0
+        return self._is_spaced or len(self.opening) < _OPENING
 
     def skip(self) -> None:
         """Count a frame that is not shown."""
@@ -51,11 +59,20 @@ class Strip:
 
     def add(self, frame: StripFrame) -> None:
         """Add the next frame."""
+        is_spaced = self._is_spaced
         self._seen += 1
+        if len(self.opening) < _OPENING:
+            self.opening.append(frame)
+        if not is_spaced:
+            return
         self._frames.append(frame)
         if len(self._frames) >= _KEPT:
             self._frames = self._frames[::2]
             self._step *= 2
+
+    @property
+    def _is_spaced(self) -> bool:
+        return self._seen % self._step == 0
 
     @property
     def is_empty(self) -> bool:

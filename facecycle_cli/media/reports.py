@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SheetCell",
     "contact_sheet",
+    "figure_svg",
     "library_versions",
     "new_figure",
     "save_figure",
@@ -41,6 +43,7 @@ _LIBRARIES = (
 
 FIGURE_INCHES = (6.0, 4.5)
 _DOTS_PER_INCH = 150
+_UNDATED = {"Creator": None, "Date": None, "Format": None, "Type": None}
 
 _MARGIN_PIXELS = 8
 _LINE_PIXELS = 16
@@ -111,6 +114,17 @@ def save_figure(figure: Figure, path: Path) -> None:
     with atomic_path(path) as temporary:
         # matplotlib's default metadata holds its version.
         figure.savefig(temporary, dpi=_DOTS_PER_INCH, metadata={"Software": None})
+
+
+def figure_svg(figure: Figure) -> str:
+    """The figure as SVG without a background, for a page, which may be dark; the same numbers give
+    the same text.
+    """
+    rc_context = import_extra("matplotlib").rc_context
+    text = io.StringIO()
+    with rc_context({"svg.hashsalt": "facecycle"}):  # else its names are random
+        figure.savefig(text, format="svg", transparent=True, dpi=_DOTS_PER_INCH, metadata=_UNDATED)
+    return text.getvalue()
 
 
 # -- contact sheets -------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ class TestExpression:
         assert report["checkpoints"]["small"]["sha256"] == read_info("small").sha256
         assert {"seed", "data", "versions", "counts", "chance"} <= set(report)
         pictures = {f"confusion_{name}.png" for name in ("small", "raw", "hog")}
-        assert files_below(folder) == {"report.json", *pictures}
+        assert files_below(folder) == {"report.json", "index.html", *pictures}
 
     def test_two_checkpoints_side_by_side(self, expressions, other):
         done = call("evaluate", "expression", expressions, "--compare", "small", other, "--json")
@@ -159,7 +159,7 @@ class TestExpression:
         assert [line.split(": ")[1] for line in done.stderr.splitlines()[:3]] == [
             f"t.csv, line {n}" for n in (4, 5, 6)
         ]
-        assert files_below(folder) == {"report.json", "confusion.png"}
+        assert files_below(folder) == {"report.json", "index.html", "confusion.png"}
         assert json.loads((folder / "report.json").read_text())["counts"]["skipped"] == 3
 
     @pytest.mark.skipif(sys.platform == "win32", reason="Windows names are text")
@@ -221,7 +221,7 @@ class TestPose:
         assert numbers["mae_roll"] < 0.7 * constant["mae_roll"]
         assert numbers["mae_yaw"] < 1e-3
         assert set(numbers["groups"]) == {"a", "b"}
-        assert files_below(folder) == {"report.json", "angles.png"}
+        assert files_below(folder) == {"report.json", "index.html", "angles.png"}
 
     def test_mat_files_and_biwi(self, tmp_path, faces):
         savemat = pytest.importorskip("scipy.io").savemat
@@ -296,7 +296,8 @@ class TestReconstruction:
         assert numbers["identity_similarity"] > numbers["stranger_similarity"]
         assert 0 < numbers["motion_cycle_l1"] < 0.3
         assert 0 < numbers["motion_cycle_ssim"] < 1
-        assert files_below(folder) == {"report.json", "distributions.png", "faces.png"}
+        pictures = {"distributions.png", "faces.png"}
+        assert files_below(folder) == {"report.json", "index.html", *pictures}
         assert b"AI-manipulated" in (folder / "faces.png").read_bytes()
 
     def test_nothing_to_measure(self, tmp_path, faces):

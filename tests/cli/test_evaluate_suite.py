@@ -40,7 +40,7 @@ class TestSuite:
         assert sum("fer2013.npz: not a readable .npz" in line for line in errors) == 1
         assert any("left out: rafdb, affectnet, aflw2000" in line for line in errors)
         assert any("1 data set of 3 could not be measured" in line for line in errors)
-        assert files_below(folder) == {"report.json"}
+        assert files_below(folder) == {"report.json", "index.html"}
         report = json.loads((folder / "report.json").read_text())
         assert set(report["sets"]) == {"london", "groups"}
         assert set(report["failed"]) == {"fer2013"}

@@ -29,7 +29,7 @@ def test_a_report_with_strips_and_a_failed_clip(tmp_path):
     assert ": 1 clip, 5 frames" in done.stdout
     assert "better than both baselines in L1 and in SSIM: " in done.stdout
     assert "AKD, % of the eye distance (mesh)" in done.stdout
-    assert files_below(folder) == {"report.json", "strip_001_talker.png"}
+    assert files_below(folder) == {"report.json", "index.html", "strip_001_talker.png"}
     report = json.loads((folder / "report.json").read_text())
     assert report["counts"] == {"clips": 1, "failed": 1}
     assert report["checkpoint"]["sha256"] == read_info("small").sha256

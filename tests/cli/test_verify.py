@@ -259,7 +259,7 @@ class TestPairs:
         folder = tmp_path / "report"
         assert call("verify", "--pairs", labeled, "--root", faces, "--report", folder).stderr
         written = files_below(folder)
-        assert {"report.json", "roc.png", "similarities.png"} <= written
+        assert {"report.json", "index.html", "roc.png", "similarities.png"} <= written
         report = json.loads((folder / "report.json").read_text())
         assert {"checkpoint", "seed", "versions", "groups", "verification"} <= set(report)
         before = {name: (folder / name).read_bytes() for name in written}

@@ -1,0 +1,1 @@
+"""What a browser shows: self-contained pages of reports, galleries, and the page of ``serve``."""

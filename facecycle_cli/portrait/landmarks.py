@@ -21,6 +21,7 @@ from facecycle_cli.faces.similarity import apply_affine, fit_similarity
 from facecycle_cli.faces.topology import MESH_468
 from facecycle_cli.model.flow import upsample
 from facecycle_cli.portrait.correction import Correction, near_mouth, sampled
+from facecycle_cli.portrait.dials import WHOLE, Dials, rolled, turn_in_plane
 from facecycle_cli.portrait.features import smoothstep
 from facecycle_cli.portrait.folds import unfolded
 from facecycle_cli.portrait.head import RIGID, Head
@@ -92,12 +93,22 @@ class FaceLandmarks:
         alignment: from its picture to the crop.
         shape: what the landmarks of the result are those of.
         mouth: whether the mouth follows the landmarks; False: it is left to the networks' flow.
+        dials: how far the motion goes.
     """
 
-    def __init__(self, face: Face, alignment: Alignment, shape: ShapeKind, *, mouth: bool) -> None:
+    def __init__(
+        self,
+        face: Face,
+        alignment: Alignment,
+        shape: ShapeKind,
+        *,
+        mouth: bool,
+        dials: Dials = WHOLE,
+    ) -> None:
         self._head = Head.in_crop(face, alignment)
         self._shape = shape
         self._mouth = mouth
+        self._dials = dials
         space = self._head.in_space
         self._own = space[:, :2]
         self._in_view = visibility(space, MESH_468)
@@ -114,13 +125,15 @@ class FaceLandmarks:
             flow: (n, n, 2) float32, of the networks, in grid units.
         """
         n = len(flow)
+        if not self._dials.are_neutral:
+            flow = flow * np.float32(self._dials.flow_share(float(self._head.angles[0])))
         to_cells = np.array([[1.0, 0, 1], [0, 1, 1]]) * (n - 1) / 2
         points = np.concatenate([self._own, self._hair])
         moved = _moved(points, flow, to_cells)
         wanted = moved.copy()
         wanted[: len(self._own)] = self._wanted(moved[: len(self._own)])
         if self._share <= 0:
-            return _Corrected(flow, wanted[: len(self._own)])
+            return self._rolled(flow, wanted[: len(self._own)])
         skip = near_mouth(points, MESH_468) if not self._mouth else np.zeros(len(points), bool)
         chosen = [i for i in range(len(points)) if i not in _EDGES and not skip[i]]
         line = np.linspace(-1, 1, n)
@@ -131,7 +144,12 @@ class FaceLandmarks:
         radius = np.hypot(*((grid[..., i] - _CENTER[i]) / _RADII[i] for i in range(2)))
         missing = missing * (1 - smoothstep(radius, _FULL, _NONE))[..., None]
         both = unfolded((flow + missing).astype(np.float32), 2 / (n - 1))
-        return _Corrected(both, wanted[: len(self._own)])
+        return self._rolled(both, wanted[: len(self._own)])
+
+    def _rolled(self, flow: np.ndarray, wanted: np.ndarray) -> _Corrected:
+        """Turned in the plane of the picture, around the middle of the crop."""
+        roll = self.pose.roll
+        return _Corrected(rolled(flow, roll), wanted @ turn_in_plane(roll).T)
 
     def openings(self, corrected: _Corrected, side: int, margin: int) -> list[tuple[Slit, Opening]]:
         """Lips and lids, which part and meet beyond what the flow does.
@@ -161,14 +179,29 @@ class FaceLandmarks:
         """How far landmarks count, 0..1."""
         return 1 - float(smoothstep(np.array(abs(self._head.angles[0])), *_TURNED))
 
+    @property
+    def pose(self) -> HeadPose:
+        """Of the result's head."""
+        yaw, pitch, roll = map(float, self._head.angles)
+        neutral = self._shape == "neutral"
+        wanted = float(np.clip(pitch, -_PROFILE, _PROFILE)) if neutral else pitch
+        return self._dials.pose(HeadPose(yaw, pitch, roll), wanted, overshoot=not neutral)
+
     def _wanted(self, moved: np.ndarray) -> np.ndarray:
         """Where the landmarks belong, (468, 2), if the flow brings them to ``moved``."""
-        head, pitch = self._head, float(self._head.angles[1])
+        head, pose = self._head, self.pose
         front = head.shape[:, :2]
         if self._shape == "neutral":
-            front = posed_neutral_shape(head)
-            pitch = float(np.clip(pitch, -_PROFILE, _PROFILE))
-        space = np.column_stack([front, head.shape[:, 2]]) @ HeadPose(0, pitch, 0).rotation.T
+            neutral = posed_neutral_shape(head)
+            front = (
+                neutral
+                if self._dials.are_neutral
+                else front + self._dials.strength * (neutral - front)
+            )
+        space = (
+            np.column_stack([front, head.shape[:, 2]])
+            @ HeadPose(pose.yaw, pose.pitch, 0).rotation.T
+        )
         weights = self._in_view[RIGID] + _OCCLUDED
         placed = fit_similarity(space[RIGID, :2], moved[RIGID], weights)
         wanted: np.ndarray = moved + self._share * (apply_affine(placed, space[:, :2]) - moved)
@@ -182,20 +215,27 @@ class FaceLandmarks:
         ends = self._own[[MESH_468.upper_lip[0], MESH_468.upper_lip[-1]]]
         gap = np.linalg.norm(np.subtract(*self._own[list(MESH_468.inner_lips)]))
         opening = 2 * gap / max(1e-6, float(np.linalg.norm(ends[1] - ends[0])))
-        share = smoothstep(np.array(opening), _LIPS_CLOSED, _LIPS_OPEN)
+        share = self._dials.change * smoothstep(np.array(opening), _LIPS_CLOSED, _LIPS_OPEN)
         apart = share * (wanted[lower] - wanted[upper]) / 2
         wanted[upper] += apart
         wanted[lower] -= apart
 
 
 def landmarks_of(
-    faces: Sequence[Face], alignments: Sequence[Alignment], shape: ShapeKind, *, mouth: bool
+    faces: Sequence[Face],
+    alignments: Sequence[Alignment],
+    shape: ShapeKind,
+    *,
+    mouth: bool,
+    dials: Dials = WHOLE,
 ) -> list[FaceLandmarks]:
     """The landmarks of N faces; none where they are not those of the mesh."""
     if any(face.topology != MESH_468 for face in faces):
         return []
     pairs = zip(faces, alignments, strict=True)
-    return [FaceLandmarks(face, alignment, shape, mouth=mouth) for face, alignment in pairs]
+    return [
+        FaceLandmarks(face, alignment, shape, mouth=mouth, dials=dials) for face, alignment in pairs
+    ]
 
 
 def correct_flows(

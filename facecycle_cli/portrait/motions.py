@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 import torch
@@ -17,6 +18,7 @@ from facecycle_cli.errors import CommandError, SettingsError
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.model.flow import compose, identity_grid, mirror
 from facecycle_cli.model.tensors import is_finite
+from facecycle_cli.portrait.dials import WHOLE, Dials
 from facecycle_cli.portrait.landmarks import ShapeKind
 from facecycle_cli.types import Expression, MotionSource, MouthSource
 
@@ -54,6 +56,11 @@ class MovedFace(NamedTuple):
     generated: Tensor
 
 
+def _neutral_flow(model: FaceCycle, x: Tensor) -> Tensor:
+    """The de-expression flow."""
+    return model.decode_flow(model.encode_expression(x)).flow
+
+
 @dataclass(frozen=True)
 class PortraitMotion:
     """One way to change a face, and how its picture is made from that.
@@ -62,24 +69,58 @@ class PortraitMotion:
         name: what the result is, for messages.
         move: (model, x) -> the moved faces; ``x`` is (N, 3, S, S), normalized RGB. With a ``shape``
             also (model, x, correct), where ``correct`` changes the flow before faces are drawn.
-        faces_camera: the result is frontal, so that the visible half of a face may complete the
+        turns_to_front: the result is frontal, so that the visible half of a face may complete the
             occluded half.
         closes_mouth: the lips are closed at the landmarks, where the flow leaves them open.
         warps_photo: the result is the warped photograph with the networks' corrections. False: it
             is the networks' own picture, enlarged.
         shape: what landmarks that correct the flow take the result to; None: none correct it.
+        dials: how far it goes.
+        flow: (model, x) -> the flows of the networks alone, (N, 2, h, w).
     """
 
     name: str
     move: Callable[..., MovedFace]
-    faces_camera: bool = True
+    turns_to_front: bool = True
     closes_mouth: bool = False
     warps_photo: bool = True
     shape: ShapeKind | None = None
+    dials: Dials = WHOLE
+    flow: Callable[[FaceCycle, Tensor], Tensor] = _neutral_flow
+
+    @property
+    def faces_camera(self) -> bool:
+        """Whether the result is frontal."""
+        return self.turns_to_front and not self.dials.turn_away
+
+    def with_flow(self, flow: Tensor) -> PortraitMotion:
+        """The same motion of N faces whose flows, (N, 2, h, w), are known already.
+
+        They take the place of those that :attr:`flow` gives, before anything corrects them.
+        """
+        return replace(self, move=partial(self.move, flow=flow))
 
     def by_networks(self) -> PortraitMotion:
-        """The same motion by the networks' flow alone."""
+        """The same motion by the networks' flow alone.
+
+        Raises:
+            SettingsError: they know nothing of a pitch.
+        """
+        if self.dials.pitch is not None:
+            raise SettingsError("the networks alone turn no head to a pitch: landmarks do")
         return replace(self, shape=None)
+
+    def dialed(self, dials: Dials) -> PortraitMotion:
+        """The same motion, as far as ``dials`` say.
+
+        Raises:
+            SettingsError: it has nothing of the photograph that could be in part.
+        """
+        if dials.are_neutral:
+            return self
+        if not self.warps_photo:
+            raise SettingsError(f"the {self.name} is drawn as a whole: it has no strength or angle")
+        return replace(self, dials=dials)
 
 
 def re_expressed(model: FaceCycle, neutral: MovedFace, backflow: Tensor) -> MovedFace:
@@ -131,36 +172,46 @@ def turning_part(flow: Tensor, flow_of_mirrored: Tensor) -> Tensor:
     return torch.cat((turn[:, :1] + scale * x, turn[:, 1:]), dim=1)
 
 
-def _neutral(model: FaceCycle, x: Tensor, correct: Correct = _unchanged) -> MovedFace:
+def _neutral(
+    model: FaceCycle, x: Tensor, correct: Correct = _unchanged, flow: Tensor | None = None
+) -> MovedFace:
     """D_exp with the de-expression flow (paper, section 3.1)."""
-    flow = correct(model.decode_flow(model.encode_expression(x)).flow)
+    flow = correct(_neutral_flow(model, x) if flow is None else flow)
     return MovedFace(flow, model.de_express(x, flow))
 
 
-def _frontal(model: FaceCycle, x: Tensor, correct: Correct = _unchanged) -> MovedFace:
-    """The head turned to the front, the expression kept.
+def _frontal_flow(model: FaceCycle, x: Tensor) -> Tensor:
+    """What turns the head to the front, and keeps the expression.
 
     Mirroring a face changes the sign of its yaw and roll and of nothing else that is symmetric. So
     the part of the flow that the mirror image reverses is the turn of the head. What both share is
     the expression (and the pitch), which stays.
     """
     flows = model.decode_flow(model.encode_expression(torch.cat((x, x.flip(-1)))))
-    flow = correct(turning_part(*flows.flow.chunk(2)))
+    return turning_part(*flows.flow.chunk(2))
+
+
+def _frontal(
+    model: FaceCycle, x: Tensor, correct: Correct = _unchanged, flow: Tensor | None = None
+) -> MovedFace:
+    """The head turned to the front, the expression kept."""
+    flow = correct(_frontal_flow(model, x) if flow is None else flow)
     return MovedFace(flow, model.de_express(x, flow))
 
 
-def _mean(model: FaceCycle, x: Tensor) -> MovedFace:
+def _mean(model: FaceCycle, x: Tensor, *, flow: Tensor | None = None) -> MovedFace:
     """D_id of the neutral face (paper, section 3.2)."""
-    flow, neutral = _neutral(model, x)
+    flow, neutral = _neutral(model, x, flow=flow)
     return MovedFace(flow, model.de_identify(neutral, model.encode_identity(x)))
 
 
-def _rebuilt(model: FaceCycle, x: Tensor) -> MovedFace:
-    flow, backflow = model.decode_flow(model.encode_expression(x))
+def _rebuilt(model: FaceCycle, x: Tensor, *, flow: Tensor | None = None) -> MovedFace:
+    own, backflow = model.decode_flow(model.encode_expression(x))
+    flow = own if flow is None else flow
     return re_expressed(model, MovedFace(flow, model.de_express(x, flow)), backflow)
 
 
-FRONTAL = PortraitMotion("frontal face", _frontal, shape="own")
+FRONTAL = PortraitMotion("frontal face", _frontal, shape="own", flow=_frontal_flow)
 """The head turned to the front, the expression kept."""
 
 NEUTRAL = PortraitMotion("neutral face", _neutral, closes_mouth=True, shape="neutral")
@@ -173,7 +224,7 @@ MEAN = PortraitMotion("mean face", _mean, warps_photo=False)
 """The de-identified face. It holds no detail of the person, so it takes none from the photograph:
 it is the networks' own picture, enlarged."""
 
-REBUILT = PortraitMotion("reconstruction", _rebuilt, faces_camera=False)
+REBUILT = PortraitMotion("reconstruction", _rebuilt, turns_to_front=False)
 """The face after its motion was removed and put back: what the facial-motion cycle loses."""
 
 
@@ -183,6 +234,7 @@ def choose_motion(
     mean: bool = False,
     mouth: MouthSource = "landmarks",
     motion_from: MotionSource = "landmarks",
+    dials: Dials = WHOLE,
 ) -> PortraitMotion:
     """The motion that the options of ``neutralize`` and ``frontalize`` describe.
 
@@ -191,9 +243,10 @@ def choose_motion(
         mean: go on to the mean face, which has no expression.
         mouth: what closes a mouth whose expression is removed.
         motion_from: ``landmarks`` correct the networks' flow, or ``networks`` move the face alone.
+        dials: how far the motion goes.
 
     Raises:
-        SettingsError: the mean face, with its expression kept.
+        SettingsError: these exclude each other.
     """
     if expression == "keep":
         if mean:
@@ -203,4 +256,5 @@ def choose_motion(
         motion = MEAN
     else:
         motion = NEUTRAL if mouth == "landmarks" else NEUTRAL_BY_FLOW
+    motion = motion.dialed(dials)
     return motion if motion_from == "landmarks" else motion.by_networks()

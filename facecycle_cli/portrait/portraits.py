@@ -14,12 +14,13 @@ import cv2
 import numpy as np
 import torch
 
-from facecycle_cli.errors import MediaError, NoFaceError
+from facecycle_cli.errors import FaceError, MediaError, NoFaceError
 from facecycle_cli.faces import Alignment, Face, FaceBackend, paste_back, search_photos
 from facecycle_cli.faces.choice import FaceChoice, accepts_faces, choose_faces
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.crops import resize_crops
 from facecycle_cli.portrait.defaults import DEFAULT_SIZE, default_backend, default_model
+from facecycle_cli.portrait.dials import scaled_flows
 from facecycle_cli.portrait.features import Mouth
 from facecycle_cli.portrait.landmarks import FaceLandmarks, correct_flows, landmarks_of
 from facecycle_cli.portrait.likeness import open_choice
@@ -31,12 +32,14 @@ __all__ = [
     "Portrait",
     "check_picture",
     "find_faces",
+    "move_aligned",
     "move_crops",
     "move_faces",
     "paste_portraits",
     "portraits",
     "portraits_of_many",
     "replaced_region",
+    "wide_crop",
 ]
 
 _MARGIN = 4
@@ -63,6 +66,7 @@ class Portrait:
         crop: the input's crop, (size, size, 3) uint8.
         result: the moved crop, (size, size, 3) uint8.
         flow: from the result to the crop, (2, h, w) float32 in grid units.
+        turned: whether the dials of its motion leave the head at an angle.
     """
 
     face: Face
@@ -70,6 +74,7 @@ class Portrait:
     crop: RGBImage
     result: RGBImage
     flow: np.ndarray
+    turned: bool = False
 
 
 @accepts_faces
@@ -185,9 +190,34 @@ def move_faces(
         FaceError: a face cannot be aligned.
     """
     alignments = [Alignment.from_face(face, size) for face in faces]
-    margin = size // _MARGIN
+    wide = np.stack([wide_crop(image, alignment) for alignment in alignments])
+    return move_aligned(faces, alignments, wide, model, motion)
+
+
+def wide_crop(image: RGBImage, alignment: Alignment) -> RGBImage:
+    """The crop of a picture with a quarter of its side around it, where the flow reaches."""
+    return alignment.widened(alignment.size // _MARGIN).crop(image)
+
+
+def move_aligned(
+    faces: Sequence[Face],
+    alignments: Sequence[Alignment],
+    wide: np.ndarray,
+    model: FaceCycle,
+    motion: PortraitMotion,
+) -> list[Portrait]:
+    """Move N faces that are cut out already.
+
+    Args:
+        faces: as they were found in their pictures.
+        alignments: from each one's picture to its crop; of one size.
+        wide: the crops as :func:`wide_crop` makes them.
+        model: the networks.
+        motion: what to do with them.
+    """
+    size = alignments[0].size
+    margin = (wide.shape[1] - size) // 2
     widened = [alignment.widened(margin) for alignment in alignments]
-    wide = np.stack([alignment.crop(image) for alignment in widened])
     crops = np.ascontiguousarray(wide[:, margin : margin + size, margin : margin + size])
     mouths = [
         Mouth(face, alignment.matrix, picture)
@@ -196,9 +226,21 @@ def move_faces(
     landmarks = []
     if motion.shape is not None:
         mouth = motion.closes_mouth or motion.shape == "own"
-        landmarks = landmarks_of(faces, alignments, motion.shape, mouth=mouth)
-    results, flows = move_crops(model, crops, motion, wide=wide, mouths=mouths, landmarks=landmarks)
-    return [Portrait(*each) for each in zip(faces, alignments, crops, results, flows, strict=True)]
+        landmarks = landmarks_of(faces, alignments, motion.shape, mouth=mouth, dials=motion.dials)
+    if not landmarks and motion.dials.pitch is not None:
+        raise FaceError("these landmarks turn no head to a pitch: those of the mesh do")
+    results, flows = move_crops(
+        model,
+        crops,
+        motion,
+        wide=wide,
+        mouths=mouths,
+        landmarks=landmarks,
+        yaws=[face.pose.yaw for face in faces],
+    )
+    turned = motion.dials.has_angle
+    parts = zip(faces, alignments, crops, results, flows, strict=True)
+    return [Portrait(*part, turned=turned) for part in parts]
 
 
 @torch.inference_mode()
@@ -210,6 +252,7 @@ def move_crops(
     wide: np.ndarray | None = None,
     mouths: Sequence[Mouth] = (),
     landmarks: Sequence[FaceLandmarks] = (),
+    yaws: Sequence[float] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Move aligned crops, at their own resolution.
 
@@ -222,6 +265,7 @@ def move_crops(
         mouths: N, of the faces, in pixels of ``wide``, for a motion that closes them; or none.
         landmarks: N, of the faces, which correct the flow, and lips and lids; or none: the
             networks move the faces alone.
+        yaws: N, of the heads in degrees, which the dials of a motion may need without landmarks.
 
     Returns:
         The moved crops (N, H, H, 3) uint8, and the flows (N, 2, h, w) float32 from them to
@@ -235,12 +279,15 @@ def move_crops(
 
     def correct(flow: torch.Tensor) -> torch.Tensor:
         require_finite(flow)
+        if not landmarks:
+            return scaled_flows(flow, yaws or [0.0] * len(flow), motion.dials)
         corrected, found = correct_flows(flow, landmarks, crops.shape[1], margin)
         openings.extend(found)
         return corrected
 
     x = model.to_input(resize_crops(crops, model.config.image_size))
-    moved = motion.move(model, x, correct) if landmarks else motion.move(model, x)
+    corrects = landmarks or not motion.dials.are_neutral
+    moved = motion.move(model, x, correct) if corrects else motion.move(model, x)
     require_finite(*moved)
     if motion.warps_photo:
         photo = _normalized(model, crops if wide is None else wide)
@@ -252,6 +299,7 @@ def move_crops(
             frontal=motion.faces_camera,
             close=mouths if motion.closes_mouth and not openings else (),
             openings=openings,
+            change=motion.dials.change,
         )
     else:
         result = resize(moved.generated, crops.shape[1])
@@ -284,7 +332,7 @@ def replaced_region(portrait: Portrait) -> np.ndarray:
     wider than what was visible of it.
     """
     oval = portrait.face.oval
-    if abs(portrait.face.pose.yaw) < _TURNED:
+    if abs(portrait.face.pose.yaw) < _TURNED and not portrait.turned:
         return oval
     angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     circle = np.column_stack((np.cos(angles), np.sin(angles)))

@@ -122,7 +122,9 @@ def _sample(photo: Tensor, grid: Tensor) -> Tensor:
     return F.grid_sample(photo, grid.permute(0, 2, 3, 1), padding_mode="border", align_corners=True)
 
 
-def close_mouths(grid: Tensor, flow: Tensor, mouths: Sequence[Mouth], margin: int) -> Tensor:
+def close_mouths(
+    grid: Tensor, flow: Tensor, mouths: Sequence[Mouth], margin: int, change: float = 1.0
+) -> Tensor:
     """A sampling grid that also closes mouths, as far as its flow has not.
 
     A flow is smooth and cannot move lips over teeth.
@@ -132,6 +134,7 @@ def close_mouths(grid: Tensor, flow: Tensor, mouths: Sequence[Mouth], margin: in
         flow: (N, 2, h, w) that it was made from, in grid units of the photograph's middle.
         mouths: N, in pixels of the photograph.
         margin: pixels around its middle.
+        change: how far they are closed, 0..1.
 
     Returns:
         (N, 2, side, side), in grid units of the whole photograph.
@@ -145,7 +148,7 @@ def close_mouths(grid: Tensor, flow: Tensor, mouths: Sequence[Mouth], margin: in
     coarse = flow.cpu().numpy().transpose(0, 2, 3, 1) * ((side - 1) / 2)
     for (xs, ys), (dx, dy), displacement, mouth in zip(pixels, shift, coarse, mouths, strict=True):
         share = np.clip((mouth.opening - _LIPS_CLOSED) / (_LIPS_OPEN - _LIPS_CLOSED), 0, 1)
-        wanted = -_CLOSE_MORE * mouth.opening * float(share)
+        wanted = -_CLOSE_MORE * mouth.opening * float(share) * change
         x0, y0, x1, y1 = mouth.reach()
         near = (xs >= x0) & (xs <= x1) & (ys >= y0) & (ys <= y1)
         if not wanted or not near.any():
@@ -239,6 +242,7 @@ def render(
     frontal: bool = False,
     close: Sequence[Mouth] = (),
     openings: Sequence[Openings] = (),
+    change: float = 1.0,
 ) -> Tensor:
     """The moved face at the photograph's resolution.
 
@@ -251,6 +255,7 @@ def render(
         frontal: the result faces the camera: see :func:`fill_occlusion`.
         close: N mouths in pixels of ``photo``, or none: see :func:`close_mouths`.
         openings: lips and lids of N faces in pixels of ``photo``, or none: see :func:`move_edges`.
+        change: how much of the networks' corrections, and of closing a mouth, counts, 0..1.
 
     Returns:
         (N, 3, H, H): the warped photograph plus the networks' corrections. Their large-scale
@@ -267,7 +272,7 @@ def render(
     broad = blur(difference, sigma=low / 32)
     torn = blur(distortion(flow, low), sigma=low / 64)
     if close:
-        grid = close_mouths(grid, flow, close, margin)
+        grid = close_mouths(grid, flow, close, margin, change)
     layers: list[list[_Layer]] = []
     if openings:
         grid, layers = move_edges(grid, photo, openings, margin)
@@ -276,5 +281,8 @@ def render(
         for (rows, columns), share, color in drawn:
             below = face[:, rows, columns]
             face[:, rows, columns] = torch.lerp(below, color.permute(2, 0, 1), share)
-    result = warped + resize(broad + torn * (difference - broad), side)
+    corrections = broad + torn * (difference - broad)
+    if change != 1:
+        corrections = change * corrections
+    result = warped + resize(corrections, side)
     return fill_occlusion(result, flow, low) if frontal else result

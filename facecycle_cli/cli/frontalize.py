@@ -24,6 +24,7 @@ from facecycle_cli.cli.options import (
     Seed,
     ShowFaces,
     Size,
+    Strength,
     Verbose,
 )
 from facecycle_cli.cli.portraits import PortraitRequest, make_portraits
@@ -39,6 +40,38 @@ def frontalize_command(
     ] = "keep",
     mouth: MouthOption = "landmarks",
     motion_from: MotionFrom = "landmarks",
+    strength: Strength = 1.0,
+    yaw: Annotated[
+        float | None,
+        typer.Option(
+            metavar="DEG",
+            min=-25.0,
+            max=25.0,
+            help="Turn the head to this angle instead of the front; above 0 towards the image's "
+            "right. A head is turned by 25 degrees at most, except to the front.",
+            show_default=False,
+        ),
+    ] = None,
+    pitch: Annotated[
+        float | None,
+        typer.Option(
+            metavar="DEG",
+            min=-15.0,
+            max=15.0,
+            help="Let it look up (above 0) or down by this angle. Default: as in the photograph.",
+            show_default=False,
+        ),
+    ] = None,
+    roll: Annotated[
+        float | None,
+        typer.Option(
+            metavar="DEG",
+            min=-45.0,
+            max=45.0,
+            help="Tilt it clockwise by this angle. Default: upright.",
+            show_default=False,
+        ),
+    ] = None,
     size: Size = 256,
     face: Face = "largest",
     show_faces: ShowFaces = False,
@@ -71,6 +104,7 @@ def frontalize_command(
             mean=False,
             mouth=mouth,
             motion_from=motion_from,
+            strength=strength,
             inputs=inputs,
             output=output,
             size=size,
@@ -84,5 +118,8 @@ def frontalize_command(
             aligner=aligner,
             seed=seed,
             console=Console(quiet=quiet, verbose=verbose, json=as_json),
+            yaw=yaw,
+            pitch=pitch,
+            roll=roll,
         )
     )

@@ -24,6 +24,7 @@ from facecycle_cli.cli.options import (
     Seed,
     ShowFaces,
     Size,
+    Strength,
     Verbose,
 )
 from facecycle_cli.cli.portraits import PortraitRequest, make_portraits
@@ -37,6 +38,7 @@ def neutralize_command(
     ] = False,
     mouth: MouthOption = "landmarks",
     motion_from: MotionFrom = "landmarks",
+    strength: Strength = 1.0,
     size: Size = 256,
     face: Face = "largest",
     show_faces: ShowFaces = False,
@@ -67,6 +69,7 @@ def neutralize_command(
             mean=mean,
             mouth=mouth,
             motion_from=motion_from,
+            strength=strength,
             inputs=inputs,
             output=output,
             size=size,

@@ -36,6 +36,7 @@ __all__ = [
     "Seed",
     "ShowFaces",
     "Size",
+    "Strength",
     "Verbose",
     "check_face",
 ]
@@ -157,6 +158,16 @@ MotionFrom = Annotated[
         "--motion-from",
         help="landmarks: the networks' flow moves the face, and its landmarks correct it. "
         "networks: the flow alone moves it (the paper's motion).",
+    ),
+]
+Strength = Annotated[
+    float,
+    typer.Option(
+        metavar="F",
+        min=0.0,
+        max=1.5,
+        help="How much of the motion: 0 leaves the face as it is, 1 is all of it, and up to 1.5 "
+        "goes beyond.",
     ),
 ]
 PasteBack = Annotated[

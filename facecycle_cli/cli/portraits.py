@@ -38,6 +38,7 @@ class PortraitRequest:
     mean: bool
     mouth: MouthSource
     motion_from: MotionSource
+    strength: float
     inputs: list[str]
     output: str | None
     size: int
@@ -51,6 +52,9 @@ class PortraitRequest:
     aligner: AlignerName
     seed: int
     console: Console
+    yaw: float | None = None
+    pitch: float | None = None
+    roll: float | None = None
 
 
 def make_portraits(request: PortraitRequest) -> None:
@@ -70,6 +74,7 @@ def make_portraits(request: PortraitRequest) -> None:
             console=request.console,
         )
         return
+    _check_dials(request)
     if request.grid and request.paste_back:
         raise typer.BadParameter("--grid and --paste-back make different pictures; choose one")
     outputs = Outputs(
@@ -83,6 +88,7 @@ def make_portraits(request: PortraitRequest) -> None:
     face = open_face_choice(request.face, model, backend)
 
     from facecycle_cli.media import Provenance
+    from facecycle_cli.portrait.dials import Dials
     from facecycle_cli.portrait.grid import step_grid
     from facecycle_cli.portrait.motions import choose_motion
     from facecycle_cli.portrait.portraits import paste_portraits, portraits
@@ -92,6 +98,7 @@ def make_portraits(request: PortraitRequest) -> None:
         mean=request.mean,
         mouth=request.mouth,
         motion_from=request.motion_from,
+        dials=Dials(request.strength, request.yaw, request.pitch, request.roll),
     )
     info = model.checkpoint
     provenance = Provenance(request.operation, info.sha256 if info else None)
@@ -107,6 +114,17 @@ def make_portraits(request: PortraitRequest) -> None:
         return Pictures(pictures, provenance, {"faces": [describe_face(p.face) for p in made]})
 
     run_pictures(request.inputs, outputs, transform, request.console, read=read_input)
+
+
+def _check_dials(request: PortraitRequest) -> None:
+    """Raises ``typer.BadParameter`` for dials without an effect."""
+    if request.mean and request.strength != 1:
+        raise typer.BadParameter("--mean is drawn as a whole: it has no --strength")
+    if request.pitch is not None:
+        if request.motion_from == "networks":
+            raise typer.BadParameter("--pitch goes with --motion-from landmarks")
+        if request.aligner != "mesh":
+            raise typer.BadParameter("--pitch goes with --aligner mesh")
 
 
 def _open_networks(request: PortraitRequest) -> tuple[FaceCycle, FaceBackend]:

@@ -16,6 +16,7 @@ from facecycle_cli.faces import FaceBackend
 from facecycle_cli.faces.choice import FaceChoice, accepts_faces
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.defaults import DEFAULT_SIZE
+from facecycle_cli.portrait.dials import Dials
 from facecycle_cli.portrait.motions import NEUTRAL, choose_motion
 from facecycle_cli.portrait.portraits import (
     Portrait,
@@ -47,6 +48,7 @@ def neutralize(
     mean: bool = False,
     mouth: MouthSource = "landmarks",
     motion_from: MotionSource = "landmarks",
+    strength: float = 1.0,
     paste_back: bool = False,
 ) -> RGBImage:
     """Make the face of a picture frontal and neutral.
@@ -64,6 +66,8 @@ def neutralize(
             the mouth to the networks' flow, and teeth may stay visible.
         motion_from: ``landmarks``: the networks' flow moves the face, and landmarks correct it if
             the face backend is the mesh. ``networks``: the flow alone moves the face.
+        strength: how much of the expression and of the turn of the head is removed, 0..1.5: 0 gives
+            the photograph back.
         paste_back: put the result back into the picture.
 
     Returns:
@@ -72,10 +76,13 @@ def neutralize(
     Raises:
         MediaError: this is no picture.
         NoFaceError: it has no face, or no such face.
-        SettingsError: there is no such choice, or all faces are wanted, but not in one picture.
+        SettingsError: there is no such choice, an option is out of its range, or all faces are
+            wanted, but not in one picture.
     """
     _check(face, paste_back)
-    motion = choose_motion("remove", mean=mean, mouth=mouth, motion_from=motion_from)
+    motion = choose_motion(
+        "remove", mean=mean, mouth=mouth, motion_from=motion_from, dials=Dials(strength)
+    )
     made = portraits(image, motion, model=model, backend=backend, face=face, size=size)
     return _result(image, made, paste_back)
 
@@ -91,11 +98,14 @@ def neutralize_many(
     mean: bool = False,
     mouth: MouthSource = "landmarks",
     motion_from: MotionSource = "landmarks",
+    strength: float = 1.0,
     paste_back: bool = False,
 ) -> list[RGBImage | None]:
     """:func:`neutralize` of every picture, with its options; None for one without such a face."""
     _check(face, paste_back)
-    motion = choose_motion("remove", mean=mean, mouth=mouth, motion_from=motion_from)
+    motion = choose_motion(
+        "remove", mean=mean, mouth=mouth, motion_from=motion_from, dials=Dials(strength)
+    )
     pictures, searched = itertools.tee(images)
     made = portraits_of_many(searched, motion, model=model, backend=backend, face=face, size=size)
     return _results(pictures, made, paste_back)
@@ -120,6 +130,10 @@ def frontalize(
     expression: Expression = "keep",
     mouth: MouthSource = "landmarks",
     motion_from: MotionSource = "landmarks",
+    strength: float = 1.0,
+    yaw: float | None = None,
+    pitch: float | None = None,
+    roll: float | None = None,
     paste_back: bool = False,
 ) -> RGBImage:
     """Turn the face of a picture to the front.
@@ -135,6 +149,11 @@ def frontalize(
         expression: ``keep`` it, or ``remove`` it as :func:`neutralize` does.
         mouth: as :func:`neutralize` has it, where the expression is removed.
         motion_from: as :func:`neutralize` has it.
+        strength: share of the turn, 0..1.5: 0 gives the photograph back.
+        yaw: degrees to which the head is turned instead of the front, -25..25, > 0: towards the
+            image's right; at most 25 degrees away from that of the photograph.
+        pitch: degrees, -15..15, > 0: looking up; None: that of the photograph.
+        roll: degrees, -45..45, > 0: clockwise.
         paste_back: put the result back into the picture.
 
     Returns:
@@ -143,10 +162,12 @@ def frontalize(
     Raises:
         MediaError: this is no picture.
         NoFaceError: it has no face, or no such face.
-        SettingsError: there is no such choice, or all faces are wanted, but not in one picture.
+        SettingsError: there is no such choice, an option is out of its range, or all faces are
+            wanted, but not in one picture.
     """
     _check(face, paste_back)
-    motion = choose_motion(expression, mouth=mouth, motion_from=motion_from)
+    dials = Dials(strength, yaw, pitch, roll)
+    motion = choose_motion(expression, mouth=mouth, motion_from=motion_from, dials=dials)
     made = portraits(image, motion, model=model, backend=backend, face=face, size=size)
     return _result(image, made, paste_back)
 
@@ -162,11 +183,16 @@ def frontalize_many(
     expression: Expression = "keep",
     mouth: MouthSource = "landmarks",
     motion_from: MotionSource = "landmarks",
+    strength: float = 1.0,
+    yaw: float | None = None,
+    pitch: float | None = None,
+    roll: float | None = None,
     paste_back: bool = False,
 ) -> list[RGBImage | None]:
     """:func:`frontalize` of every picture, with its options; None for one without such a face."""
     _check(face, paste_back)
-    motion = choose_motion(expression, mouth=mouth, motion_from=motion_from)
+    dials = Dials(strength, yaw, pitch, roll)
+    motion = choose_motion(expression, mouth=mouth, motion_from=motion_from, dials=dials)
     pictures, searched = itertools.tee(images)
     made = portraits_of_many(searched, motion, model=model, backend=backend, face=face, size=size)
     return _results(pictures, made, paste_back)

@@ -129,7 +129,7 @@ def generate_crops(
         return re_expressed(model, NEUTRAL.move(model, x), backflow)
 
     return move_crops(
-        model, crops, PortraitMotion("translated face", translated, faces_camera=False)
+        model, crops, PortraitMotion("translated face", translated, turns_to_front=False)
     )[0]
 
 

@@ -30,6 +30,9 @@ MotionMode: TypeAlias = Literal["absolute", "relative"]
 MotionSource: TypeAlias = Literal["landmarks", "networks"]
 """What moves a face: the networks' flow alone, or the flow corrected by landmarks."""
 
+MotionPart: TypeAlias = Literal["pose", "expression", "mouth", "eyes"]
+"""A part of a motion that translate takes on alone."""
+
 AlignerName: TypeAlias = Literal["mesh", "face-alignment"]
 """The face backend, which finds faces and their landmarks."""
 

@@ -24,11 +24,12 @@ from facecycle_cli.cli.options import (
     Seed,
     ShowFaces,
     Size,
+    Strength,
     Verbose,
     check_face,
 )
 from facecycle_cli.errors import CommandError, SettingsError
-from facecycle_cli.types import MotionMode, MotionSource, MouthSource
+from facecycle_cli.types import MotionMode, MotionPart, MotionSource, MouthSource
 
 if TYPE_CHECKING:
     from facecycle_cli.faces import FaceBackend
@@ -106,6 +107,16 @@ def translate_command(
             max=1.0,
             help="How much of the change of light on the face in SRC the face in TGT takes on, "
             "from 0 (none) to 1 (all). Only with --motion-from landmarks. Default: 0.5.",
+            show_default=False,
+        ),
+    ] = None,
+    strength: Strength = 1.0,
+    only: Annotated[
+        MotionPart | None,
+        typer.Option(
+            help="Take on a part of the motion alone: the head's pose, the facial expression, the "
+            "mouth with the jaw, or the eyes with brows and lids. Only with --motion-from "
+            "landmarks. Default: everything.",
             show_default=False,
         ),
     ] = None,
@@ -187,6 +198,9 @@ def translate_command(
     if shading is not None and motion_from == "networks":
         raise typer.BadParameter("--shading goes with --motion-from landmarks")
 
+    if only is not None and motion_from == "networks":
+        raise typer.BadParameter("--only goes with --motion-from landmarks")
+
     from facecycle_cli.translate.run import TranslateJob
     from facecycle_cli.translate.settings import TranslateSettings
 
@@ -199,6 +213,8 @@ def translate_command(
         motion_from=motion_from,
         shading=TranslateSettings.shading if shading is None else shading,
         mouth=mouth,
+        strength=strength,
+        only=only,
         size=size,
         paste_back=paste_back,
         side_by_side=side_by_side,

@@ -67,7 +67,7 @@ class LandmarkRequest:
     Attributes:
         wanted: where they belong.
         eyes_closed: how far the eyelids are down, 0..1.
-        mouth: that of the source.
+        mouth: that of the source; None: the inside of the mouth is the target's own.
         mouth_opening: its opening, in distances between the eyes.
         gain: (3,), colors of the target's skin over the source's.
         light: (n,), logarithm of how much lighter the face is at each landmark.
@@ -75,7 +75,7 @@ class LandmarkRequest:
 
     wanted: WantedPoints
     eyes_closed: float
-    mouth: MouthPatch
+    mouth: MouthPatch | None
     mouth_opening: float
     gain: np.ndarray
     light: np.ndarray
@@ -168,6 +168,8 @@ class LandmarkLayer:
                 found.append((eye, opening))
         if self._mouth is None or (opened := self._mouth.prepare(wanted, moved_by, limits)) is None:
             return found
+        if request.mouth is None:
+            return [*found, (self._mouth, opened)]
         ends = wanted[[self._mouth.upper[0], self._mouth.upper[-1]]]
         across = max(1e-6, float(np.linalg.norm(ends[1] - ends[0])) / 2)
         source_opening = request.mouth_opening * self._unit / across

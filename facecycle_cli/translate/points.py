@@ -18,6 +18,7 @@ from facecycle_cli.faces import Alignment, Face, HeadPose
 from facecycle_cli.faces.canonical import visibility
 from facecycle_cli.portrait.features import smoothstep
 from facecycle_cli.portrait.head import Head, shape_distance
+from facecycle_cli.translate.dials import ALL_OF_IT, MotionDials
 from facecycle_cli.translate.motion import Motion
 from facecycle_cli.translate.placement import HeadPlacement, Limits, PlaneMotion, plane_motion
 from facecycle_cli.translate.rest import rest_shape
@@ -81,13 +82,23 @@ class TargetPoints:
         alignment: from its picture to the networks' crop.
         absolute: the motion is taken as it is, not relative to the source's reference.
         limits: of the head's motion within the plane of the picture.
+        dials: how much of the motion, and which part.
 
     Attributes:
         own: (n, 2) float64: where the points are in the photograph, in grid units of the crop.
     """
 
-    def __init__(self, face: Face, alignment: Alignment, *, absolute: bool, limits: Limits) -> None:
+    def __init__(
+        self,
+        face: Face,
+        alignment: Alignment,
+        *,
+        absolute: bool,
+        limits: Limits,
+        dials: MotionDials = ALL_OF_IT,
+    ) -> None:
         self._face = face
+        self._dials = dials
         self._absolute = absolute
         self._limits = limits
         self._level = HeadPlacement.of(alignment).roll
@@ -98,10 +109,25 @@ class TargetPoints:
 
     def wanted(self, motion: Motion) -> WantedPoints:
         """Where the points belong for a motion."""
-        return self._placed(self._shape(motion), self._pose(motion))
+        own = self._head.shape
+        shape = self._dials.shape(own[:, :2], own, self._shape(motion))
+        return self._placed(shape, self._part_of(self._pose(motion)))
 
     def plane_motion(self, motion: Motion) -> PlaneMotion:
         """The motion of the head within the plane of the picture."""
+        return self._dials.plane(self._whole_plane_motion(motion))
+
+    def _part_of(self, pose: _Turned) -> Head | _Turned:
+        share, own = self._dials.pose, self._head
+        if share == 1:
+            return pose
+        return _Turned(
+            own.center + share * (pose.center - own.center),
+            own.size * (pose.size / own.size) ** share,
+            own.angles + share * (pose.angles - own.angles),
+        )
+
+    def _whole_plane_motion(self, motion: Motion) -> PlaneMotion:
         if self._absolute:
             return self._plane_motion(motion.head, motion.reference.first, self._level)
         rest = motion.reference.head
@@ -115,7 +141,7 @@ class TargetPoints:
         return plane_motion(*places, level=level, limits=self._limits)
 
     def _pose(self, motion: Motion) -> _Turned:
-        moved = self.plane_motion(motion)
+        moved = self._whole_plane_motion(motion)
         yaw, pitch, roll = self._head.angles
         now, rest, trust = motion.head.angles, motion.reference.head.angles, motion.reference.trust
         angles = now[:2]

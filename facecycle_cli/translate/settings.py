@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from facecycle_cli.errors import SettingsError
 from facecycle_cli.faces.choice import FaceChoice
-from facecycle_cli.types import MotionMode, MotionSource, MouthSource
+from facecycle_cli.types import MotionMode, MotionPart, MotionSource, MouthSource
 
 __all__ = ["TranslateSettings"]
 
@@ -31,6 +32,9 @@ class TranslateSettings:
         target_face: the same of the target; with ``paste_back`` also ``all``: every face performs.
         motion_from: ``landmarks``: the networks' flow moves the face, and landmarks correct it if
             the face backend is the mesh. ``networks``: the flow alone moves the face.
+        strength: how much of the motion, 0..1.5: at 0 the target stays as it is.
+        only: the ``pose`` of the head alone, the ``expression``, the ``mouth`` or the ``eyes``;
+            None: everything. Only with ``motion_from="landmarks"``.
         shading: how much of the change of light on the source's face the target's face takes on, 0
             to 1; only with ``motion_from="landmarks"``.
     """
@@ -45,3 +49,9 @@ class TranslateSettings:
     target_face: FaceChoice = "largest"
     motion_from: MotionSource = "landmarks"
     shading: float = 0.5
+    strength: float = 1.0
+    only: MotionPart | None = None
+
+    def __post_init__(self) -> None:
+        if self.only is not None and self.motion_from == "networks":
+            raise SettingsError("the networks' flow has no parts: only= goes with landmarks")

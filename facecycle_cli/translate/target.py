@@ -13,9 +13,11 @@ from torch import Tensor
 from facecycle_cli.faces import Alignment, Face
 from facecycle_cli.faces.topology import MESH_468
 from facecycle_cli.model import FaceCycle
+from facecycle_cli.portrait.dials import part_of_way
 from facecycle_cli.portrait.features import smoothstep
 from facecycle_cli.portrait.motions import require_finite
 from facecycle_cli.translate.appearance import skin_color
+from facecycle_cli.translate.dials import ALL_OF_IT, MotionDials
 from facecycle_cli.translate.layer import Grid, LandmarkLayer, LandmarkRequest
 from facecycle_cli.translate.motion import Motion
 from facecycle_cli.translate.placement import (
@@ -133,10 +135,17 @@ class Target:
         crop = alignment.crop(image)
         self._points: TargetPoints | None = None
         self._shading = settings.shading
+        self._dials = MotionDials(settings.strength, settings.only)
         landmarks = None
         if settings.motion_from == "landmarks" and len(face.landmarks) == MESH_468.count:
             limits = IN_PICTURE if settings.paste_back else IN_CROP
-            points = TargetPoints(face, alignment, absolute=self._is_absolute, limits=limits)
+            points = TargetPoints(
+                face,
+                alignment,
+                absolute=self._is_absolute,
+                limits=limits,
+                dials=self._dials,
+            )
             own = alignment.apply(face.landmarks[:, :2])
             self._skin = skin_color(crop, own, face.topology)
             self._points = points
@@ -176,7 +185,7 @@ class Target:
             backflow.to(self._model.device),
             [self._plane_motion(motion) for motion in motions],
             self._grid,
-            keep_own=not self._is_absolute or self._points is not None,
+            keep_own=not self._is_absolute or self._points is not None or self._dials != ALL_OF_IT,
             draw=self._points is None,
         )
         if self._points is not None:
@@ -185,7 +194,11 @@ class Target:
                 for each, motion in zip(fields, motions, strict=True)
             ]
         return [
-            self.stage.prepare(each, opening=self._opening(motion), eyes_closed=motion.eyes_closed)
+            self.stage.prepare(
+                each,
+                opening=self._dials.mouth * self._opening(motion),
+                eyes_closed=min(1.0, self._dials.eyes * motion.eyes_closed),
+            )
             for each, motion in zip(fields, motions, strict=True)
         ]
 
@@ -195,10 +208,10 @@ class Target:
 
     def expected_yaw(self, motion: Motion) -> float:
         """The yaw that the output's head should have, in degrees."""
-        if self._is_absolute:
-            return motion.yaw
-        reference = motion.reference
-        return motion.yaw + reference.trust * (self.face.pose.yaw - reference.yaw)
+        own, reference, yaw = self.face.pose.yaw, motion.reference, motion.yaw
+        if not self._is_absolute:
+            yaw += reference.trust * (own - reference.yaw)
+        return part_of_way(own, yaw, self._dials.pose)
 
     def _request(self, points: TargetPoints, motion: Motion) -> LandmarkRequest:
         look, reference = motion.look, motion.reference
@@ -209,11 +222,11 @@ class Target:
         share = np.float32(smoothstep(turned, *_LIGHT_LOST))
         return LandmarkRequest(
             points.wanted(motion),
-            motion.lids_beyond_landmarks,
-            look.mouth,
+            min(1.0, self._dials.eyes * motion.lids_beyond_landmarks),
+            look.mouth if self._dials.mouth else None,
             motion.mouth,
             _gain(self._skin, look.skin),
-            self._shading * (1 - share) * (look.light - rest),
+            self._dials.light * self._shading * (1 - share) * (look.light - rest),
         )
 
     def _opening(self, motion: Motion) -> float:
@@ -223,18 +236,22 @@ class Target:
 
     def _backflow(self, motion: Motion) -> np.ndarray:
         """From the target's neutral face to the motion."""
+        reference, rest, share = motion.reference, self._own_backflow, self._dials.strength
         if self._is_absolute:
-            return motion.backflow
-        reference = motion.reference
-        own = reference.trust * (self._own_backflow - reference.backflow)
-        backflow: np.ndarray = np.clip(motion.backflow + own, -1, 1)
-        return backflow
+            backflow = motion.backflow
+        else:
+            own = reference.trust * (rest - reference.backflow)
+            backflow = np.clip(motion.backflow + own, -1, 1)
+        if self._dials.only is not None:
+            return rest  # landmarks move the part
+        return backflow if share == 1 else np.clip(rest + share * (backflow - rest), -1, 1)
 
     def _plane_motion(self, motion: Motion) -> PlaneMotion:
         if self._points is not None:
             return self._points.plane_motion(motion)
         level = self._level if self._is_absolute else None
-        return plane_motion(motion.placement, motion.reference.placement, level=level)
+        whole = plane_motion(motion.placement, motion.reference.placement, level=level)
+        return self._dials.plane(whole)
 
 
 def _gain(target: np.ndarray, source: np.ndarray) -> np.ndarray:

@@ -62,9 +62,11 @@ class Sighting:
         return replace(self, points=points)
 
 
-def video_tracker(backend: FaceBackend, min_face: int = MIN_FACE) -> FaceTracker:
+def video_tracker(
+    backend: FaceBackend, min_face: int = MIN_FACE, *, settle: bool = False
+) -> FaceTracker:
     """Tracks all faces of a video, from which one is chosen."""
-    return FaceTracker(backend, everyone=True, min_face=min_face, patience=_PATIENCE)
+    return FaceTracker(backend, everyone=True, min_face=min_face, patience=_PATIENCE, settle=settle)
 
 
 class FaceFollower:
@@ -75,6 +77,7 @@ class FaceFollower:
         choice: which face where there are several, chosen again in every shot, in the first of its
             frames that shows a face.
         min_face: height in pixels of the smallest face that is followed.
+        settle: as for :class:`.FaceTracker`.
 
     Attributes:
         most_besides: the largest number of faces besides the followed one in any frame so far.
@@ -84,11 +87,16 @@ class FaceFollower:
     """
 
     def __init__(
-        self, backend: FaceBackend, choice: FaceChoice = "largest", *, min_face: int = MIN_FACE
+        self,
+        backend: FaceBackend,
+        choice: FaceChoice = "largest",
+        *,
+        min_face: int = MIN_FACE,
+        settle: bool = False,
     ) -> None:
         self.most_besides = 0
         self._choice = check_face_choice(choice, single=True)
-        self._tracker = video_tracker(backend, min_face)
+        self._tracker = video_tracker(backend, min_face, settle=settle)
 
     def follow(self, frames: Iterable[RGBImage]) -> Iterator[Sighting | None]:
         """The face in each frame, None where it is not seen.

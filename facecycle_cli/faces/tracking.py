@@ -17,7 +17,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from facecycle_cli.faces.backend import FaceBackend
+from facecycle_cli.faces.backend import FaceBackend, settled
 from facecycle_cli.faces.cuts import CutDetector
 from facecycle_cli.faces.face import Face
 from facecycle_cli.types import RGBImage
@@ -61,6 +61,8 @@ class FaceTracker:
         patience: frames for which a face may be occluded without ending its track.
         stride: frames from one detection to the next; 1 detects in every frame and follows nothing,
             for frames that were cut out one by one.
+        settle: measure what detection finds once more, as :func:`.settled` does: a still face has
+            the same landmarks in all frames.
     """
 
     def __init__(
@@ -71,8 +73,10 @@ class FaceTracker:
         min_face: int = 24,
         patience: int = 5,
         stride: int = STRIDE,
+        settle: bool = False,
     ) -> None:
         self._backend = backend
+        self._settle = settle
         self._stride = stride
         self._everyone = everyone
         self._min_face = min_face
@@ -163,7 +167,12 @@ class FaceTracker:
 
     def _detect(self, images: Sequence[RGBImage], indices: Iterable[int]) -> list[list[Face]]:
         chosen = [images[i] for i in indices]
-        return self._backend.detect(chosen, min_face=self._min_face) if chosen else []
+        found = self._backend.detect(chosen, min_face=self._min_face) if chosen else []
+        if self._settle:
+            shown = [image for image, faces in zip(chosen, found, strict=True) for _ in faces]
+            faces = iter(settled(self._backend, shown, [face for each in found for face in each]))
+            found = [[next(faces) for _ in each] for each in found]
+        return found
 
     def _follow(
         self, images: Sequence[RGBImage], expected: Sequence[tuple[int, Face]]

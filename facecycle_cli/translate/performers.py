@@ -8,6 +8,7 @@ import numpy as np
 
 from facecycle_cli.errors import NoFaceError, SettingsError
 from facecycle_cli.faces import Face, FaceBackend
+from facecycle_cli.faces.backend import settled
 from facecycle_cli.faces.choice import check_face_choice
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.portraits import find_faces
@@ -117,4 +118,5 @@ def find_performers(
         is_plain = str(error) == "no face found"
         text = f"{error} in the target" if is_plain else f"in the target, {error}"
         raise NoFaceError(text) from None
+    faces = settled(backend, [image] * len(faces), faces)
     return Performers([Target(image, face, model, settings) for face in faces])

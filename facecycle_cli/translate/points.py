@@ -29,6 +29,10 @@ _SAME_FACE = 0.012, 0.03
 """Root mean square difference of two shapes, in sizes of the head, up to which the source begins
 with the target's own face, and from which it does not."""
 
+_SAME_POSE = 1.5, 4.0
+"""Degrees between the directions of two heads with the same face, up to which they are one pose,
+measured in two files (compression alone makes up to 1.2), and from which they are two."""
+
 _DEPTH = 0.8
 """How far behind the rigid landmarks the middle of the head lies, in sizes of the head."""
 
@@ -147,6 +151,7 @@ class TargetPoints:
         angles = now[:2]
         if self._absolute:
             roll = 0.0
+            angles = angles + self._same_pose(motion.reference.first)
         else:
             angles = angles + trust * (np.array([yaw, pitch]) - rest[:2])
         roll = roll + math.degrees(cmath.phase(moved.turn))
@@ -168,9 +173,18 @@ class TargetPoints:
         if not self._absolute:
             return np.asarray(moved)
         moved[:, :2] = self._neutral + now[:, :2] - reference.neutral
-        apart = shape_distance(first, own)
-        same = 1 - float(smoothstep(np.array(apart), *_SAME_FACE))
-        return np.asarray(moved + same * (now - moved))
+        return np.asarray(moved + self._same_face(first) * (own + now - first - moved))
+
+    def _same_face(self, first: np.ndarray) -> float:
+        """1 if the source begins with the target's own face, expression included, else 0."""
+        apart = shape_distance(first, self._head.shape)
+        return 1 - float(smoothstep(np.array(apart), *_SAME_FACE))
+
+    def _same_pose(self, first: Head) -> np.ndarray:
+        """(2,): what is to be added to the source's yaw and pitch if both begin in one pose."""
+        apart = self._head.angles[:2] - first.angles[:2]
+        same = 1 - smoothstep(np.array(np.linalg.norm(apart)), *_SAME_POSE)
+        return np.asarray(self._same_face(first.shape) * same * apart)
 
     def _placed(self, shape: np.ndarray, pose: Head | _Turned) -> WantedPoints:
         head = Head(pose.center, pose.size, pose.angles, shape)

@@ -13,6 +13,7 @@ import numpy as np
 
 from facecycle_cli.errors import MediaError, NoFaceError
 from facecycle_cli.faces import FaceBackend, search_photos
+from facecycle_cli.faces.backend import settled
 from facecycle_cli.faces.following import FaceFollower
 from facecycle_cli.media.pipeline import batches, in_thread
 from facecycle_cli.model import FaceCycle
@@ -77,7 +78,7 @@ class Translation(Iterator[RGBImage]):
         self._model = model or default_model()
         self._backend = backend or default_backend()
         self.settings = _opened(settings or TranslateSettings(), self._model, self._backend)
-        self._follower = FaceFollower(self._backend, self.settings.face)
+        self._follower = FaceFollower(self._backend, self.settings.face, settle=True)
         self._target = find_performers(target, self._model, self._backend, self.settings)
         self._meter = MotionMeter(self._backend) if measure else None
         smooth = self.settings.smooth * fps
@@ -229,8 +230,10 @@ def translate_picture(
     model, backend = model or default_model(), backend or default_backend()
     settings = _opened(settings, model, backend)
     found = find_performers(target, model, backend, settings)
-    (faces,) = search_photos([source], backend)
-    seen = crop_still(source, faces.require(), settings.face, model.config.image_size)
+    (photo,) = search_photos([source], backend)
+    found_faces = photo.require()
+    faces = settled(backend, [source] * len(found_faces), found_faces)
+    seen = crop_still(source, faces, settings.face, model.config.image_size)
     (drawing,) = found.prepare([motion_of_still(model, seen)])
     frame = found.draw(drawing)
     return np.hstack((_at_height(source, len(frame)), frame)) if settings.side_by_side else frame

@@ -134,6 +134,14 @@ def test_a_cut_ends_the_track_though_the_face_is_in_the_same_place():
     assert {10, 11, 19, 20} <= set(backend.searched)
 
 
+def test_settled_faces_are_followed_where_they_were_found():
+    backend = Scripted(lambda i: [(100, 90, 30), (200, 90, 20)])
+    list(FaceTracker(backend, everyone=True, settle=True).track(video(9)))
+    assert backend.followed[: 2 * len(backend.searched)] == [
+        number for number in backend.searched for _ in range(2)
+    ]
+
+
 def test_everyone_has_a_track():
     _, frames = track(lambda i: [(60 + i, 90, 30), (190 - i, 90, 25)], 20, everyone=True)
     assert numbers(frames) == [[0, 1]] * 20

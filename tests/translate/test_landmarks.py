@@ -20,6 +20,7 @@ from facecycle_cli.translate.rest import rest_shape
 from facecycle_cli.translate.settings import TranslateSettings
 from facecycle_cli.translate.source import crop_still
 from facecycle_cli.translate.target import Target
+from facecycle_cli.translate.video import Translation
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +78,19 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 @pytest.mark.parametrize("name", ["person2_neutral", "person2_smiling"])
 def test_the_own_motion_gives_the_photograph_back(targets, still, pictures, mode, name):
     assert psnr(drawn(targets(name, mode), still(name)), pictures[name]) > 40
+
+
+@pytest.mark.parametrize("mode", ["absolute", "relative"])
+def test_a_compressed_video_in_which_nothing_moves_gives_the_photograph_back(
+    pictures, model, backend, mode
+):
+    """Landmarks of frames that are searched and of frames that are followed are the same ones."""
+    picture = pictures["person2_neutral"]
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 60]
+    frame = cv2.imdecode(cv2.imencode(".jpg", picture, quality)[1], cv2.IMREAD_COLOR)
+    settings = TranslateSettings(motion=mode, paste_back=True)
+    with Translation([frame] * 6, picture, model=model, backend=backend, settings=settings) as made:
+        assert min(psnr(output, picture) for output in made) > 40
 
 
 def test_half_of_a_motion_lies_in_between(targets, still, faces, backend):

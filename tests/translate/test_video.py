@@ -16,6 +16,7 @@ import torch
 
 from facecycle_cli.errors import MediaError, NoFaceError
 from facecycle_cli.faces import Alignment, Face
+from facecycle_cli.faces.backend import settled
 from facecycle_cli.media import read_frames, read_image
 from facecycle_cli.model import FaceCycle, preset
 from facecycle_cli.portrait.defaults import DEFAULT_SIZE, default_backend, default_model
@@ -39,7 +40,7 @@ def target(examples) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def face(backend, target) -> Face:
-    return backend.detect([target])[0][0]
+    return settled(backend, [target], backend.detect([target])[0][:1])[0]
 
 
 @pytest.fixture(scope="module")

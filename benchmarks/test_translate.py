@@ -28,7 +28,7 @@ from facecycle_cli.faces.following import FaceFollower
 from facecycle_cli.media import open_video, probe, read_frames, read_image
 from facecycle_cli.media.pipeline import BATCH, batches
 from facecycle_cli.model import FaceCycle, load, preset
-from facecycle_cli.translate.motion import MotionTiming, motions
+from facecycle_cli.translate.motion import MotionTiming, measure, motions
 from facecycle_cli.translate.settings import TranslateSettings
 from facecycle_cli.translate.source import SourceFace, crop_sightings
 from facecycle_cli.translate.target import Target
@@ -107,7 +107,7 @@ def straightforward(model: FaceCycle, crops: Sequence[np.ndarray], target: np.nd
 def ours(model: FaceCycle, faces: Sequence[SourceFace], target: Target) -> None:
     """From the crops to the frames, 256 x 256 pixels of the photograph."""
     timing = MotionTiming(flow_width=0, pose_width=0, lips_width=0, reference_frames=1)
-    for batch in batches(motions(model, batches(faces), timing)):
+    for batch in batches(motions(measure(model, batches(faces)), timing)):
         for drawing in target.prepare([motion for motion in batch if motion is not None]):
             target.draw(drawing)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from facecycle_cli.encode.columns import SOURCE, Column
 from facecycle_cli.encode.partial import PartialTable
+from facecycle_cli.media.arrays import write_array
 from facecycle_cli.system import import_extra, require_extra
 from facecycle_cli.text import json_text
 
@@ -21,9 +22,6 @@ __all__ = ["FORMATS", "json_lines", "require_format", "write_table"]
 
 _BLOCK = 1024
 """Rows that are held in memory at once."""
-
-_ZIP_DATE = (1980, 1, 1, 0, 0, 0)
-"""Of the arrays in an npz: the same rows give the same bytes."""
 
 Rows: TypeAlias = "Mapping[str, NDArray[Any]]"
 
@@ -99,25 +97,11 @@ def _write_npz(table: PartialTable, path: Path) -> None:
         for block in iter(lambda: list(itertools.islice(names, _BLOCK)), [])
     )
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        _write_array(archive, SOURCE, dtype, (table.rows,), sources)
+        write_array(archive, SOURCE, dtype, (table.rows,), sources)
         for column in table.columns:
             data = (block.tobytes() for block in table.blocks(column, _BLOCK))
             shape = (table.rows, *column.shape)
-            _write_array(archive, column.name, np.dtype(column.dtype), shape, data)
-
-
-def _write_array(
-    archive: zipfile.ZipFile,
-    name: str,
-    dtype: np.dtype[Any],
-    shape: tuple[int, ...],
-    data: Iterator[bytes],
-) -> None:
-    with archive.open(zipfile.ZipInfo(f"{name}.npy", _ZIP_DATE), "w", force_zip64=True) as file:
-        header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
-        for part in data:
-            file.write(part)
+            write_array(archive, column.name, np.dtype(column.dtype), shape, data)
 
 
 def _write_csv(table: PartialTable, path: Path) -> None:

@@ -31,6 +31,7 @@ __all__ = [
     "MotionTiming",
     "Reference",
     "measure",
+    "measure_still",
     "motion_of_still",
     "motions",
     "with_references",
@@ -281,25 +282,28 @@ def _measurement(seen: SourceFace, backflow: np.ndarray) -> Measurement:
     )
 
 
-def motion_of_still(model: FaceCycle, seen: SourceFace) -> Motion:
+def measure_still(model: FaceCycle, seen: SourceFace) -> Measurement:
+    """Measure the face in a single picture."""
+    return _measurement(seen, _encode_backflow(model, [seen.crop])[0])
+
+
+def motion_of_still(measured: Measurement) -> Motion:
     """The motion of a single picture, which is its own reference."""
-    measured = _measurement(seen, _encode_backflow(model, [seen.crop])[0])
     return Motion.of(measured, _reference([measured]))
 
 
 def motions(
-    model: FaceCycle, batches: Iterable[Sequence[SourceFace | None]], timing: MotionTiming
+    measured: Iterable[Measurement | None], timing: MotionTiming
 ) -> Iterator[Motion | None]:
     """The motion of every frame of the source, None where there is no face.
 
     Args:
-        model: the networks.
-        batches: the frames; those of a batch go through the networks together.
+        measured: in each frame, None where there is no face.
         timing: how motions are smoothed, and how far ahead their reference looks.
     """
     flow, pose, lips = timing.flow_width, timing.pose_width, timing.lips_width
     widths = flow, lips, lips, lips, pose, pose, lips, flow
-    return with_references(smoothed(measure(model, batches), widths), timing.reference_frames)
+    return with_references(smoothed(measured, widths), timing.reference_frames)
 
 
 def with_references(

@@ -19,15 +19,24 @@ from facecycle_cli.media.pipeline import batches, in_thread
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.defaults import default_backend, default_model
 from facecycle_cli.portrait.likeness import open_choice
-from facecycle_cli.translate.motion import Motion, MotionTiming, motion_of_still, motions
+from facecycle_cli.translate.motion import (
+    Measurement,
+    Motion,
+    MotionTiming,
+    measure,
+    measure_still,
+    motion_of_still,
+    motions,
+)
 from facecycle_cli.translate.performers import find_performers
 from facecycle_cli.translate.report import MotionMeter
 from facecycle_cli.translate.settings import TranslateSettings
 from facecycle_cli.translate.source import SourceFace, crop_sightings, crop_still
 from facecycle_cli.translate.stage import Drawing
+from facecycle_cli.translate.template import MotionRecorder
 from facecycle_cli.types import RGBImage
 
-__all__ = ["Translation", "translate", "translate_picture"]
+__all__ = ["Translation", "perform_still", "translate", "translate_picture"]
 
 _FLOW_SECONDS, _POSE_SECONDS, _LIPS_SECONDS = 0.2, 0.06, 0.05
 """Standard deviation of the strongest temporal smoothing: of the networks' flow, of the head's
@@ -51,6 +60,9 @@ class Translation(Iterator[RGBImage]):
         backend: finds the faces; None: the mesh.
         settings: what the translation should be like; None: the defaults.
         measure: measure the output's faces, too, for :meth:`report`.
+        measured: what was measured of the source before, as :class:`.MotionTemplate` gives it, in
+            the place of ``frames``, which are empty then.
+        recorder: takes what is measured of the source.
 
     Attributes:
         settings: as given.
@@ -73,7 +85,10 @@ class Translation(Iterator[RGBImage]):
         backend: FaceBackend | None = None,
         settings: TranslateSettings | None = None,
         measure: bool = False,
+        measured: Iterable[Measurement | None] | None = None,
+        recorder: MotionRecorder | None = None,
     ) -> None:
+        self._measured, self._recorder = measured, recorder
         self.frames = self.faces_found = 0
         self._model = model or default_model()
         self._backend = backend or default_backend()
@@ -134,13 +149,21 @@ class Translation(Iterator[RGBImage]):
         side = self._model.config.image_size
         return batches(crop_sightings(sightings, side, width=self._timing.flow_width))
 
+    def _measurements(self) -> Generator[Measurement | None, None, None]:
+        if self._measured is not None:
+            yield from self._measured
+            return
+        with closing(in_thread(self._crop)) as faces:
+            measured = measure(self._model, faces)
+            yield from measured if self._recorder is None else self._recorder.taking(measured)
+
     def _prepare(
         self,
     ) -> Generator[list[tuple[Motion | None, tuple[Drawing, ...] | None]], None, None]:
         """Each frame's motion and its drawing; a frame without a face has the last drawing."""
         last: tuple[Drawing, ...] | None = None
-        with closing(in_thread(self._crop)) as faces:
-            for batch in batches(motions(self._model, faces, self._timing)):
+        with closing(self._measurements()) as measured:
+            for batch in batches(motions(measured, self._timing)):
                 drawings = iter(self._target.prepare([m for m in batch if m is not None]))
                 prepared = []
                 for motion in batch:
@@ -207,6 +230,7 @@ def translate_picture(
     model: FaceCycle | None = None,
     backend: FaceBackend | None = None,
     settings: TranslateSettings | None = None,
+    recorder: MotionRecorder | None = None,
 ) -> RGBImage:
     """Let the face of a picture take on head pose and expression of another picture.
 
@@ -217,6 +241,7 @@ def translate_picture(
         backend: finds the faces; None: the mesh, which all such calls share.
         settings: what the translation should be like; None: the defaults. The motion of a picture
             is always ``absolute``.
+        recorder: takes what is measured of the source.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -226,17 +251,32 @@ def translate_picture(
         NoFaceError: there is no face in one of them.
         SettingsError: ``settings`` name no face that can be chosen.
     """
-    settings = replace(settings or TranslateSettings(), motion="absolute")
     model, backend = model or default_model(), backend or default_backend()
-    settings = _opened(settings, model, backend)
-    found = find_performers(target, model, backend, settings)
+    settings = _opened(settings or TranslateSettings(), model, backend)
     (photo,) = search_photos([source], backend)
     found_faces = photo.require()
     faces = settled(backend, [source] * len(found_faces), found_faces)
     seen = crop_still(source, faces, settings.face, model.config.image_size)
-    (drawing,) = found.prepare([motion_of_still(model, seen)])
-    frame = found.draw(drawing)
+    measured = measure_still(model, seen)
+    frame = perform_still(measured, target, model=model, backend=backend, settings=settings)
+    if recorder is not None:
+        recorder.add(measured)
     return np.hstack((_at_height(source, len(frame)), frame)) if settings.side_by_side else frame
+
+
+def perform_still(
+    measured: Measurement,
+    target: RGBImage,
+    *,
+    model: FaceCycle,
+    backend: FaceBackend,
+    settings: TranslateSettings,
+) -> RGBImage:
+    """:func:`translate_picture` of what was measured of a picture before."""
+    settings = _opened(replace(settings, motion="absolute"), model, backend)
+    found = find_performers(target, model, backend, settings)
+    (drawing,) = found.prepare([motion_of_still(measured)])
+    return found.draw(drawing)
 
 
 def _opened(

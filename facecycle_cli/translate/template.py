@@ -1,0 +1,281 @@
+"""A motion as a file: what was measured of the source's face, without the source's pixels.
+
+An ``.npz`` with one row for each frame. Any picture can perform it again, without the video that it
+was taken from. The points of the face are in it (its shape, as a motion has it), but no picture:
+the inside of the mouth is then a typical one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+
+from facecycle_cli import __version__, weights
+from facecycle_cli.errors import DataError
+from facecycle_cli.faces import Face
+from facecycle_cli.faces.topology import IBUG_68, MESH_468, Topology
+from facecycle_cli.media.arrays import ArrayKind, Row, RowWriter, read_rows, read_small_array
+from facecycle_cli.portrait.head import Head
+from facecycle_cli.portrait.slits import MouthPatch
+from facecycle_cli.system import atomic_path, parse_json
+from facecycle_cli.text import json_text
+from facecycle_cli.translate.appearance import Appearance
+from facecycle_cli.translate.lids import upper_lids
+from facecycle_cli.translate.motion import Measurement
+from facecycle_cli.translate.placement import HeadPlacement
+
+__all__ = ["TEMPLATE_SUFFIX", "MotionRecorder", "MotionTemplate"]
+
+TEMPLATE_SUFFIX = ".npz"
+"""Of the name of such a file."""
+
+_FORMAT, _VERSION = "facecycle motion", 1
+
+_ABOUT_BYTES = 1 << 16
+"""Most bytes of what the file says about itself."""
+
+_NO_FACE = -1
+"""The track of a frame without a face."""
+
+_TOPOLOGIES = {topology.count: topology for topology in (MESH_468, IBUG_68)}
+
+_MOST_FPS = 1000
+
+
+def _kinds(landmarks: int, flow_size: int) -> dict[str, ArrayKind]:
+    return {
+        "track": ArrayKind("<i4"),
+        "landmarks": ArrayKind("<f4", (landmarks, 3)),
+        "box": ArrayKind("<f4", (4,)),
+        "score": ArrayKind("<f4"),
+        "presence": ArrayKind("<f4"),
+        "placement": ArrayKind("<f8", (4,)),
+        "backflow": ArrayKind("<f4", (2, flow_size, flow_size)),
+        "light": ArrayKind("<f4", (landmarks,)),
+    }
+
+
+@dataclass(frozen=True)
+class MotionTemplate:
+    """A file with a motion.
+
+    Attributes:
+        path: of the file.
+        fps: frames per second.
+        still: whether it is the motion of a picture, which is its own reference.
+        checkpoint: SHA-256 of the networks' file; None: they were of none.
+        frames: how many there are.
+        landmarks: number of landmarks of a face.
+        flow_size: side of the networks' flow.
+    """
+
+    path: str
+    fps: Fraction
+    still: bool
+    checkpoint: str | None
+    frames: int
+    landmarks: int
+    flow_size: int
+
+    @classmethod
+    def open(cls, path: str | PathLike[str]) -> MotionTemplate:
+        """Read what a file says about itself.
+
+        Raises:
+            DataError: it is no such file, or damaged.
+            OSError: it cannot be opened.
+        """
+        try:
+            about = parse_json(read_small_array(path, "about", _ABOUT_BYTES).tobytes())
+        except (ValueError, UnicodeDecodeError) as error:
+            raise DataError(f"no motion that --save-motion wrote ({error})") from None
+        try:
+            if about["format"] != _FORMAT or about["version"] != _VERSION:
+                raise DataError("a motion of another version of facecycle")
+            fps = Fraction(*map(int, about["fps"]))
+            still, checkpoint = bool(about["still"]), about["checkpoint"]
+            sizes = [int(about[name]) for name in ("frames", "landmarks", "flow_size")]
+            known = checkpoint is None or isinstance(checkpoint, str)
+            is_sane = 0 < fps <= _MOST_FPS and known and sizes[0] > 0 and 2 <= sizes[2] <= 1024
+        except (KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError):
+            is_sane = False
+        if not is_sane or sizes[1] not in _TOPOLOGIES:
+            raise DataError("damaged: it does not say what motion it is")
+        return cls(str(path), fps, still, checkpoint, *sizes)
+
+    def numbers(self) -> NDArray[np.int64]:
+        """Where in the video each frame lies, (frames,), ascending; in between the last one holds.
+
+        Raises:
+            DataError: the file is damaged.
+            OSError: it cannot be read.
+        """
+        try:
+            numbers = read_small_array(self.path, "number", 8 * self.frames)
+            is_sane = numbers.shape == (self.frames,) and numbers.dtype == np.int64
+            if not is_sane or numbers[0] < 0 or (np.diff(numbers) <= 0).any():
+                raise ValueError("its frames have no order")
+        except ValueError as error:
+            raise DataError(f"damaged: {error}") from None
+        return numbers
+
+    def measurements(self, first: int = 0, last: int | None = None) -> Iterator[Measurement | None]:
+        """What was measured in the frames from ``first`` to before ``last``; None without a face.
+
+        Raises:
+            DataError: the file is damaged.
+            OSError: it cannot be read.
+        """
+        topology = _TOPOLOGIES[self.landmarks]
+        rows = read_rows(self.path, _kinds(self.landmarks, self.flow_size))
+        try:
+            with contextlib.closing(rows):
+                for number, row in enumerate(rows):
+                    if last is not None and number >= last:
+                        return
+                    if number >= first:
+                        yield _measurement(row, topology)
+        except ValueError as error:
+            raise DataError(f"damaged: {error}") from None
+
+
+class MotionRecorder:
+    """Writes a motion while it is used. A context, which leaves nothing if it ends early.
+
+    Args:
+        path: of the file.
+        fps: frames per second.
+        still: whether it is the motion of a picture.
+        checkpoint: SHA-256 of the networks' file.
+    """
+
+    def __init__(
+        self, path: str | PathLike[str], *, fps: Fraction, still: bool, checkpoint: str | None
+    ) -> None:
+        self._path = path
+        self._about = {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "made_by": f"facecycle {__version__}",
+            "fps": [fps.numerator, fps.denominator],
+            "still": still,
+            "checkpoint": checkpoint,
+        }
+        self._writer: RowWriter | None = None
+        self._waiting = 0  # frames before the first face
+        self._numbers: list[int] = []
+        self._nothing: dict[str, NDArray[Any]] = {}
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> MotionRecorder:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.close()
+
+    def taking(self, measured: Iterable[Measurement | None]) -> Iterator[Measurement | None]:
+        """The same measurements, each of them recorded."""
+        for each in measured:
+            self.add(each)
+            yield each
+
+    def place(self, number: int) -> None:
+        """Say where in its video the next frame lies; all frames, or none, have such a place."""
+        self._numbers.append(number)
+
+    def add(self, measured: Measurement | None) -> None:
+        """Record one frame; None: it has no face.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        if self._writer is None:
+            if measured is None:
+                self._waiting += 1
+                return
+            self._begin(measured)
+        if self._writer is not None:
+            self._writer.append(self._nothing if measured is None else _row(measured))
+
+    def save(self) -> None:
+        """Write the file; nothing if no frame had a face.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        if self._writer is None:
+            return
+        about = json_text({**self._about, "frames": self._writer.rows}).encode("ascii")
+        with atomic_path(self._path) as temporary:
+            numbers = self._numbers or range(self._writer.rows)
+            places = np.array(numbers[: self._writer.rows], "<i8")
+            beside = {"about": np.frombuffer(about, np.uint8), "number": places}
+            self._writer.write(temporary, beside)
+
+    def _begin(self, first: Measurement) -> None:
+        landmarks, flow_size = len(first.face.landmarks), first.backflow.shape[-1]
+        self._about |= {"landmarks": landmarks, "flow_size": flow_size}
+        kinds = _kinds(landmarks, flow_size)
+        self._nothing = {name: np.zeros(kind.shape, kind.dtype) for name, kind in kinds.items()}
+        self._nothing["track"] = np.array(_NO_FACE)
+        self._writer = self._stack.enter_context(RowWriter(kinds))
+        for _ in range(self._waiting):
+            self._writer.append(self._nothing)
+
+
+def _row(measured: Measurement) -> Row:
+    face, place = measured.face, measured.placement
+    return {
+        "track": np.array(measured.track),
+        "landmarks": face.landmarks,
+        "box": face.box,
+        "score": np.array(face.score),
+        "presence": np.array(face.presence),
+        "placement": np.array([place.center.real, place.center.imag, place.log_side, place.roll]),
+        "backflow": measured.backflow,
+        "light": measured.look.light,
+    }
+
+
+def _measurement(row: Row, topology: Topology) -> Measurement | None:
+    """One frame.
+
+    Raises:
+        ValueError: its numbers are not finite.
+    """
+    track = int(row["track"])
+    if track == _NO_FACE:
+        return None
+    if not all(np.isfinite(values).all() for values in row.values()):
+        raise ValueError("it holds numbers that are not finite")
+    face = Face(row["box"], float(row["score"]), row["landmarks"], float(row["presence"]), topology)
+    x, y, log_side, roll = map(float, row["placement"])
+    head, inside = Head.of(face), _typical_mouth()
+    return Measurement(
+        face,
+        track,
+        HeadPlacement(complex(x, y), log_side, roll),
+        row["backflow"],
+        face.mouth_opening,
+        face.eye_opening,
+        upper_lids(head.shape, topology),
+        head,
+        Appearance(inside.mouth, inside.skin, row["light"]),
+    )
+
+
+@cache
+def _typical_mouth() -> Appearance:
+    """Teeth and tongue of nobody, on a skin of that color."""
+    arrays = load_file(weights.path("mouth.safetensors"))
+    mouth = MouthPatch(arrays["pixels"], arrays["upper"], arrays["lower"])
+    return Appearance(mouth, arrays["skin"], np.zeros(0, np.float32))

@@ -1,0 +1,145 @@
+"""A motion as a file: any picture performs it again, without the video."""
+
+from __future__ import annotations
+
+import zipfile
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from facecycle_cli.errors import DataError
+from facecycle_cli.media import read_frames, read_image
+from facecycle_cli.translate.motion import measure_still
+from facecycle_cli.translate.settings import TranslateSettings
+from facecycle_cli.translate.source import crop_still
+from facecycle_cli.translate.template import MotionRecorder, MotionTemplate
+from facecycle_cli.translate.video import Translation, perform_still, translate_picture
+from tests.clips import FACES, TALKER
+
+SETTINGS = TranslateSettings(size=96)
+FPS = Fraction(30000, 1001)
+
+
+@pytest.fixture(scope="module")
+def target():
+    return read_image(FACES[0])
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory, target, model, backend):
+    """The file of a clip of 12 frames of which the first two show nobody, and what was made."""
+    path = tmp_path_factory.mktemp("motion") / "talk.npz"
+    with read_frames(str(TALKER), max_frames=10) as reader:
+        frames = [np.asarray(frame.image) for frame in reader]
+    frames = [np.full_like(frames[0], 90)] * 2 + frames
+    settings = {"model": model, "backend": backend, "settings": SETTINGS}
+    with MotionRecorder(path, fps=FPS, still=False, checkpoint="abc") as recorder:
+        with Translation(frames, target, fps=30.0, recorder=recorder, **settings) as made:
+            pictures = list(made)
+        for number in (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13):
+            recorder.place(number)
+        recorder.save()
+    return path, pictures
+
+
+def test_the_file_says_what_it_is(recorded):
+    template = MotionTemplate.open(recorded[0])
+    assert (template.fps, template.still, template.checkpoint) == (FPS, False, "abc")
+    assert template.frames == 12
+    assert template.numbers().tolist() == [*range(10), 12, 13]
+    seen = list(template.measurements())
+    assert [m is None for m in seen] == [True] * 2 + [False] * 10
+    assert len(list(template.measurements(3, 7))) == 4
+
+
+def test_performed_again_it_is_the_same_motion(recorded, target, model, backend):
+    path, pictures = recorded
+    template = MotionTemplate.open(path)
+    with Translation(
+        (), target, fps=30.0, model=model, backend=backend, settings=SETTINGS,
+        measured=template.measurements(),
+    ) as again:  # fmt: skip
+        repeated = list(again)
+        assert again.faces_found == 10
+    assert len(repeated) == len(pictures)
+    off = np.abs(np.stack(repeated).astype(int) - np.stack(pictures))
+    assert off[:, : SETTINGS.size // 2].max() <= 1  # all but the mouth, whose inside is another
+    assert off.mean() < 0.7
+
+
+def test_a_picture_too(tmp_path, target, model, backend):
+    path, source = tmp_path / "smile.npz", read_image(FACES[1])
+    with MotionRecorder(path, fps=Fraction(25), still=True, checkpoint=None) as recorder:
+        made = translate_picture(
+            source, target, model=model, backend=backend, settings=SETTINGS, recorder=recorder
+        )
+        recorder.save()
+    template = MotionTemplate.open(path)
+    assert template.still
+    (measured,) = template.measurements()
+    again = perform_still(measured, target, model=model, backend=backend, settings=SETTINGS)
+    assert np.abs(again.astype(int) - made)[: SETTINGS.size // 2].max() <= 1
+
+
+def test_there_is_no_picture_in_it(recorded, model, backend):
+    with zipfile.ZipFile(recorded[0]) as archive:
+        assert sorted(archive.namelist()) == [
+            "about.npy", "backflow.npy", "box.npy", "landmarks.npy", "light.npy", "number.npy",
+            "placement.npy", "presence.npy", "score.npy", "track.npy",
+        ]  # fmt: skip
+
+
+def test_nothing_is_left_of_a_motion_without_a_face_or_without_an_end(tmp_path, model, backend):
+    path = tmp_path / "x.npz"
+    with MotionRecorder(path, fps=FPS, still=False, checkpoint=None) as recorder:
+        recorder.add(None)
+        recorder.save()
+    image = read_image(FACES[1])
+    faces = backend.detect([image])[0]
+    seen = crop_still(image, faces, "largest", model.config.image_size)
+    with MotionRecorder(path, fps=FPS, still=False, checkpoint=None) as recorder:
+        recorder.add(measure_still(model, seen))
+    assert not list(tmp_path.iterdir())
+
+
+def changed(path, target, name, change):
+    """A copy of an npz with another array."""
+    with np.load(path) as file:
+        arrays = dict(file)
+    arrays[name] = change(arrays[name])
+    np.savez(target, **{name: array for name, array in arrays.items() if array is not None})
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("about", lambda a: None),
+        ("about", lambda a: np.frombuffer(b"{}", np.uint8)),
+        ("about", lambda a: np.frombuffer(b"[1", np.uint8)),
+        ("about", lambda a: np.array([{}], object)),
+        ("about", lambda a: np.zeros(1 << 17, np.uint8)),
+        ("track", lambda a: a.astype(np.int64)),
+        ("track", lambda a: a[:-1]),
+        ("landmarks", lambda a: a * np.float32(np.nan)),
+        ("backflow", lambda a: None),
+        ("number", lambda a: a[::-1]),
+        ("number", lambda a: np.zeros(0, np.int64)),
+    ],
+)
+def test_a_damaged_file_is_said_so(recorded, tmp_path, name, change):
+    changed(recorded[0], tmp_path / "bad.npz", name, change)
+
+    def read():
+        template = MotionTemplate.open(tmp_path / "bad.npz")
+        return template.numbers(), list(template.measurements())
+
+    with pytest.raises(DataError):
+        read()
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04" + b"\0" * 60])
+def test_what_is_no_motion(tmp_path, content):
+    (tmp_path / "x.npz").write_bytes(content)
+    with pytest.raises(DataError, match="no motion that --save-motion wrote"):
+        MotionTemplate.open(tmp_path / "x.npz")

@@ -29,10 +29,13 @@ _EXTRA_OF = {
     "onnxscript": ("onnxscript", "onnx"),
     "pillow_heif": ("pillow-heif", "heif"),
     "pyarrow": ("pyarrow", "parquet"),
+    "python_multipart": ("python-multipart", "serve"),
     "ray": ("ray", "ray"),
     "scipy": ("scipy", "evaluate"),
     "skimage": ("scikit-image", "evaluate"),
     "sklearn": ("scikit-learn", "evaluate"),
+    "starlette": ("starlette", "serve"),
+    "uvicorn": ("uvicorn", "serve"),
 }
 """Name of a module -> its distribution, and our extra that installs it."""
 

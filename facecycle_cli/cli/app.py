@@ -28,6 +28,7 @@ SUMMARIES = {
     "preprocess": "Find and align the faces of videos and photographs, for training.",
     "train": "Train the networks on crops of faces.",
     "evaluate": "Measure the representations in the field's own protocols.",
+    "serve": "Answer requests over HTTP with networks that stay open.",
     "checkpoint": "Look into checkpoints, convert and export them.",
 }
 """The commands in the order of the help, each with its summary. A command is the function, or the

@@ -18,7 +18,7 @@ from facecycle_cli.evaluation.reports import (
     report_tables,
 )
 from facecycle_cli.evaluation.strips import Strip, StripFrame
-from facecycle_cli.media import Provenance
+from facecycle_cli.media import Provenance, reports
 from facecycle_cli.pages.blocks import Paragraph, Table
 from facecycle_cli.pages.gallery import Gallery
 from facecycle_cli.verify.generated import GeneratedExample
@@ -112,7 +112,8 @@ KINDS = (expression, pose, reconstruction, neutral, translate, tables, pairs, ag
 
 
 @pytest.mark.parametrize("make", KINDS, ids=lambda make: make.__name__)
-def test_report(browser, tmp_path, make):
+def test_report(browser, tmp_path, make, monkeypatch):
+    monkeypatch.setattr(reports, "_DOTS_PER_INCH", 20)  # of files beside the page
     make(tmp_path)
     (tmp_path / "x").write_bytes(b"what a name of a file must not reach")
     url = (tmp_path / "index.html").as_uri()

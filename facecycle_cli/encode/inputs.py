@@ -11,27 +11,31 @@ import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facecycle_cli.encode.crop_lists import NamedInput, crops_of
 from facecycle_cli.encode.records import FaceRecord, Measurer
 from facecycle_cli.errors import FaceError, MediaError, NoFaceError
 from facecycle_cli.faces import Face, FaceBackend, is_inside, search_photos
 from facecycle_cli.faces.choice import FaceChoice, choose_faces
+from facecycle_cli.faces.crop_landmarks import MAX_LANDMARKS_BYTES, decode_landmarks
 from facecycle_cli.faces.following import FaceFollower
 from facecycle_cli.faces.tracking import FaceTracker
 from facecycle_cli.media import (
     Frame,
     Input,
     expand_inputs,
-    is_still,
     probe,
     read_frames,
     read_image,
 )
-from facecycle_cli.media.files import IMAGE_SUFFIXES, LeftOut, suffix_of
+from facecycle_cli.media.clips import is_video
+from facecycle_cli.media.files import LeftOut
 from facecycle_cli.media.pipeline import batches, in_thread
 from facecycle_cli.media.video import images_of
 from facecycle_cli.portrait.decoding import decoded_size
@@ -54,9 +58,6 @@ _VIDEO_BATCH = 64
 
 _MIN_FACE = 24
 """Height in pixels of the smallest face that is looked for."""
-
-_MOVING_SUFFIXES = frozenset((".apng", ".gif", ".png", ".webp"))
-"""Of pictures that may be animations."""
 
 
 @dataclass(frozen=True)
@@ -175,15 +176,7 @@ def open_sources(
 def _is_video(item: NamedInput, settings: EncodeSettings) -> bool:
     if item.problem is not None or item.file == "-" or isinstance(item.file, bytes):
         return False
-    if settings.aligned:
-        return False
-    suffix = suffix_of(item.file)
-    if suffix in IMAGE_SUFFIXES and suffix not in _MOVING_SUFFIXES:
-        return False
-    try:
-        return not is_still(item.file)
-    except OSError:
-        return False  # whoever reads it says what is wrong
+    return not settings.aligned and is_video(item.file)
 
 
 def _pictures(
@@ -203,7 +196,8 @@ def _pictures(
     if settings.aligned:
         for i, image in images.items():
             try:
-                sources[i].faces = [measurer.aligned(image, items[i].entry)]
+                known = _landmarks_beside(items[i])
+                sources[i].faces = [measurer.aligned(image, items[i].entry, known)]
             except ValueError as error:
                 sources[i].problem = error
         return sources
@@ -216,6 +210,15 @@ def _pictures(
         except FaceError as error:
             sources[i].problem = error
     return sources
+
+
+def _landmarks_beside(item: NamedInput) -> NDArray[Any] | None:
+    """What preprocess wrote beside a crop, (468, 3) in fractions of its side; None: nothing."""
+    data = item.landmarks
+    if item.landmarks_file is not None:
+        with suppress(OSError), open(item.landmarks_file, "rb") as file:
+            data = file.read(MAX_LANDMARKS_BYTES)
+    return None if data is None else decode_landmarks(data)
 
 
 def _video(

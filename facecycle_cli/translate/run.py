@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -21,19 +19,15 @@ from facecycle_cli.media import (
     VIDEO_FORMATS,
     Frame,
     Provenance,
-    VideoInfo,
-    VideoWriter,
     is_still,
-    open_video,
     probe,
-    read_frames,
     read_image,
     write_image,
 )
+from facecycle_cli.media.clips import STREAM, Clip, Part, local_file, output_exists, write_frames
 from facecycle_cli.media.streams import is_pipe
 from facecycle_cli.media.video import images_of
 from facecycle_cli.portrait.decoding import decoded_size
-from facecycle_cli.system import LOCK_FILE, locked_folder
 from facecycle_cli.translate.settings import TranslateSettings
 from facecycle_cli.types import MotionMode, RGBImage
 
@@ -42,10 +36,7 @@ if TYPE_CHECKING:
     from facecycle_cli.model import FaceCycle
     from facecycle_cli.translate.video import Translation
 
-__all__ = ["STREAM", "TranslateEvents", "TranslateJob", "TranslateResult", "run_translate"]
-
-STREAM = "-"
-"""The name of standard input and of standard output."""
+__all__ = ["TranslateEvents", "TranslateJob", "TranslateResult", "run_translate"]
 
 _MAX_SIDE = 1920
 """Longest side in pixels of a video of a whole picture: players and encoders take no 24 megapixels.
@@ -137,10 +128,10 @@ def run_translate(
         OSError: a file cannot be opened.
         BrokenPipeError: nobody reads standard output any more.
     """
-    with _local_file(job.source) as path:
+    with local_file(job.source) as path:
         still = is_still(path)
         output = _name_output(job, still)
-        if not job.overwrite and _exists(output):
+        if not job.overwrite and output_exists(output):
             return TranslateResult(output, False, {})
         with events.errors_of(job.target):
             target = _read_target(job.target)
@@ -192,37 +183,27 @@ class _Task:
         """Write a video; returns the report."""
         job, events = self.job, self.events
         target = self._reduced_target() if job.settings.paste_back else self.target
-        info = probe(self.path)
+        clip = Clip.of(self.path, Part(job.start, job.duration, job.max_frames))
+        info = clip.info
         started = time.perf_counter()
         with (
-            read_frames(
-                self.path,
-                start=job.start,
-                duration=job.duration,
-                max_frames=job.max_frames,
-                size=decoded_size(self.path, info, self.backend, job.start),
-                info=info,
-            ) as reader,
+            clip.read(decoded_size(self.path, info, self.backend, job.start)) as reader,
             self._translation(
                 images_of(reader, places := deque[Frame]()), target, info.fps
             ) as translation,
-            events.progress(self._expected_frames(info)) as advance,
-            ExitStack() as stack,
+            events.progress(clip.frames) as advance,
         ):
-            first = next(translation)
-            with events.errors_of(self.output):
-                if _is_frames(self.output):
-                    stack.enter_context(locked_folder(self.output))
-                opened = self._open_output(first, info, places[0].time)
-            with opened as writer:
-                writer.write(first, places.popleft().number)
-                for frame in translation:
-                    advance()
-                    writer.write(frame, places.popleft().number)
-            if os.path.isdir(self.output):
-                _remove_older_frames(self.output, translation.frames)
+            note = write_frames(
+                translation,
+                places,
+                self.output,
+                clip,
+                provenance=self._provenance,
+                advance=advance,
+                opening=events.errors_of(self.output),
+            )
         seconds = time.perf_counter() - started
-        self._note_problems(translation, [reader.warning, writer.note])
+        self._note_problems(translation, [reader.warning, note])
         return {
             "motion": translation.settings.motion,
             **translation.report(),
@@ -247,30 +228,6 @@ class _Task:
                 settings=replace(self.job.settings, motion=self.job.motion or "relative"),
                 measure=self.job.measure,
             )
-
-    def _open_output(self, first: RGBImage, info: VideoInfo, start: float) -> VideoWriter:
-        return open_video(
-            self.output,
-            info.fps,
-            (first.shape[1], first.shape[0]),
-            provenance=self._provenance,
-            audio_from=self.path,
-            audio_info=info,
-            start=start,
-            duration=self._wanted_seconds(info.fps),
-        )
-
-    def _wanted_seconds(self, fps: Fraction) -> float | None:
-        """Of the source; None: to its end."""
-        limits = [] if self.job.duration is None else [self.job.duration]
-        limits += [] if self.job.max_frames is None else [float(self.job.max_frames / fps)]
-        return min(limits, default=None)
-
-    def _expected_frames(self, info: VideoInfo) -> int | None:
-        wanted = self._wanted_seconds(info.fps)
-        there = None if info.duration is None else max(0.0, info.duration - self.job.start)
-        lengths = [length for length in (wanted, there) if length is not None]
-        return round(min(lengths) * info.fps) if lengths else None
 
     def _reduced_target(self) -> RGBImage:
         """The target's picture at a size that a video can have."""
@@ -320,20 +277,6 @@ def _opened(
     return replace(settings, face=face, target_face=target_face)
 
 
-@contextmanager
-def _local_file(name: str) -> Iterator[str]:
-    """A file of that name; a pipe is copied, because videos are not read in order."""
-    if name != STREAM and not is_pipe(name):
-        yield name
-        return
-    with tempfile.TemporaryDirectory(prefix="facecycle-") as folder, ExitStack() as stack:
-        path = os.path.join(folder, "stdin")
-        stream = sys.stdin.buffer if name == STREAM else stack.enter_context(open(name, "rb"))
-        with open(path, "wb") as file:
-            shutil.copyfileobj(stream, file)
-        yield path
-
-
 def _name_output(job: TranslateJob, still: bool) -> str:
     """The file, folder or ``-`` for the result.
 
@@ -363,23 +306,6 @@ def _default_output(job: TranslateJob, still: bool) -> str:
     return name if nowhere else str(Path(job.source).with_name(name))
 
 
-def _is_frames(output: str) -> bool:
-    """Whether a video that is written there becomes a folder of frames."""
-    is_folder = output.endswith(("/", os.sep)) or os.path.isdir(output)
-    return output != STREAM and (is_folder or not Path(output).suffix)
-
-
-def _exists(output: str) -> bool:
-    """Whether there is such a file, or such a folder with something in it.
-
-    A run that was killed leaves its lock in the folder: its frames are not complete.
-    """
-    if not os.path.isdir(output):
-        return os.path.isfile(output)
-    names = os.listdir(output)
-    return bool(names) and LOCK_FILE not in names
-
-
 def _read_target(name: str) -> RGBImage:
     """The target's picture.
 
@@ -396,10 +322,3 @@ def _read_target(name: str) -> RGBImage:
     except MediaError:
         return read_image(name)  # its error says best what is wrong with the file
     raise MediaError("a video; the target has to be a picture")
-
-
-def _remove_older_frames(folder: str, frames: int) -> None:
-    """Remove what an earlier, longer result has left in a folder of frames."""
-    for path in Path(folder).glob("[0-9]" * 6 + ".png"):
-        if int(path.stem) >= frames:
-            path.unlink()

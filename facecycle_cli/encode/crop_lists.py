@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import tarfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from facecycle_cli.errors import DataError, MediaError
+from facecycle_cli.faces.crop_landmarks import LANDMARKS_SUFFIX, MAX_LANDMARKS_BYTES
 from facecycle_cli.media.files import IMAGE_SUFFIXES, suffix_of
 from facecycle_cli.media.listing import check_file, name_below, parse_entry
 from facecycle_cli.preprocess import read_crops
@@ -31,6 +32,9 @@ class NamedInput:
         name: for the column ``source`` and for messages.
         file: its file, ``-`` for standard input; or the bytes of a picture.
         entry: the line of preprocess's index about a crop.
+        landmarks: the file beside a crop with its landmarks; None: they are not known, or in
+            ``landmarks_file``.
+        landmarks_file: the path of that file.
         problem: why it cannot be read; None: it may be.
     """
 
@@ -38,6 +42,8 @@ class NamedInput:
     file: str | bytes
     entry: Mapping[str, Any] = field(default_factory=dict)
     problem: Exception | None = None
+    landmarks: bytes | None = None
+    landmarks_file: str | None = None
 
 
 def crops_of(path: str) -> Iterator[NamedInput] | None:
@@ -63,7 +69,8 @@ def _listed(folder: str) -> Iterator[NamedInput]:
             except ValueError as error:
                 yield NamedInput(path, path, problem=MediaError(str(error)))
             else:
-                yield NamedInput(path, path, entry)
+                beside = _stem(path) + LANDMARKS_SUFFIX
+                yield NamedInput(path, path, entry, landmarks_file=beside)
     except (OSError, ValueError, TypeError) as error:
         found = True
         yield NamedInput(index, index, problem=error)
@@ -72,7 +79,7 @@ def _listed(folder: str) -> Iterator[NamedInput]:
 
 
 def _in_shard(shard: str) -> Iterator[NamedInput]:
-    """The pictures of a tar file in webdataset's convention, each with the JSON that follows it.
+    """The pictures of a tar file in webdataset's convention, with JSON and landmarks after them.
 
     A shard may come from anybody: nothing is unpacked, and links are not followed.
     """
@@ -91,9 +98,13 @@ def _in_shard(shard: str) -> Iterator[NamedInput]:
                         yield waiting
                     waiting = NamedInput(name, _read(tar, member))
                 elif waiting is not None and name == f"{_stem(waiting.name)}.json":
-                    entry = parse_entry(_read(tar, member))
-                    yield NamedInput(waiting.name, waiting.file, entry)
-                    waiting = None
+                    waiting = replace(waiting, entry=parse_entry(_read(tar, member)))
+                elif (
+                    waiting is not None
+                    and name == _stem(waiting.name) + LANDMARKS_SUFFIX
+                    and member.size <= MAX_LANDMARKS_BYTES
+                ):
+                    waiting = replace(waiting, landmarks=_read(tar, member))
             if waiting is not None:
                 yield waiting
     except (OSError, ValueError, tarfile.TarError) as error:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facecycle_cli.faces import Alignment, Face
 from facecycle_cli.faces.crop_landmarks import LandmarkReader
@@ -93,12 +94,19 @@ class Measurer:
             _enlarge(measures, enlarge)
         return FaceRecord(frame, time, number, crops[0], crops[1], measures)
 
-    def aligned(self, image: RGBImage, entry: Mapping[str, Any]) -> FaceRecord:
+    def aligned(
+        self,
+        image: RGBImage,
+        entry: Mapping[str, Any],
+        landmarks: NDArray[Any] | None = None,
+    ) -> FaceRecord:
         """A crop that is aligned already.
 
         Args:
             image: (H, W, 3) uint8 RGB; its middle square is the crop.
             entry: what the index of preprocess says of it; empty: nothing.
+            landmarks: those of the file beside it, (468, 3) in fractions of its side; None: the
+                mesh finds them if they are wanted.
 
         Raises:
             ValueError: a value in ``entry`` is not what the index holds.
@@ -106,8 +114,10 @@ class Measurer:
         square = whole_crop(image, min(image.shape[:2]))
         crops = [resize_crops(square[None], side)[0] for side in self._sides]
         measures: dict[str, Any] = {}
-        if self._landmarks:
-            measures |= self._landmarks_of(square, entry)
+        if self._landmarks and landmarks is None:
+            landmarks = self._read(square)
+        if landmarks is not None:
+            measures |= self._of_landmarks(landmarks, square.shape[0], entry)
         if "sharpness" not in entry:
             measures["sharpness"] = sharpness(resize_crops(square[None], CROP_SIDE)[0])
         measures |= _of_entry(dict(entry))
@@ -116,25 +126,24 @@ class Measurer:
             int(frame or 0), np.nan if time is None else time, 1, crops[0], crops[1], measures
         )
 
-    def _landmarks_of(self, square: RGBImage, entry: Mapping[str, Any]) -> dict[str, Any]:
-        """What the mesh sees in a crop, in pixels of the photograph if ``entry`` knows where the
-        crop lies in it, else in pixels of the crop.
+    def _of_landmarks(
+        self, landmarks: NDArray[Any], side: int, entry: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """What the landmarks of a crop say, in pixels of the photograph if ``entry`` knows where
+        the crop lies in it, else in pixels of the crop.
         """
-        found = self._read(square)
-        if found is None:
-            return {}
-        points = np.asarray(found * square.shape[0], np.float32)
+        points = np.asarray(landmarks * side, np.float32)
         points[:, :2] -= 0.5
         face = Face(np.full(4, np.nan, np.float32), np.nan, points, 1.0, MESH_468)
         measures = _of_landmarks(face)
         matrix = _numbers(entry, "alignment", (2, 3))
         if matrix is not None:
-            alignment = Alignment(matrix.astype(np.float64), square.shape[0])
+            alignment = Alignment(matrix.astype(np.float64), side)
             scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
             there = alignment.apply_inverse(points[:, :2].astype(np.float64))
             points = np.column_stack([there, points[:, 2] / max(scale, 1e-9)])
             measures["five_points"] = MESH_468.five_points(points[:, :2])
-        return {**measures, "landmarks": points}
+        return {**measures, "landmarks": points} if self._landmarks else measures
 
 
 def _of_landmarks(face: Face) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def serve_command(
     ] = 32,
     max_pixels: Annotated[
         float, typer.Option(metavar="MP", min=0.001, help="Most megapixels of a picture.")
-    ] = 50,
+    ] = 25,
     max_clip: Annotated[
         float, typer.Option(metavar="S", min=0.1, help="Most seconds of a clip.")
     ] = 30,
@@ -103,12 +103,13 @@ def serve_command(
                 "and no encryption"
             )
         model, backend = open_model(checkpoint, device), open_backend(aligner)
-        with prefix_errors(f"--aligner {aligner}"):
-            backend.prepare()
         limits = Limits(int(max_upload * (1 << 20)), max_pixels, max_clip, timeout)
+        tools = Tools(model, backend, limits)
+        with prefix_errors(f"--aligner {aligner}"):
+            tools.warm_up()
         pool = Pool(workers, queue)
         app = build_app(
-            Tools(model, backend, limits),
+            tools,
             verb_dials(),
             pool,
             hosts=LOOPBACK if is_local else None,

@@ -20,11 +20,12 @@ from facecycle_cli.faces import FaceBackend
 from facecycle_cli.media import Provenance, encode_image, is_still, probe, read_image
 from facecycle_cli.media.pixel_limit import pillow_limit_raised
 from facecycle_cli.model import FaceCycle
-from facecycle_cli.portrait.verbs import frontalize, neutralize
+from facecycle_cli.portrait.verbs import frontalize, neutralize, neutralize_crops
 from facecycle_cli.serve.dials import DialValue
 from facecycle_cli.serve.errors import RequestError, status_of
 from facecycle_cli.serve.work import WatchedBackend, Work
-from facecycle_cli.translate.run import TranslateEvents, TranslateJob, run_translate
+from facecycle_cli.translate.job import TranslateJob
+from facecycle_cli.translate.run import TranslateEvents, run_translate
 from facecycle_cli.translate.settings import TranslateSettings
 from facecycle_cli.types import RGBImage
 from facecycle_cli.verify.threshold import threshold_at_stored_far
@@ -51,7 +52,7 @@ class Limits:
     """
 
     upload_bytes: int = 32 << 20
-    megapixels: float = 50.0
+    megapixels: float = 25.0
     clip_seconds: float = 30.0
     seconds: float = 120.0
 
@@ -69,6 +70,17 @@ class Tools:
     model: FaceCycle
     backend: FaceBackend
     limits: Limits
+
+    def warm_up(self) -> None:
+        """Let the first request take no longer than the others.
+
+        Raises:
+            FaceError: the networks of the backend cannot be opened.
+        """
+        gray = np.full((1, 256, 256, 3), 128, np.uint8)
+        self.backend.prepare()
+        self.backend.detect(list(gray))
+        neutralize_crops(self.model, gray)
 
     def provenance(self, operation: str) -> Provenance:
         """The tag of a generated picture or clip."""

@@ -34,7 +34,8 @@ from facecycle_cli.types import MotionMode, MotionPart, MotionSource, MouthSourc
 if TYPE_CHECKING:
     from facecycle_cli.faces import FaceBackend
     from facecycle_cli.model import FaceCycle
-    from facecycle_cli.translate.run import OpenNetworks, TranslateJob
+    from facecycle_cli.translate.job import TranslateJob
+    from facecycle_cli.translate.run import OpenNetworks
 
 _STREAM = "-"
 
@@ -50,7 +51,8 @@ def translate_command(
         str,
         typer.Argument(
             metavar="SRC",
-            help="Whose motion to take: a video, a GIF or a picture; - for standard input.",
+            help="Whose motion to take: a video, a GIF, a picture, or a motion that "
+            "--save-motion wrote; - for standard input.",
             show_default=False,
         ),
     ],
@@ -152,6 +154,15 @@ def translate_command(
         ),
     ] = "largest",
     show_faces: ShowFaces = False,
+    save_motion: Annotated[
+        str | None,
+        typer.Option(
+            "--save-motion",
+            metavar="FILE.npz",
+            help="Also keep the motion of SRC, without its pictures. Such a file can be SRC.",
+            show_default=False,
+        ),
+    ] = None,
     start: Annotated[
         float, typer.Option(metavar="F", min=0.0, help="Begin this many seconds into SRC.")
     ] = 0.0,
@@ -201,7 +212,7 @@ def translate_command(
     if only is not None and motion_from == "networks":
         raise typer.BadParameter("--only goes with --motion-from landmarks")
 
-    from facecycle_cli.translate.run import TranslateJob
+    from facecycle_cli.translate.job import TranslateJob
     from facecycle_cli.translate.settings import TranslateSettings
 
     def open_networks(threads: int | None) -> tuple[FaceCycle, FaceBackend]:
@@ -233,6 +244,7 @@ def translate_command(
         max_frames=max_frames,
         overwrite=overwrite,
         measure=as_json,
+        save_motion=save_motion,
     )
     _run(job, open_networks, console)
 

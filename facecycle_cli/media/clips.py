@@ -27,6 +27,7 @@ __all__ = [
     "STREAM",
     "Clip",
     "Part",
+    "Silent",
     "is_frame_folder",
     "is_video",
     "local_file",
@@ -112,11 +113,22 @@ class Clip:
         )
 
 
+@dataclass(frozen=True)
+class Silent:
+    """In the place of a clip: frames without a file, and so without sound.
+
+    Attributes:
+        fps: frames per second.
+    """
+
+    fps: Fraction
+
+
 def write_frames(
     frames: Iterator[RGBImage],
     places: deque[Frame],
     output: str,
-    clip: Clip,
+    clip: Clip | Silent,
     *,
     provenance: Provenance,
     advance: Callable[[], None] = lambda: None,
@@ -146,16 +158,20 @@ def write_frames(
         with opening or nullcontext():
             if is_frame_folder(output):
                 stack.enter_context(locked_folder(output))
-            opened = open_video(
-                output,
-                clip.info.fps,
-                (first.shape[1], first.shape[0]),
-                provenance=provenance,
-                audio_from=clip.path,
-                audio_info=clip.info,
-                start=places[0].time,
-                duration=clip.part.seconds(clip.info.fps),
-            )
+            size = first.shape[1], first.shape[0]
+            if isinstance(clip, Silent):
+                opened = open_video(output, clip.fps, size, provenance=provenance)
+            else:
+                opened = open_video(
+                    output,
+                    clip.info.fps,
+                    size,
+                    provenance=provenance,
+                    audio_from=clip.path,
+                    audio_info=clip.info,
+                    start=places[0].time,
+                    duration=clip.part.seconds(clip.info.fps),
+                )
         with opened as writer:
             writer.write(first, places.popleft().number)
             for frame in frames:

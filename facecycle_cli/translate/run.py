@@ -5,38 +5,36 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from facecycle_cli.errors import MediaError, SettingsError
+from facecycle_cli.errors import DataError, NoFaceError, SettingsError
 from facecycle_cli.media import (
-    IMAGE_FORMATS,
-    VIDEO_FORMATS,
-    Frame,
     Provenance,
     is_still,
-    probe,
     read_image,
     write_image,
 )
-from facecycle_cli.media.clips import STREAM, Clip, Part, local_file, output_exists, write_frames
-from facecycle_cli.media.streams import is_pipe
-from facecycle_cli.media.video import images_of
+from facecycle_cli.media.clips import STREAM, Clip, local_file, output_exists, write_frames
 from facecycle_cli.portrait.decoding import decoded_size
+from facecycle_cli.translate.job import TranslateJob, check_motion_files, name_output, read_target
 from facecycle_cli.translate.settings import TranslateSettings
-from facecycle_cli.types import MotionMode, RGBImage
+from facecycle_cli.types import RGBImage
 
 if TYPE_CHECKING:
     from facecycle_cli.faces import FaceBackend
     from facecycle_cli.model import FaceCycle
+    from facecycle_cli.translate.origin import Origin
+    from facecycle_cli.translate.template import MotionRecorder, MotionTemplate
     from facecycle_cli.translate.video import Translation
 
 __all__ = ["TranslateEvents", "TranslateJob", "TranslateResult", "run_translate"]
+
+_STILL_FPS = Fraction(25)
+"""Of the motion of a picture, which has one frame."""
 
 _MAX_SIDE = 1920
 """Longest side in pixels of a video of a whole picture: players and encoders take no 24 megapixels.
@@ -44,36 +42,6 @@ _MAX_SIDE = 1920
 
 OpenNetworks: TypeAlias = "Callable[[int | None], tuple[FaceCycle, FaceBackend]]"
 """Opens the networks and the face backend; the argument is the backend's number of threads."""
-
-
-@dataclass(frozen=True)
-class TranslateJob:
-    """What to translate, and where to write it.
-
-    Attributes:
-        source: file whose motion is taken: a picture or a video; ``-`` for standard input.
-        target: file of the picture whose face takes it on; ``-`` for standard input.
-        output: file, folder, or ``-`` for standard output; None: ``<source>_<target>`` beside the
-            source, or standard output where the source is standard input.
-        motion: None: ``relative`` for a video; that of a picture is always ``absolute``.
-        settings: what the translation should be like; ``motion`` above takes the place of its own.
-        start: where to begin in the source, in seconds.
-        duration: how much of it to use, in seconds; None: all.
-        max_frames: how many of its frames at most; None: all.
-        overwrite: replace an output that exists.
-        measure: measure how well the motion arrived.
-    """
-
-    source: str
-    target: str
-    output: str | None = None
-    motion: MotionMode | None = None
-    settings: TranslateSettings = field(default_factory=TranslateSettings)
-    start: float = 0.0
-    duration: float | None = None
-    max_frames: int | None = None
-    overwrite: bool = False
-    measure: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,21 +93,26 @@ def run_translate(
             motion.
         MediaError: source or target cannot be read, or the output cannot be written.
         NoFaceError: there is no face in the source or in the target.
+        DataError: the source is a motion that is damaged, or of other networks.
         OSError: a file cannot be opened.
         BrokenPipeError: nobody reads standard output any more.
     """
+    check_motion_files(job)
     with local_file(job.source) as path:
-        still = is_still(path)
-        output = _name_output(job, still)
+        template = _open_template(path) if job.is_template else None
+        still = is_still(path) if template is None else template.still
+        output = name_output(job, still)
         if not job.overwrite and output_exists(output):
             return TranslateResult(output, False, {})
         with events.errors_of(job.target):
-            target = _read_target(job.target)
+            target = read_target(job.target)
         if still and job.motion == "relative":
             raise SettingsError("--motion relative: a picture has no motion of its own")
         model, backend = open_networks(None if still else 1)
+        if template is not None:
+            _check_networks(template, model)
         job = replace(job, settings=_opened(job.settings, model, backend, events))
-        task = _Task(job, path, output, target, model, backend, events)
+        task = _Task(job, path, output, target, model, backend, events, template)
         return TranslateResult(output, True, task.picture() if still else task.video())
 
 
@@ -151,6 +124,7 @@ class _Task:
         path: of the source, a local file.
         output: where the result goes.
         target: the target's picture.
+        template: the source, if it is a motion that was saved.
     """
 
     job: TranslateJob
@@ -160,18 +134,12 @@ class _Task:
     model: FaceCycle
     backend: FaceBackend
     events: TranslateEvents
+    template: MotionTemplate | None
 
     def picture(self) -> dict[str, str | float | None]:
         """Write a picture; returns the report."""
-        from facecycle_cli.translate.video import translate_picture
-
-        result = translate_picture(
-            read_image(self.path),
-            self.target,
-            model=self.model,
-            backend=self.backend,
-            settings=self.job.settings,
-        )
+        with self._recording(_STILL_FPS, still=True) as recorder:
+            result = self._drawn(recorder)
         if self.output == STREAM:
             write_image(result, sys.stdout.buffer, provenance=self._provenance)
             sys.stdout.buffer.flush()
@@ -179,54 +147,103 @@ class _Task:
             write_image(result, self.output, provenance=self._provenance)
         return {"motion": "absolute", "frames": 1, "faces_found": 1}
 
+    def _drawn(self, recorder: MotionRecorder | None) -> RGBImage:
+        from facecycle_cli.translate.video import perform_still, translate_picture
+
+        settings, model, backend = self.job.settings, self.model, self.backend
+        if self.template is None:
+            return translate_picture(
+                read_image(self.path),
+                self.target,
+                model=model,
+                backend=backend,
+                settings=settings,
+                recorder=recorder,
+            )
+        measured = next(self.template.measurements(), None)
+        if measured is None:
+            raise NoFaceError("a motion without a face")
+        return perform_still(measured, self.target, model=model, backend=backend, settings=settings)
+
     def video(self) -> dict[str, str | float | None]:
         """Write a video; returns the report."""
         job, events = self.job, self.events
         target = self._reduced_target() if job.settings.paste_back else self.target
-        clip = Clip.of(self.path, Part(job.start, job.duration, job.max_frames))
-        info = clip.info
         started = time.perf_counter()
         with (
-            clip.read(decoded_size(self.path, info, self.backend, job.start)) as reader,
-            self._translation(
-                images_of(reader, places := deque[Frame]()), target, info.fps
-            ) as translation,
-            events.progress(clip.frames) as advance,
+            self._source() as source,
+            self._recording(source.fps, still=False) as recorder,
+            self._translation(source, target, recorder) as translation,
+            events.progress(source.frames) as advance,
         ):
             note = write_frames(
                 translation,
-                places,
+                source.places,
                 self.output,
-                clip,
+                source.clip,
                 provenance=self._provenance,
                 advance=advance,
                 opening=events.errors_of(self.output),
             )
+            if recorder is not None:
+                recorder.numbers = source.numbers
         seconds = time.perf_counter() - started
-        self._note_problems(translation, [reader.warning, note])
+        self._note_problems(translation, [source.warning, note])
         return {
             "motion": translation.settings.motion,
             **translation.report(),
             "fps": round(translation.frames / seconds, 2),
-            "video_fps": round(float(info.fps), 4),
+            "video_fps": round(float(source.fps), 4),
             "seconds": round(seconds, 3),
         }
 
+    @contextmanager
+    def _source(self) -> Iterator[Origin]:
+        from facecycle_cli.translate.origin import Origin
+
+        if self.template is not None:
+            yield Origin.of_template(self.template, self.job.part)
+            return
+        clip = Clip.of(self.path, self.job.part)
+        with clip.read(decoded_size(self.path, clip.info, self.backend, self.job.start)) as reader:
+            yield Origin.of_clip(clip, reader)
+
+    @contextmanager
+    def _recording(self, fps: Fraction, *, still: bool) -> Iterator[MotionRecorder | None]:
+        """What keeps the motion, if that is wanted; it is written at the end."""
+        path = self.job.save_motion
+        if path is not None and not self.job.overwrite and os.path.isfile(path):
+            self.events.note(f"{path}: skipped, it exists (--overwrite to replace it)")
+            path = None
+        if path is None:
+            yield None
+            return
+        from facecycle_cli.translate.template import MotionRecorder
+
+        info = self.model.checkpoint
+        checkpoint = info.sha256 if info else None
+        with MotionRecorder(path, fps=fps, still=still, checkpoint=checkpoint) as recorder:
+            yield recorder
+            with self.events.errors_of(path):
+                recorder.save()
+
     def _translation(
-        self, frames: Iterator[RGBImage], target: RGBImage, fps: Fraction
+        self, source: Origin, target: RGBImage, recorder: MotionRecorder | None
     ) -> Translation:
         """The translation, about to begin."""
         from facecycle_cli.translate.video import Translation
 
         with self.events.errors_of(self.job.target):
             return Translation(
-                frames,
+                source.images,
                 target,
-                fps=float(fps),
+                fps=float(source.fps),
                 model=self.model,
                 backend=self.backend,
                 settings=replace(self.job.settings, motion=self.job.motion or "relative"),
                 measure=self.job.measure,
+                measured=source.measured,
+                recorder=recorder,
             )
 
     def _reduced_target(self) -> RGBImage:
@@ -264,6 +281,19 @@ class _Task:
         return Provenance("translate", info.sha256 if info else None)
 
 
+def _open_template(path: str) -> MotionTemplate:
+    from facecycle_cli.translate.template import MotionTemplate
+
+    return MotionTemplate.open(path)
+
+
+def _check_networks(template: MotionTemplate, model: FaceCycle) -> None:
+    """Raises DataError: other networks measured the motion."""
+    info = model.checkpoint
+    if template.checkpoint != (info.sha256 if info else None):
+        raise DataError("other networks measured this motion: name theirs with --checkpoint")
+
+
 def _opened(
     settings: TranslateSettings, model: FaceCycle, backend: FaceBackend, events: TranslateEvents
 ) -> TranslateSettings:
@@ -275,50 +305,3 @@ def _opened(
     with events.errors_of(f"--target-face {settings.target_face}"):
         target_face = open_choice(settings.target_face, model, backend)
     return replace(settings, face=face, target_face=target_face)
-
-
-def _name_output(job: TranslateJob, still: bool) -> str:
-    """The file, folder or ``-`` for the result.
-
-    Raises:
-        SettingsError: results of that kind are not written to such a file.
-    """
-    output = job.output
-    if output is None:
-        output = STREAM if job.source == STREAM else _default_output(job, still)
-    if output == STREAM:
-        return output
-    is_folder = output.endswith(("/", os.sep)) or os.path.isdir(output)
-    if is_folder and still:
-        return os.path.join(output, os.path.basename(_default_output(job, still)))
-    suffix = Path(output).suffix.lower()
-    formats, kind = (IMAGE_FORMATS, "a picture") if still else (VIDEO_FORMATS, "a video")
-    # A video without a suffix is a folder of frames.
-    if not is_folder and suffix not in formats and (suffix or still):
-        raise SettingsError(f"-o {output}: SRC is {kind}; it is written as {', '.join(formats)}")
-    return output
-
-
-def _default_output(job: TranslateJob, still: bool) -> str:
-    stems = ["stdin" if name == STREAM else Path(name).stem for name in (job.source, job.target)]
-    name = "_".join(stems) + (".png" if still else ".mp4")
-    nowhere = job.source == STREAM or is_pipe(job.source)  # beside a pipe there is no room
-    return name if nowhere else str(Path(job.source).with_name(name))
-
-
-def _read_target(name: str) -> RGBImage:
-    """The target's picture.
-
-    Raises:
-        MediaError: it is none.
-        OSError: it cannot be opened.
-    """
-    if name == STREAM:
-        return read_image(sys.stdin.buffer)
-    if is_still(name):
-        return read_image(name)
-    try:
-        probe(name)
-    except MediaError:
-        return read_image(name)  # its error says best what is wrong with the file
-    raise MediaError("a video; the target has to be a picture")

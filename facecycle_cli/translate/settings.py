@@ -8,7 +8,11 @@ from facecycle_cli.errors import SettingsError
 from facecycle_cli.faces.choice import FaceChoice
 from facecycle_cli.types import MotionMode, MotionPart, MotionSource, MouthSource
 
-__all__ = ["TranslateSettings"]
+__all__ = ["MOTION_SUFFIX", "TranslateSettings"]
+
+
+MOTION_SUFFIX = ".npz"
+"""Of a file with a motion, see :mod:`.template`."""
 
 
 @dataclass(frozen=True)

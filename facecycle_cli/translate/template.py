@@ -8,7 +8,7 @@ the inside of the mouth is then a typical one.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -33,10 +33,7 @@ from facecycle_cli.translate.lids import upper_lids
 from facecycle_cli.translate.motion import Measurement
 from facecycle_cli.translate.placement import HeadPlacement
 
-__all__ = ["TEMPLATE_SUFFIX", "MotionRecorder", "MotionTemplate"]
-
-TEMPLATE_SUFFIX = ".npz"
-"""Of the name of such a file."""
+__all__ = ["MotionRecorder", "MotionTemplate"]
 
 _FORMAT, _VERSION = "facecycle motion", 1
 
@@ -156,6 +153,9 @@ class MotionRecorder:
         fps: frames per second.
         still: whether it is the motion of a picture.
         checkpoint: SHA-256 of the networks' file.
+
+    Attributes:
+        numbers: where in its video each frame lies, ascending; empty: one after the other.
     """
 
     def __init__(
@@ -171,8 +171,8 @@ class MotionRecorder:
             "checkpoint": checkpoint,
         }
         self._writer: RowWriter | None = None
+        self.numbers: Sequence[int] = ()
         self._waiting = 0  # frames before the first face
-        self._numbers: list[int] = []
         self._nothing: dict[str, NDArray[Any]] = {}
         self._stack = contextlib.ExitStack()
 
@@ -187,10 +187,6 @@ class MotionRecorder:
         for each in measured:
             self.add(each)
             yield each
-
-    def place(self, number: int) -> None:
-        """Say where in its video the next frame lies; all frames, or none, have such a place."""
-        self._numbers.append(number)
 
     def add(self, measured: Measurement | None) -> None:
         """Record one frame; None: it has no face.
@@ -216,7 +212,7 @@ class MotionRecorder:
             return
         about = json_text({**self._about, "frames": self._writer.rows}).encode("ascii")
         with atomic_path(self._path) as temporary:
-            numbers = self._numbers or range(self._writer.rows)
+            numbers = self.numbers or range(self._writer.rows)
             places = np.array(numbers[: self._writer.rows], "<i8")
             beside = {"about": np.frombuffer(about, np.uint8), "number": places}
             self._writer.write(temporary, beside)

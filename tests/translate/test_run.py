@@ -11,13 +11,16 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from facecycle_cli.errors import MediaError, NoFaceError, OutputError, SettingsError
+from facecycle_cli.errors import DataError, MediaError, NoFaceError, OutputError, SettingsError
 from facecycle_cli.media import read_image, read_provenance
+from facecycle_cli.model import load
 from facecycle_cli.system import LOCK_FILE, locked_folder
-from facecycle_cli.translate.run import TranslateEvents, TranslateJob, run_translate
+from facecycle_cli.translate.job import TranslateJob
+from facecycle_cli.translate.run import TranslateEvents, run_translate
 from facecycle_cli.translate.settings import TranslateSettings
 from tests.clips import EXAMPLES, TALKER
 
@@ -195,3 +198,59 @@ def test_pipes_that_the_shell_names(job, networks, events, monkeypatch, tmp_path
 def _feed(writer: int, data: bytes) -> None:
     with os.fdopen(writer, "wb") as pipe:
         pipe.write(data)
+
+
+def test_a_motion_is_saved_and_performed_again(job, networks, events, tmp_path):
+    saved, first = tmp_path / "talk.npz", tmp_path / "first"
+    video = replace(job, source=str(TALKER), output=str(first), max_frames=6)
+    run_translate(replace(video, save_motion=str(saved)), networks, events)
+    again = replace(
+        job, source=str(saved), output=str(tmp_path / "again"), start=2 / 25, duration=3 / 25
+    )
+    result = run_translate(again, networks, events)
+    assert (result.report["frames"], result.report["faces_found"]) == (3, 3)
+    assert events.expected == [6, 3]
+    whole = replace(job, source=str(saved), output=str(tmp_path / "whole"))
+    assert run_translate(whole, networks, events).report["frames"] == 6
+    for number in range(6):
+        one, two = (
+            read_image(folder / f"{number:06d}.png").astype(int)[:32]  # not the mouth
+            for folder in (first, tmp_path / "whole")
+        )
+        assert np.abs(one - two).max() <= 1
+
+
+def test_the_motion_of_a_picture_makes_a_picture(job, networks, events, tmp_path):
+    saved = tmp_path / "motion.npz"
+    run_translate(replace(job, save_motion=str(saved)), networks, events)
+    result = run_translate(replace(job, source=str(saved)), networks, events)
+    assert result.output == str(tmp_path / "motion_face.png")
+    before = saved.read_bytes()
+    run_translate(
+        replace(job, save_motion=str(saved), output=str(tmp_path / "x.png")), networks, events
+    )
+    assert saved.read_bytes() == before
+    assert events.notes == [f"{saved}: skipped, it exists (--overwrite to replace it)"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"save_motion": "m.npy"}, "is written as"),
+        ({"source": "m.npz", "save_motion": "n.npz"}, "a motion already"),
+        ({"source": "m.npz", "settings": TranslateSettings(side_by_side=True)}, "no picture"),
+        ({"source": "m.npz", "settings": TranslateSettings(face="left")}, "of one face"),
+    ],
+)
+def test_what_a_motion_does_not_have(job, networks, events, changes, reason):
+    with pytest.raises(SettingsError, match=reason):
+        run_translate(replace(job, **changes), networks, events)
+    assert networks.threads == []
+
+
+def test_a_motion_of_other_networks_is_refused(job, model, backend, events, tmp_path):
+    saved = tmp_path / "motion.npz"
+    run_translate(replace(job, save_motion=str(saved)), lambda _: (model, backend), events)
+    other = load("small-128")
+    with pytest.raises(DataError, match="other networks measured this motion"):
+        run_translate(replace(job, source=str(saved)), lambda _: (other, backend), events)

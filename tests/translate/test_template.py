@@ -37,8 +37,7 @@ def recorded(tmp_path_factory, target, model, backend):
     with MotionRecorder(path, fps=FPS, still=False, checkpoint="abc") as recorder:
         with Translation(frames, target, fps=30.0, recorder=recorder, **settings) as made:
             pictures = list(made)
-        for number in (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13):
-            recorder.place(number)
+        recorder.numbers = [*range(10), 12, 13]
         recorder.save()
     return path, pictures
 

@@ -19,20 +19,31 @@ from facecycle_cli import __version__
 from facecycle_cli.cli.help import HelpfulCommand, HelpfulGroup
 from facecycle_cli.text import shown
 
-SUMMARIES = {
-    "frontalize": "Turn the head to the front and keep the facial expression.",
-    "neutralize": "Remove head turn and expression: the frontal, neutral face.",
-    "translate": "Let the face in TGT take on the motion of SRC: head pose and expression.",
-    "encode": "Write codes, head pose and openings of faces as a table.",
-    "verify": "Say whether two pictures show the same person.",
-    "preprocess": "Find and align the faces of videos and photographs, for training.",
-    "train": "Train the networks on crops of faces.",
-    "evaluate": "Measure the representations in the field's own protocols.",
-    "serve": "Answer requests over HTTP with networks that stay open.",
-    "checkpoint": "Look into checkpoints, convert and export them.",
+SECTIONS = {
+    "Change faces": {
+        "frontalize": "Turn the head to the front and keep the facial expression.",
+        "neutralize": "Remove head turn and expression: the frontal, neutral face.",
+        "translate": "Let the face in TGT take on the motion of SRC: head pose and expression.",
+    },
+    "Describe and compare faces": {
+        "encode": "Write codes, head pose and openings of faces as a table.",
+        "verify": "Say whether two pictures show the same person.",
+    },
+    "Train and measure": {
+        "preprocess": "Find and align the faces of videos and photographs, for training.",
+        "train": "Train the networks on crops of faces.",
+        "evaluate": "Measure the representations in the field's own protocols.",
+    },
+    "Use elsewhere": {
+        "serve": "Answer requests over HTTP with networks that stay open.",
+        "checkpoint": "Look into checkpoints, convert and export them.",
+    },
 }
-"""The commands in the order of the help, each with its summary. A command is the function, or the
-group of commands, ``NAME_command`` in the module ``facecycle_cli.cli.NAME``.
+"""The sections of the help, and the commands in each with their summaries."""
+
+SUMMARIES = {name: text for section in SECTIONS.values() for name, text in section.items()}
+"""All commands, each with its summary. A command is the function, or the group of commands,
+``NAME_command`` in the module ``facecycle_cli.cli.NAME``.
 """
 
 
@@ -43,6 +54,13 @@ class LazyGroup(HelpfulGroup):
         super().__init__(**settings)
         placeholders = {name: TyperCommand(name, short_help=s) for name, s in SUMMARIES.items()}
         self.commands = {**placeholders, **self.commands}
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Names and summaries, by sections."""
+        column = max(map(len, SUMMARIES))
+        for title, summaries in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{name:{column}}", s) for name, s in summaries.items()])
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Find the command that ``args`` name, and build it."""

@@ -16,6 +16,9 @@ from hypothesis import settings
 from facecycle_cli.faces import Face, FaceBackend, load_backend
 from facecycle_cli.media import read_image
 from facecycle_cli.model import FaceCycle, load
+from tests.browser import browser
+
+__all__ = ["browser"]  # a fixture, too
 
 settings.register_profile("busy machines", deadline=None)
 settings.load_profile("busy machines")

@@ -22,6 +22,14 @@ from facecycle_cli.serve.work import Pool
 HOST = "http://localhost"
 
 
+def small(path) -> bytes:
+    """A photograph, reduced: its face is found sooner."""
+    file = io.BytesIO()
+    with Image.open(path) as picture:
+        picture.resize((320, 320)).save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
 def bomb() -> bytes:
     """A picture of 81 megapixels in ten kilobytes."""
     file = io.BytesIO()
@@ -70,7 +78,7 @@ def client(tools, dials):
 
 @pytest.fixture(scope="module")
 def face_file(examples):
-    return (examples / "faces" / "person2_neutral.jpg").read_bytes()
+    return small(examples / "faces" / "person2_neutral.jpg")
 
 
 class TestDials:

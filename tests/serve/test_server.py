@@ -13,7 +13,7 @@ import pytest
 
 from tests.browser import PHONE
 from tests.conftest import ROOT
-from tests.serve.test_app import bomb
+from tests.serve.test_app import bomb, small
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +30,8 @@ def server():
 
 
 def test_eight_clients_at_once(server, examples):
-    good = (examples / "faces" / "person2_neutral.jpg").read_bytes()
-    uploads = [good, b"no picture", good, bomb(), good, bytes(5 << 20), good, good[:20000]]
+    good = small(examples / "faces" / "person2_neutral.jpg")
+    uploads = [good, b"no picture", good, bomb(), good, bytes(5 << 20), good, good[:9000]]
 
     def post(data):
         return httpx.post(f"{server}frontalize", files={"image": data}, timeout=120)
@@ -53,8 +53,10 @@ def send(browser, verb: str, files: dict[str, Path]) -> None:
     browser.wait(f"/^done|^no |^image/.test({status}.textContent)", seconds=120)
 
 
-def test_page(browser, server, examples):
-    face, other = (examples / "faces" / f"person{n}_neutral.jpg" for n in (1, 2))
+def test_page(browser, server, examples, tmp_path):
+    face, other = tmp_path / "1.jpg", tmp_path / "2.jpg"
+    for number, path in enumerate((face, other), 1):
+        path.write_bytes(small(examples / "faces" / f"person{number}_neutral.jpg"))
     browser.open(server, PHONE)
     send(browser, "neutralize", {"image": face})
     slider = browser.find("form[data-verb=neutralize] .compare input")

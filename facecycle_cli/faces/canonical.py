@@ -13,7 +13,7 @@ from facecycle_cli.faces.pose import head_pose
 from facecycle_cli.faces.similarity import apply_affine, fit_similarity
 from facecycle_cli.faces.topology import Topology
 
-__all__ = ["frontal_shape", "visibility"]
+__all__ = ["frontal_and_visible", "frontal_shape", "visibility"]
 
 _DEPTH = 0.8
 """How far behind the mean landmark the center of the head lies, in half widths of the face."""
@@ -35,9 +35,15 @@ def frontal_shape(landmarks: np.ndarray, topology: Topology) -> np.ndarray:
     Raises:
         FaceError: they coincide.
     """
-    front = _turned_to_front(landmarks, topology)[0][:, :2]
-    matrix = fit_similarity(topology.five_points(front), TEMPLATE)
-    return apply_affine(matrix, front)
+    return frontal_and_visible(landmarks, topology)[0]
+
+
+def frontal_and_visible(landmarks: np.ndarray, topology: Topology) -> tuple[np.ndarray, np.ndarray]:
+    """:func:`frontal_shape` and :func:`visibility` of the same landmarks at once."""
+    front, rotation = _turned_to_front(landmarks, topology)
+    plane = front[:, :2]
+    matrix = fit_similarity(topology.five_points(plane), TEMPLATE)
+    return apply_affine(matrix, plane), _visibility(front, rotation)
 
 
 def visibility(landmarks: np.ndarray, topology: Topology) -> np.ndarray:
@@ -50,7 +56,10 @@ def visibility(landmarks: np.ndarray, topology: Topology) -> np.ndarray:
     Returns:
         (topology.count,), from 0 (behind the edge of the head) to 1.
     """
-    front, rotation = _turned_to_front(landmarks, topology)
+    return _visibility(*_turned_to_front(landmarks, topology))
+
+
+def _visibility(front: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     half = np.ptp(front[:, 0]) / 2
     outwards = front - np.array([0, 0, _DEPTH * half])  # z points away from the camera
     outwards /= np.linalg.norm(outwards, axis=1, keepdims=True)

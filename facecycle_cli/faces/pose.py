@@ -61,7 +61,7 @@ def head_pose(landmarks: np.ndarray, topology: Topology) -> HeadPose:
         topology: their kind.
     """
     points = np.asarray(landmarks, np.float64)
-    left, right = np.array(topology.pairs).T
+    left, right = topology.pair_numbers
     across = (points[right] - points[left]).sum(0)
     roll = math.atan2(across[1], across[0])
     yaw = math.atan2(across[2], math.hypot(across[0], across[1]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -55,6 +56,11 @@ class Topology:
     upper: _Group
     lower: _Group
     rest_pitch: float
+
+    @cached_property
+    def pair_numbers(self) -> np.ndarray:
+        """(2, K): the left ones of :attr:`pairs`, and the right ones."""
+        return np.array(self.pairs).T
 
     def five_points(self, landmarks: np.ndarray) -> np.ndarray:
         """The points that a face is aligned by.

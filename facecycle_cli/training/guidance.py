@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facecycle_cli.faces.canonical import visibility
+from facecycle_cli.faces.canonical import frontal_and_visible
+from facecycle_cli.faces.neutral_estimate import symmetric
 from facecycle_cli.faces.topology import MESH_468
 from facecycle_cli.training.augment import Draw
 from facecycle_cli.training.data.frames import Views
@@ -85,10 +86,11 @@ class CropLandmarks:
     @classmethod
     def of(cls, landmarks: Points, neutral: NeutralEstimate) -> CropLandmarks:
         """From landmarks (468, 3) in fractions of the crop's side."""
+        front, in_view = frontal_and_visible(landmarks, MESH_468)
         return cls(
             np.ascontiguousarray(landmarks[:, :2], np.float32),
-            neutral(landmarks).astype(np.float32),
-            np.maximum(visibility(landmarks, MESH_468), _OCCLUDED).astype(np.float32),
+            neutral.of_shape(symmetric(front)).astype(np.float32),
+            np.maximum(in_view, _OCCLUDED).astype(np.float32),
         )
 
 

@@ -37,6 +37,9 @@ class NeutralEstimate(Protocol):
     def __call__(self, landmarks: Points) -> Points:
         """Landmarks (468, 3) -> the neutral, frontal ones (468, 2), in fractions of the crop."""
 
+    def of_shape(self, shape: Points) -> Points:
+        """A frontal, left-right symmetric shape in the crop -> the neutral one; (468, 2) each."""
+
     def save(self, path: Path) -> None:
         """Write to ``path``, which appears complete or not at all."""
 

@@ -18,6 +18,9 @@ RGBImage: TypeAlias = "NDArray[np.uint8]"
 FaceChoice: TypeAlias = Literal["largest", "all"]
 """Which faces of a picture to use."""
 
+MediaKind: TypeAlias = Literal["image", "video"]
+"""What an input may be, and what is looked for in a folder."""
+
 Expression: TypeAlias = Literal["keep", "remove"]
 """What frontalize does with the facial expression."""
 

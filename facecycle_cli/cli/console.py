@@ -84,6 +84,7 @@ class Console:
     verbose: bool = False
     json: bool = False
     _bar: Progress | None = field(default=None, init=False, repr=False)
+    _line: ProgressLine | None = field(default=None, init=False, repr=False)
 
     def result(self, text: str | None, fields: Mapping[str, Any]) -> None:
         """Print one result: ``text`` (None: nothing), or with ``--json`` its ``fields``.
@@ -136,9 +137,15 @@ class Console:
         with _progress_bar(timed=total is None) as bar:
             self._bar = bar
             try:
-                yield ProgressLine(bar, bar.add_task(what, total=total, text=""))
+                self._line = ProgressLine(bar, bar.add_task(what, total=total, text=""))
+                yield self._line
             finally:
-                self._bar = None
+                self._bar = self._line = None
+
+    def status(self, text: str) -> None:
+        """Show how far one input is, behind the bar of :meth:`progress`."""
+        if self._line is not None:
+            self._line.advance(0, text)
 
     @contextmanager
     def _without_bar(self, stream: TextIO) -> Iterator[None]:

@@ -22,10 +22,12 @@ __all__ = [
     "Baseline",
     "Checkpoint",
     "Device",
+    "Duration",
     "Face",
     "Faces",
     "Grid",
     "Inputs",
+    "MaxFrames",
     "MotionFrom",
     "MouthOption",
     "Output",
@@ -36,6 +38,7 @@ __all__ = [
     "Seed",
     "ShowFaces",
     "Size",
+    "Start",
     "Strength",
     "Verbose",
     "check_face",
@@ -79,8 +82,8 @@ Inputs = Annotated[
     list[str],
     typer.Argument(
         metavar="IMG",
-        help="Pictures: files, folders with all that is below them, globs, or - for standard "
-        "input.",
+        help="Pictures and videos: files, folders with all that is below them, globs, or - for "
+        "standard input.",
         show_default=False,
     ),
 ]
@@ -168,6 +171,21 @@ Strength = Annotated[
         max=1.5,
         help="How much of the motion: 0 leaves the face as it is, 1 is all of it, and up to 1.5 "
         "goes beyond.",
+    ),
+]
+Start = Annotated[
+    float, typer.Option(metavar="F", min=0.0, help="Begin this many seconds into a video.")
+]
+Duration = Annotated[
+    float | None,
+    typer.Option(
+        metavar="F", min=0.001, help="Use this many seconds of a video.", show_default=False
+    ),
+]
+MaxFrames = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", min=1, help="Use this many frames of a video at most.", show_default=False
     ),
 ]
 PasteBack = Annotated[

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from facecycle_cli.errors import OutputError
+from facecycle_cli.errors import OutputError, SettingsError
 from facecycle_cli.system import refuse_dangling_links
+from facecycle_cli.types import MediaKind
 
 if TYPE_CHECKING:
     from facecycle_cli.media import Input, Provenance
@@ -89,12 +90,13 @@ class Destination:
 class Outputs:
     """The names of all results of a command, from what ``-o`` says.
 
-    Without ``-o`` a result lies beside its input as ``<stem><tag>.png``; that of standard input
-    goes to standard output. ``-o -`` is standard output. ``-o`` is a folder if it ends in a slash,
-    if it exists as one, or if there are several inputs (several arguments, a folder or a glob); it
-    keeps the structure of the folders that are walked. Otherwise it is the file to write, in the
-    format of its suffix. Inputs in one folder that differ in their suffix alone keep it in their
-    results' names: ``IMG_1_jpg_frontal.png``.
+    Without ``-o`` a result lies beside its input as ``<stem><tag>.png``, that of a video as
+    ``<stem><tag>.mp4``; that of standard input goes to standard output. ``-o -`` is standard
+    output. ``-o`` is a folder if it ends in a slash, if it exists as one, or if there are several
+    inputs (several arguments, a folder or a glob); it keeps the structure of the folders that are
+    walked. Otherwise it is the file to write, in the format of its suffix; for a video, a name
+    without a suffix is a folder for its frames. Inputs in one folder that differ in their suffix
+    alone keep it in their results' names: ``IMG_1_jpg_frontal.png``.
 
     Args:
         target: The value of ``-o``; None if it is not given.
@@ -102,6 +104,7 @@ class Outputs:
         tag: What is added to the names of inputs.
         overwrite: Whether existing files are replaced.
         numbered: Whether one input may have any number of results: ``<stem><tag>_1.png``, ...
+        kinds: What the inputs may be.
 
     Attributes:
         to_stdout: Results go to standard output.
@@ -118,6 +121,7 @@ class Outputs:
         tag: str,
         overwrite: bool = False,
         numbered: bool = False,
+        kinds: Sequence[MediaKind] = ("image",),
     ) -> None:
         self._tag = tag
         self._overwrite = overwrite
@@ -132,7 +136,7 @@ class Outputs:
         if self.to_stdout:
             _check_stdout(several, numbered)
         elif target is not None:
-            self._file, self._folder = _file_or_folder(target, several)
+            self._file, self._folder = _file_or_folder(target, several, kinds)
 
     def claim(self, item: Input) -> Destination:
         """Where the result of ``item`` goes.
@@ -142,26 +146,53 @@ class Outputs:
             OutputError: Another input of this command has the same output, or its place is a link
                 that leads nowhere.
         """
-        destination = Destination(None if self.to_stdout else self._path(item), self._numbered)
+        path = None if self.to_stdout else self._path(item, ".png")
+        if self._file is not None and self._file.suffix.lower() not in _image_formats():
+            raise SettingsError(_wrong_format(str(self._file), ["image"]))
+        destination = Destination(path, self._numbered)
         for path in destination.paths():
-            key = os.path.abspath(path)
-            if key in self._claimed:
-                raise OutputError(f"another input has the same output, {path}")
-            self._claimed.add(key)
+            self._claim(path)
             refuse_existing(path, self._overwrite)
         return destination
+
+    def _claim(self, path: Path) -> None:
+        key = os.path.abspath(path)
+        if key in self._claimed:
+            raise OutputError(f"another input has the same output, {path}")
+        self._claimed.add(key)
+        refuse_dangling_links(path)
+
+    def claim_video(self, item: Input) -> str:
+        """Where the video made of ``item`` goes: a file, a folder for its frames, or ``-``.
+
+        Raises:
+            Skip, OutputError: As :meth:`claim`.
+            SettingsError: The file that ``-o`` names is that of a picture.
+        """
+        from facecycle_cli.media import VIDEO_FORMATS
+        from facecycle_cli.media.clips import output_exists
+
+        if self.to_stdout:
+            return "-"
+        path = self._path(item, ".mp4")
+        if path.suffix and path.suffix.lower() not in VIDEO_FORMATS:
+            raise SettingsError(_wrong_format(str(path), ["video"]))
+        self._claim(path)
+        if not self._overwrite and output_exists(str(path)):
+            raise Skip(f"{path} exists (--overwrite to replace it)")
+        return str(path)
 
     @property
     def folder(self) -> Path | None:
         """The folder for all results that ``-o`` names; None if it names none."""
         return self._folder
 
-    def _path(self, item: Input) -> Path:
+    def _path(self, item: Input, suffix: str) -> Path:
         if self._file is not None:
             return self._file
         relative = Path("stdin" if item.is_stdin else item.relative)
         kind = relative.suffix.replace(".", "_") if item.shares_stem else ""
-        name = f"{relative.stem}{kind}{self._tag}.png"
+        name = f"{relative.stem}{kind}{self._tag}{suffix}"
         if self._folder is not None:
             return self._folder / relative.parent / name
         from facecycle_cli.media.streams import is_pipe
@@ -181,20 +212,40 @@ def _check_stdout(several: bool, numbered: bool) -> None:
         raise typer.BadParameter("standard output is a terminal; use -o FILE or redirect it")
 
 
-def _file_or_folder(target: str, several: bool) -> tuple[Path | None, Path | None]:
-    from facecycle_cli.media import IMAGE_FORMATS
+def _file_or_folder(
+    target: str, several: bool, kinds: Sequence[MediaKind]
+) -> tuple[Path | None, Path | None]:
+    from facecycle_cli.media import VIDEO_FORMATS
 
     path = Path(target)
     if target.endswith(("/", os.sep)) or path.is_dir():
         return None, path
-    known = path.suffix.lower() in IMAGE_FORMATS
+    formats = [*(_image_formats() if "image" in kinds else ())]
+    formats += [*(VIDEO_FORMATS if "video" in kinds else ())]
+    known = path.suffix.lower() in formats
     if several:
         if known or path.is_file():
             raise typer.BadParameter(f"-o {target} is one file, but there are several inputs")
         return None, path
-    if not known:
-        formats = ", ".join(IMAGE_FORMATS)
-        raise typer.BadParameter(
-            f"-o {target}: write a picture as {formats}; end it with / if it is a folder"
-        )
+    is_frame_folder = "video" in kinds and not path.suffix
+    if not known and not is_frame_folder:
+        raise typer.BadParameter(_wrong_format(target, kinds))
     return path, None
+
+
+def _image_formats() -> tuple[str, ...]:
+    from facecycle_cli.media import IMAGE_FORMATS
+
+    return IMAGE_FORMATS
+
+
+def _wrong_format(target: str, kinds: Sequence[MediaKind]) -> str:
+    """What is said of a name of a file for one of these."""
+    from facecycle_cli.media import VIDEO_FORMATS
+
+    ways = []
+    if "image" in kinds:
+        ways.append(f"a picture as {', '.join(_image_formats())}")
+    if "video" in kinds:
+        ways.append(f"a video as {', '.join(VIDEO_FORMATS)}")
+    return f"-o {target}: write {', or '.join(ways)}; end it with / if it is a folder"

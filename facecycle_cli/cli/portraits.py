@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,12 +14,17 @@ from facecycle_cli.cli.compute import open_backend, open_model
 from facecycle_cli.cli.console import Console, prefix_errors
 from facecycle_cli.cli.faces import describe_face, open_face_choice, show_faces
 from facecycle_cli.cli.outputs import Outputs
-from facecycle_cli.cli.run import Pictures, read_input, run_pictures
-from facecycle_cli.types import AlignerName, Expression, MotionSource, MouthSource
+from facecycle_cli.cli.run import InputResult, Pictures, read_input, run_pictures
+from facecycle_cli.errors import MediaError
+from facecycle_cli.types import AlignerName, Expression, MediaKind, MotionSource, MouthSource
 
 if TYPE_CHECKING:
     from facecycle_cli.faces import FaceBackend
+    from facecycle_cli.faces.choice import FaceChoice
+    from facecycle_cli.media import Input, Provenance
     from facecycle_cli.model import FaceCycle
+    from facecycle_cli.portrait.clip import MovedClip
+    from facecycle_cli.portrait.motions import PortraitMotion
     from facecycle_cli.types import RGBImage
 
 
@@ -46,6 +53,9 @@ class PortraitRequest:
     show_faces: bool
     paste_back: bool
     grid: bool
+    start: float
+    duration: float | None
+    max_frames: int | None
     overwrite: bool
     checkpoint: str
     device: str
@@ -83,6 +93,7 @@ def make_portraits(request: PortraitRequest) -> None:
         tag=request.suffix,
         overwrite=request.overwrite,
         numbered=request.face == "all" and not request.grid and not request.paste_back,
+        kinds=_kinds(request.inputs),
     )
     model, backend = _open_networks(request)
     face = open_face_choice(request.face, model, backend)
@@ -113,7 +124,91 @@ def make_portraits(request: PortraitRequest) -> None:
             pictures = [portrait.result for portrait in made]
         return Pictures(pictures, provenance, {"faces": [describe_face(p.face) for p in made]})
 
-    run_pictures(request.inputs, outputs, transform, request.console, read=read_input)
+    move = _ClipMover(request, motion, face, outputs, model, provenance)
+    run_pictures(request.inputs, outputs, transform, request.console, read=read_input, move=move)
+
+
+def _kinds(inputs: Sequence[str]) -> tuple[MediaKind, ...]:
+    """What the inputs are, or may be."""
+    if len(inputs) != 1 or not os.path.isfile(inputs[0]):
+        return "image", "video"
+    from facecycle_cli.media.clips import is_video
+
+    return ("video",) if is_video(inputs[0]) else ("image",)
+
+
+class _ClipMover:
+    """Writes the videos among the inputs, see :func:`.run_pictures`."""
+
+    def __init__(
+        self,
+        request: PortraitRequest,
+        motion: PortraitMotion,
+        face: FaceChoice,
+        outputs: Outputs,
+        model: FaceCycle,
+        provenance: Provenance,
+    ) -> None:
+        self._request = request
+        self._motion, self._face = motion, face
+        self._outputs = outputs
+        self._model = model
+        self._provenance = provenance
+        self._backend: FaceBackend | None = None
+
+    def __call__(self, item: Input, path: str) -> InputResult:
+        """Move the faces of one video; ``path`` is a local file of it."""
+        from facecycle_cli.media.clips import Clip, Part
+        from facecycle_cli.portrait.clip import ClipSettings, move_clip
+
+        request = self._request
+        if request.grid:
+            raise MediaError("a video; --grid shows the steps of a picture")
+        if request.face == "all" and not request.paste_back:
+            raise MediaError("a video; --face all needs --paste-back there: a crop shows one face")
+        output = self._outputs.claim_video(item)
+        clip = Clip.of(path, Part(request.start, request.duration, request.max_frames))
+        if self._backend is None:
+            # Tracking, the networks and the encoder work at the same time.
+            self._backend = open_backend(request.aligner, threads=1)
+        moved = move_clip(
+            clip,
+            output,
+            ClipSettings(self._motion, self._face, request.size, request.paste_back),
+            self._model,
+            self._backend,
+            provenance=self._provenance,
+            advance=_FrameCounter(str(item), clip.frames, request.console),
+        )
+        self._note_problems(str(item), moved)
+        name = None if output == "-" else request.console.name(output)
+        return InputResult(name, {"output": output, **moved.report()})
+
+    def _note_problems(self, name: str, moved: MovedClip) -> None:
+        note = self._request.console.note
+        for warning in moved.warnings:
+            note(f"{name}: {warning}")
+        if moved.most_besides and self._request.face == "largest":
+            note(
+                f"{name}: {moved.most_besides + 1} faces; followed the largest "
+                "(--face left, right or N takes another)"
+            )
+        if moved.held:
+            became = "stay as they are" if self._request.paste_back else "hold the last result"
+            note(f"{name}: {moved.held} of {moved.frames} frames without a face {became}")
+
+
+class _FrameCounter:
+    """Shows how far a video is; called after each frame."""
+
+    def __init__(self, name: str, total: int | None, console: Console) -> None:
+        self._name, self._total, self._console = name, total, console
+        self._count = 0
+
+    def __call__(self) -> None:
+        self._count += 1
+        of = "" if self._total is None else f" of {self._total}"
+        self._console.status(f"{self._name}: frame {self._count}{of}")
 
 
 def _check_dials(request: PortraitRequest) -> None:

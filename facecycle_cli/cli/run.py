@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
@@ -14,6 +14,7 @@ import typer
 from facecycle_cli.cli.console import Console, reason
 from facecycle_cli.cli.outputs import Outputs, Skip
 from facecycle_cli.errors import CommandError, FacecycleError, MediaError, SettingsError
+from facecycle_cli.types import MediaKind
 
 if TYPE_CHECKING:
     from facecycle_cli.media import Input, Provenance
@@ -131,6 +132,7 @@ def run_pictures(
     console: Console,
     *,
     read: Callable[[Input], _Picture],
+    move: Callable[[Input, str], InputResult] | None = None,
 ) -> Counts:
     """Read each picture that ``inputs`` stand for, transform it, and write what comes out.
 
@@ -140,6 +142,7 @@ def run_pictures(
         transform: What to do with a picture.
         console: Where the names of the written files are printed.
         read: Reads a picture.
+        move: What to do with a video: the input, and a local file; None: videos are no inputs.
 
     Returns:
         As :func:`run_each`.
@@ -154,31 +157,45 @@ def run_pictures(
     def one(item: Input) -> InputResult:
         if item.problem is not None:
             raise MediaError(item.problem)
+        if move is None:
+            return picture(item, item)
+        from facecycle_cli.media.clips import is_video, local_file
+
+        with local_file(item.path) as path:
+            return move(item, path) if is_video(path) else picture(item, replace(item, path=path))
+
+    def picture(item: Input, local: Input) -> InputResult:
         destination = outputs.claim(item)
-        pictures = transform(read(item))
+        pictures = transform(read(local))
         written = [str(path) for path in destination.write(pictures.images, pictures.provenance)]
         output = written if destination.numbered else (written[0] if written else "-")
         names = "\n".join(map(console.name, written))
         return InputResult(names or None, {"output": output, **pictures.fields})
 
-    return run_each(walk_pictures(inputs, console, outputs.folder), one, console, what="pictures")
+    kinds: tuple[MediaKind, ...] = ("image",) if move is None else ("image", "video")
+    items = walk_pictures(inputs, console, outputs.folder, kinds)
+    return run_each(items, one, console, what="pictures" if move is None else "inputs")
 
 
 def walk_pictures(
-    inputs: Sequence[str], console: Console, skip: str | os.PathLike[str] | None = None
+    inputs: Sequence[str],
+    console: Console,
+    skip: str | os.PathLike[str] | None = None,
+    kinds: Sequence[MediaKind] = ("image",),
 ) -> Iterator[Input]:
-    """The pictures that ``inputs`` stand for; after the last one, what was left out is printed.
+    """The files that ``inputs`` stand for; after the last one, what was left out is printed.
 
     Args:
         inputs: Files, folders, globs, or ``-``.
         console: Where to print.
         skip: The output folder: it is left out of walks.
+        kinds: What is looked for in folders.
     """
     from facecycle_cli.media.files import LeftOut, expand_inputs
 
     left_out = LeftOut()
-    yield from expand_inputs(inputs, {"image"}, skip=skip, left_out=left_out)
-    for line in left_out.lines():
+    yield from expand_inputs(inputs, kinds, skip=skip, left_out=left_out)
+    for line in left_out.lines("input" if "video" in kinds else "picture"):
         console.note(line)
 
 

@@ -24,10 +24,11 @@ from facecycle_cli.evaluation.reenactment import Reenactment, evaluate_reenactme
 from facecycle_cli.evaluation.reenactment_results import BASELINES, OUTPUT
 from facecycle_cli.evaluation.suite_samples import Sample, some, some_expressions, some_poses
 from facecycle_cli.faces import FaceBackend
-from facecycle_cli.media.files import MediaKind, expand_inputs
+from facecycle_cli.media.files import expand_inputs
 from facecycle_cli.media.posed import find_posed
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.crops import CropSettings, Picture
+from facecycle_cli.types import MediaKind
 from facecycle_cli.verify.features import Extractor
 
 __all__ = [

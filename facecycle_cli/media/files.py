@@ -8,13 +8,11 @@ import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal
 
 from facecycle_cli.media.provenance import is_result
 from facecycle_cli.media.streams import NOT_REGULAR
-
-MediaKind: TypeAlias = Literal["image", "video"]
-"""What is looked for in a folder."""
+from facecycle_cli.types import MediaKind
 
 _HEIF: Final = frozenset(".heic .heif .hif".split())
 _RAW_AND_OTHERS: Final = frozenset(
@@ -53,8 +51,8 @@ class Input:
             structure; of a file that was named itself: its name.
         from_folder: whether it was found in a folder.
         problem: why there is nothing to read (a missing file, an empty folder); None: there is.
-        shares_stem: whether another input in its folder differs in its suffix alone, so that the
-            suffix belongs into the name of its result.
+        shares_stem: whether another input of its kind in its folder differs in its suffix alone, so
+            that the suffix belongs into the name of its result.
     """
 
     path: str
@@ -246,8 +244,10 @@ def suffix_of(name: str) -> str:
     return os.path.splitext(name)[1].lower()
 
 
-def _stem(name: str) -> str:
-    return os.path.splitext(name)[0]
+def _stem(name: str) -> tuple[str, bool]:
+    """The stem of a file's name, and whether it is a video's: its result is a video, too."""
+    suffix = suffix_of(name)
+    return os.path.splitext(name)[0], suffix in VIDEO_SUFFIXES and suffix not in IMAGE_SUFFIXES
 
 
 def file_kind(entry: os.DirEntry[str]) -> Literal["file", "folder", "special"]:

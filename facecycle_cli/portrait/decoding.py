@@ -14,6 +14,8 @@ _SIDE: Final = 1280
 """Longest side in pixels at which a source is decoded, unless its face is small."""
 _FACE_HEIGHT: Final = 160.0
 """Height in pixels of a face in the decoded frames that gives all that crops and landmarks need."""
+_CROP: Final = 256
+"""Side in pixels of the crops for which that is enough."""
 _GLANCES, _GLANCES_PER_SECOND = 6, 2
 """Frames that are looked at to find out how large the face is."""
 _SMALLEST_FACE: Final = 16
@@ -21,7 +23,12 @@ _SMALLEST_FACE: Final = 16
 
 
 def decoded_size(
-    path: str | os.PathLike[str], info: VideoInfo, backend: FaceBackend, start: float
+    path: str | os.PathLike[str],
+    info: VideoInfo,
+    backend: FaceBackend,
+    start: float,
+    *,
+    crop: int = _CROP,
 ) -> tuple[int, int]:
     """(width, height) in pixels at which to decode a source: 4K is slow, and seldom of use.
 
@@ -30,6 +37,7 @@ def decoded_size(
         info: what :func:`.probe` said of it.
         backend: finds the faces.
         start: of the part that is used, seconds.
+        crop: side in pixels of the largest crop that is cut out.
 
     Raises:
         MediaError: the source cannot be decoded.
@@ -52,7 +60,8 @@ def decoded_size(
             heights += [float(face.box[3] - face.box[1]) for face in faces]
     # The smallest counts: which face is followed is not decided yet. None: it may be smaller still.
     smallest = min(heights, default=0.0)
-    return _scaled(info, max(scale, min(1.0, scale * _FACE_HEIGHT / max(smallest, 1.0))))
+    needed = _FACE_HEIGHT * max(1.0, crop / _CROP)
+    return _scaled(info, max(scale, min(1.0, scale * needed / max(smallest, 1.0))))
 
 
 def _scaled(info: VideoInfo, scale: float) -> tuple[int, int]:

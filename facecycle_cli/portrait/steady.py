@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from facecycle_cli.faces import Alignment, Face
 from facecycle_cli.faces.following import Sighting
 from facecycle_cli.faces.smoothing import Signal, smoothed_groups
 from facecycle_cli.faces.topology import Topology
+from facecycle_cli.portrait.correction import near_mouth
 from facecycle_cli.portrait.head import Head
 from facecycle_cli.portrait.portraits import wide_crop
 from facecycle_cli.types import RGBImage
@@ -37,9 +37,10 @@ _POSE_TOLERANCE = 1.5
 _DEGREES_PER_SIZE = 50.0
 """Degrees that count as much as a size that is e times as large."""
 
-_LANDMARK_TOLERANCE, _EDGE_TOLERANCE = 0.05, 0.02
-"""Distances between the eyes: of landmarks, and of those on lips and eyelids, which move faster.
-Landmarks of a still face tremble by about 0.01."""
+_RIGID_TOLERANCE, _SKIN_TOLERANCE, _EDGE_TOLERANCE = 0.05, 0.03, 0.01
+"""Distances between the eyes: of landmarks that no expression moves much, of the others, and of
+those around mouth and eyes. Landmarks of a still face tremble by about 0.01; lips that speak move
+by several times as much from frame to frame, and must close as far as they part."""
 
 _FLOW_TOLERANCE = 0.02
 """Grid units. Flows of a still face differ from frame to frame by about a quarter of it."""
@@ -123,7 +124,7 @@ class SteadyFace:
         eyes = self.face.topology.five_points(self.points[:, :2])[:2]
         unit = max(1.0, float(np.linalg.norm(eyes[1] - eyes[0])))
         return (
-            Signal(self.points, unit * _tolerances(self.face.topology), by_row=True),
+            Signal(self.points, unit * _tolerances(self.points, self.face.topology), by_row=True),
             Signal(self.flow, _FLOW_TOLERANCE),
         )
 
@@ -193,13 +194,12 @@ class _RestingPoints:
         return replace(head, shape=mean).points
 
 
-@lru_cache(maxsize=4)
-def _tolerances(topology: Topology) -> np.ndarray:
-    """(N,), of each landmark, in distances between the eyes."""
-    tolerances = np.full(topology.count, _LANDMARK_TOLERANCE)
-    lips = [*topology.upper_lip, *topology.lower_lip, *topology.inner_lips]
-    lids = np.ravel([*topology.left_lids, *topology.right_lids]).tolist()
-    tolerances[lips + lids] = _EDGE_TOLERANCE
+def _tolerances(points: np.ndarray, topology: Topology) -> np.ndarray:
+    """(N,), of each landmark (N, 3), in distances between the eyes."""
+    tolerances = np.full(topology.count, _SKIN_TOLERANCE)
+    tolerances[[*np.ravel(topology.pairs), *topology.upper, *topology.lower]] = _RIGID_TOLERANCE
+    tolerances[near_mouth(points[:, :2], topology)] = _EDGE_TOLERANCE
+    tolerances[np.ravel([*topology.left_lids, *topology.right_lids])] = _EDGE_TOLERANCE
     return tolerances
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "Duration",
     "Face",
     "Faces",
+    "Gallery",
     "Grid",
     "Inputs",
     "MaxFrames",
@@ -217,8 +218,17 @@ Report = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
-        help="Write report.json, which holds every number and how it was measured, and plots "
-        "there.",
+        help="Write report.json, which holds every number and how it was measured, plots, and "
+        "index.html, a page that shows them, there.",
+        show_default=False,
+    ),
+]
+Gallery = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        metavar="DIR",
+        help="Write a gallery there: index.html, which shows every picture before and after.",
         show_default=False,
     ),
 ]

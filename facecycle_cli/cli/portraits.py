@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -13,8 +14,9 @@ import typer
 from facecycle_cli.cli.compute import open_backend, open_model
 from facecycle_cli.cli.console import Console, prefix_errors
 from facecycle_cli.cli.faces import describe_face, open_face_choice, show_faces
+from facecycle_cli.cli.gallery import PortraitGallery
 from facecycle_cli.cli.outputs import Outputs
-from facecycle_cli.cli.run import InputResult, Pictures, read_input, run_pictures
+from facecycle_cli.cli.run import InputResult, Pictures, run_pictures
 from facecycle_cli.errors import MediaError
 from facecycle_cli.types import AlignerName, Expression, MediaKind, MotionSource, MouthSource
 
@@ -37,6 +39,7 @@ class PortraitRequest:
         suffix: what it adds to the names of files.
         expression: whether the facial expression is kept or removed.
         mean: go on to the mean face.
+        report: folder of the gallery; None: none is wanted.
     """
 
     operation: str
@@ -65,6 +68,7 @@ class PortraitRequest:
     yaw: float | None = None
     pitch: float | None = None
     roll: float | None = None
+    report: Path | None = None
 
 
 def make_portraits(request: PortraitRequest) -> None:
@@ -115,7 +119,11 @@ def make_portraits(request: PortraitRequest) -> None:
     provenance = Provenance(request.operation, info.sha256 if info else None)
 
     def transform(image: RGBImage) -> Pictures:
-        made = portraits(image, motion, model=model, backend=backend, face=face, size=request.size)
+        with gallery.errors():
+            made = portraits(
+                image, motion, model=model, backend=backend, face=face, size=request.size
+            )
+        gallery.add(made)
         if request.grid:
             pictures = [step_grid(model, made)]
         elif request.paste_back:
@@ -125,7 +133,28 @@ def make_portraits(request: PortraitRequest) -> None:
         return Pictures(pictures, provenance, {"faces": [describe_face(p.face) for p in made]})
 
     move = _ClipMover(request, motion, face, outputs, model, provenance)
-    run_pictures(request.inputs, outputs, transform, request.console, read=read_input, move=move)
+    with _open_gallery(request, model) as gallery:
+        run_pictures(
+            request.inputs, outputs, transform, request.console, read=gallery.read, move=move
+        )
+
+
+def _open_gallery(request: PortraitRequest, model: FaceCycle) -> PortraitGallery:
+    names = "expression mean mouth motion_from strength yaw pitch roll face size".split()
+    options = {
+        "data": " ".join(request.inputs),
+        "settings": {n: v for n in names if (v := getattr(request, n)) not in (None, False)},
+        "seed": request.seed,
+        "aligner": request.aligner,
+    }
+    return PortraitGallery(
+        request.report,
+        request.operation,
+        options,
+        model,
+        overwrite=request.overwrite,
+        console=request.console,
+    )
 
 
 def _kinds(inputs: Sequence[str]) -> tuple[MediaKind, ...]:

@@ -16,8 +16,16 @@ if TYPE_CHECKING:
     from facecycle_cli.verify.features import Extractor
 
 
-def report_folder(folder: Path | None, overwrite: bool, console: Console) -> Path | None:
+def report_folder(
+    folder: Path | None, overwrite: bool, console: Console, *, plots: bool = True
+) -> Path | None:
     """The folder to write the report into; None if there is none, or it holds one to be kept.
+
+    Args:
+        folder: ``--report``.
+        overwrite: replace a report that is there.
+        console: where to print.
+        plots: the report has plots.
 
     Raises:
         MissingExtraError: matplotlib is not installed: said before the work, not after it.
@@ -27,9 +35,10 @@ def report_folder(folder: Path | None, overwrite: bool, console: Console) -> Pat
     if (folder / "report.json").exists() and not overwrite:
         console.note(f"{folder} holds a report, it is left as it is (--overwrite to replace it)")
         return None
-    from facecycle_cli.system import require_extra
+    if plots:
+        from facecycle_cli.system import require_extra
 
-    require_extra("matplotlib")
+        require_extra("matplotlib")
     return folder
 
 

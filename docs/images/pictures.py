@@ -55,3 +55,18 @@ if __name__ == "__main__":
     ]
     rows = [[crop(photo) for photo, _ in failures], [result for _, result in failures]]
     write("failures.jpg", "frontalize and neutralize", rows)
+
+    man, woman = fc.read_image(EXAMPLES / "faces/person4_neutral.jpg"), people[1]
+    angles = [
+        fc.frontalize(man, model=model, backend=backend, size=TILE, yaw=yaw, pitch=pitch)
+        for yaw, pitch in ((-20, 0), (-10, 0), (10, 0), (20, 0), (0, 12), (0, -12))
+    ]
+    dials = [{"strength": 0.5}, {}, {"strength": 1.4}, {"only": "mouth"}, {"only": "eyes"}]
+    networks = {"model": model, "backend": backend}
+    smiles = [
+        fc.translate_picture(
+            woman, man, settings=fc.TranslateSettings(size=TILE, **dial), **networks
+        )
+        for dial in dials
+    ]
+    write("dials.jpg", "frontalize and translate", [angles, [crop(man), *smiles]])

@@ -15,6 +15,7 @@ import numpy as np
 
 from facecycle_cli.portrait.dense import interpolate
 from facecycle_cli.portrait.features import FeatureFrame, smoothstep
+from facecycle_cli.portrait.gaze import Look
 from facecycle_cli.types import RGBImage
 
 __all__ = ["EYE", "MOUTH", "MouthPatch", "Opening", "Slit", "SlitKind", "draw_openings"]
@@ -103,6 +104,7 @@ class Opening:
             eye.
         patch: (h, w, 3) float32, colors; None: an eye.
         share: how much of what is between the edges is ``patch``, 0..1.
+        look: where an eye looks; None: as in the photograph.
     """
 
     box: tuple[int, int, int, int]
@@ -113,6 +115,7 @@ class Opening:
     inside: np.ndarray | None = None
     patch: np.ndarray | None = None
     share: float = 0.0
+    look: Look | None = None
 
     def coordinates(self, xs: np.ndarray, ys: np.ndarray) -> tuple[np.ndarray, ...]:
         """Pixels (h, w) -> u, v, and the v of the upper and of the lower edge there."""
@@ -136,6 +139,9 @@ class Slit:
         around: numbers of those that move the skin around it.
         kind: how far that reaches.
         cells: how many, along the width of its surroundings, displacements are computed at.
+
+    Attributes:
+        frame: of the slit in the photograph.
     """
 
     def __init__(
@@ -151,12 +157,12 @@ class Slit:
         self._own = own
         self._kind = kind
         self._cells = cells
-        self._frame = FeatureFrame(own[self.upper[0]], own[self.upper[-1]])
-        self._edges = tuple(_line(self._frame.of_points(own[i])) for i in (self.upper, self.lower))
+        self.frame = FeatureFrame(own[self.upper[0]], own[self.upper[-1]])
+        self._edges = tuple(_line(self.frame.of_points(own[i])) for i in (self.upper, self.lower))
         self._opening = _widest(*self._edges)
         edges = {*self.upper, *self.lower}
         near = [i for i in around if i not in edges]
-        u, v = self._frame.of_points(own[near]).T
+        u, v = self.frame.of_points(own[near]).T
         reach = (np.abs(u) < kind.sideways) & (v > -kind.above) & (v < kind.below)
         middle = (np.interp(u, *self._edges[0]) + np.interp(u, *self._edges[1])) / 2
         beside = np.abs(u) > 1
@@ -213,10 +219,10 @@ class Slit:
             edge = len(self.upper if sign < 0 else self.lower)
             cover = sign * overlap * closing * min(1.0, self._opening / 0.1)
             inner = slice(1, edge - 1)
-            own[inner] += self._frame.half * cover * self._frame.down
+            own[inner] += self.frame.half * cover * self.frame.down
             if sign < 0 and kind.rim:
                 own = np.concatenate(
-                    [own, own[inner] - kind.rim * self._frame.half * self._frame.down]
+                    [own, own[inner] - kind.rim * self.frame.half * self.frame.down]
                 )
                 stiff = points[inner] - kind.rim * frame.half * frame.down
                 points = np.concatenate([points, stiff])
@@ -311,26 +317,29 @@ class Slit:
                 borderMode=cv2.BORDER_REPLICATE,
             )
             return alpha * opening.share, color
-        return alpha, self._eyeball(u, v, upper, lower, picture)
+        return alpha, self._eyeball(opening, (u, v), (upper, lower), picture)
 
     def _eyeball(
         self,
-        u: np.ndarray,
-        v: np.ndarray,
-        upper: np.ndarray,
-        lower: np.ndarray,
+        opening: Opening,
+        place: tuple[np.ndarray, np.ndarray],
+        lids: tuple[np.ndarray, np.ndarray],
         picture: np.ndarray,
     ) -> np.ndarray:
         """The color of the photograph's eye at u and v of the drawn one, (h, w, 3) float32.
 
-        The eyeball stays where it is between the corners. Only lids that are opened further than in
-        the photograph stretch it.
+        The eyeball stays where it is between the corners, unless it looks elsewhere. Only lids that
+        are opened further than in the photograph stretch it.
         """
+        (u, v), (upper, lower) = place, lids
         own_upper, own_lower = (np.interp(u, *edge) for edge in self._edges)
         part = np.clip((v - upper) / np.maximum(lower - upper, 1e-3), 0, 1)
         stretch = np.maximum(own_upper - upper, 0) * (1 - part)
         stretch += np.minimum(own_lower - lower, 0) * part
-        x, y = self._frame.to_pixels(u, v + stretch)
+        v = v + stretch
+        if opening.look is not None:
+            u, v = opening.look.source(u, v, *self._edges)
+        x, y = self.frame.to_pixels(u, v)
         return cv2.remap(
             picture,
             x.astype(np.float32),

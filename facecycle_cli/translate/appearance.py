@@ -1,5 +1,5 @@
 """What a frame of the source shows, apart from where its landmarks are: the inside of the mouth,
-and the light on the face.
+the light on the face, and where the eyes look.
 
 It is taken from each frame when that is at hand, because frames are not kept.
 """
@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from facecycle_cli.faces import Alignment, Face
+from facecycle_cli.faces.iris import UNKNOWN_GAZE, Gaze
 from facecycle_cli.faces.similarity import apply_affine, warp_antialiased
 from facecycle_cli.faces.topology import Topology
 from facecycle_cli.portrait.slits import MouthPatch
@@ -37,11 +38,13 @@ class Appearance:
         mouth: the part with the mouth.
         skin: (3,) float32, the color of the face, RGB 0..255.
         light: (n,) float32, logarithm of the brightness around each landmark.
+        gaze: where the eyes look.
     """
 
     mouth: MouthPatch
     skin: np.ndarray
     light: np.ndarray
+    gaze: Gaze = UNKNOWN_GAZE
 
 
 def appearance_of(image: RGBImage, face: Face, alignment: Alignment, crop: RGBImage) -> Appearance:

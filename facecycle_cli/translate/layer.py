@@ -4,7 +4,7 @@ the inside of the mouth, and light.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from facecycle_cli.faces.similarity import apply_affine, invert_affine
 from facecycle_cli.faces.topology import Topology
 from facecycle_cli.portrait.correction import Correction, near_mouth, sampled
 from facecycle_cli.portrait.features import smoothstep
+from facecycle_cli.portrait.gaze import Look
 from facecycle_cli.portrait.slits import EYE, MOUTH, MouthPatch, Opening, Slit
 from facecycle_cli.translate.points import WantedPoints
 
@@ -71,6 +72,7 @@ class LandmarkRequest:
         mouth_opening: its opening, in distances between the eyes.
         gain: (3,), colors of the target's skin over the source's.
         light: (n,), logarithm of how much lighter the face is at each landmark.
+        gaze: (2,), how far the irises move, in half widths of an eye: to the right, and down.
     """
 
     wanted: WantedPoints
@@ -79,6 +81,7 @@ class LandmarkRequest:
     mouth_opening: float
     gain: np.ndarray
     light: np.ndarray
+    gaze: np.ndarray = field(default_factory=lambda: np.zeros(2))
 
 
 class LandmarkChange(NamedTuple):
@@ -101,9 +104,18 @@ class LandmarkLayer:
         topology: of the first of them, the landmarks.
         grid: of the stage.
         features: whether lips and lids follow the landmarks.
+        irises: (2, 5, 2), of both eyes, as :class:`.TargetGaze` has them; None: they stay.
     """
 
-    def __init__(self, own: np.ndarray, topology: Topology, grid: Grid, *, features: bool) -> None:
+    def __init__(
+        self,
+        own: np.ndarray,
+        topology: Topology,
+        grid: Grid,
+        *,
+        features: bool,
+        irises: np.ndarray | None = None,
+    ) -> None:
         self._grid = grid
         self._to_picture = invert_affine(grid.to_crop)
         self._own = own = apply_affine(self._to_picture, own)
@@ -119,6 +131,7 @@ class LandmarkLayer:
         around = [i for i in range(topology.count) if i not in edges]
         self._mouth = Slit(own, *lips, around, MOUTH, _CELLS) if features else None
         self._eyes = [Slit(own, *pair, around, EYE, _CELLS) for pair in lids] if features else []
+        self._looks = [None] * len(self._eyes) if irises is None else self._looks_of(irises)
         self._smooth_light = _light_smoother(own, topology, sorted(edges), self._unit)
 
     def change(
@@ -163,8 +176,10 @@ class LandmarkLayer:
 
         limits = self._grid.limits
         found = []
-        for eye in self._eyes:
+        for eye, look in zip(self._eyes, self._looks, strict=True):
             if (opening := eye.prepare(wanted, moved_by, limits)) is not None:
+                if look is not None:
+                    opening = replace(opening, look=replace(look, shift=request.gaze))
                 found.append((eye, opening))
         if self._mouth is None or (opened := self._mouth.prepare(wanted, moved_by, limits)) is None:
             return found
@@ -175,6 +190,14 @@ class LandmarkLayer:
         source_opening = request.mouth_opening * self._unit / across
         filled = self._mouth.fill_from(opened, request.mouth, request.gain, source_opening)
         return [*found, (self._mouth, filled)]
+
+    def _looks_of(self, irises: np.ndarray) -> list[Look | None]:
+        looks: list[Look | None] = []
+        for eye, points in zip(self._eyes, irises, strict=False):
+            center, *rim = eye.frame.of_points(apply_affine(self._to_picture, points))
+            radius = float(np.linalg.norm(np.array(rim) - center, axis=1).mean())
+            looks.append(Look(center, radius, np.zeros(2)))
+        return looks
 
 
 def blend(

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from facecycle_cli.faces import Face
+from facecycle_cli.faces.iris import UNKNOWN_GAZE, Gaze, usual_gaze
 from facecycle_cli.faces.smoothing import Signal, smoothed
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.head import Head, mean_head
@@ -59,6 +60,10 @@ _SHAPE_TOLERANCE = 0.015
 
 _LIGHT_TOLERANCE = 0.08
 """Logarithms of brightness."""
+
+_GAZE_TOLERANCE = 0.06
+"""Half widths of an eye, of the place of its iris. That of eyes at rest trembles by a sixth of it,
+and a glance moves it by several times as much within two frames."""
 
 _DEGREES_PER_SIZE = 50.0
 """Degrees that count as much as a size that is e times as large."""
@@ -131,7 +136,9 @@ class Measurement:
         return self.face.pose.yaw
 
     def signals(self) -> Sequence[Signal]:
-        """Backflow, mouth, eyes, lids; center, size with angles, and shape of the head; light."""
+        """Backflow, mouth, eyes, lids; center, size with angles, and shape of the head; light and
+        gaze.
+        """
         head = self.head
         pose = np.array([_DEGREES_PER_SIZE * math.log(head.size), *head.angles])
         return (
@@ -143,11 +150,12 @@ class Measurement:
             Signal(pose, _POSE_TOLERANCE),
             Signal(head.shape, _SHAPE_TOLERANCE),
             Signal(self.look.light, _LIGHT_TOLERANCE),
+            Signal(self.look.gaze.numbers, _GAZE_TOLERANCE),
         )
 
     def with_signals(self, values: Sequence[np.ndarray]) -> Measurement:
         """The same with other values of :meth:`signals`."""
-        backflow, mouth, eyes, lids, center, pose, shape, light = values
+        backflow, mouth, eyes, lids, center, pose, shape, light, gaze = values
         size = math.exp(float(pose[0]) / _DEGREES_PER_SIZE)
         return replace(
             self,
@@ -156,7 +164,7 @@ class Measurement:
             eyes=float(eyes),
             lids=float(lids),
             head=Head(center, size, pose[1:], shape),
-            look=replace(self.look, light=light),
+            look=replace(self.look, light=light, gaze=Gaze(gaze[:2], float(gaze[2]))),
         )
 
 
@@ -178,6 +186,8 @@ class Reference:
         neutral: (n, 2), the shape of ``head`` at rest, as :func:`.rest_shape` has it.
         light: (n,), as :class:`.Appearance` has it.
         first_light: the same in the first frame of the track.
+        gaze: where the eyes usually look.
+        first_gaze: the same in the first frame of the track.
     """
 
     placement: HeadPlacement
@@ -193,6 +203,8 @@ class Reference:
     neutral: np.ndarray
     light: np.ndarray
     first_light: np.ndarray
+    gaze: Gaze = UNKNOWN_GAZE
+    first_gaze: Gaze = UNKNOWN_GAZE
 
 
 @dataclass(frozen=True)
@@ -302,7 +314,7 @@ def motions(
         timing: how motions are smoothed, and how far ahead their reference looks.
     """
     flow, pose, lips = timing.flow_width, timing.pose_width, timing.lips_width
-    widths = flow, lips, lips, lips, pose, pose, lips, flow
+    widths = flow, lips, lips, lips, pose, pose, lips, flow, lips
     return with_references(smoothed(measured, widths), timing.reference_frames)
 
 
@@ -371,6 +383,8 @@ def _reference(frames: Iterable[Measurement | None]) -> Reference:
         rest_shape(head),
         np.mean([m.look.light for m in calm], axis=0),
         measured[0].look.light,
+        usual_gaze([m.look.gaze for m in measured]),
+        measured[0].look.gaze,
     )
 
 

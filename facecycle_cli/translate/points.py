@@ -175,8 +175,11 @@ class TargetPoints:
         moved[:, :2] = self._neutral + now[:, :2] - reference.neutral
         return np.asarray(moved + self._same_face(first) * (own + now - first - moved))
 
-    def _same_face(self, first: np.ndarray) -> float:
+    def begins_alike(self, motion: Motion) -> float:
         """1 if the source begins with the target's own face, expression included, else 0."""
+        return self._same_face(motion.reference.first.shape)
+
+    def _same_face(self, first: np.ndarray) -> float:
         apart = shape_distance(first, self._head.shape)
         return 1 - float(smoothstep(np.array(apart), *_SAME_FACE))
 

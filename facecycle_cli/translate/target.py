@@ -18,6 +18,7 @@ from facecycle_cli.portrait.features import smoothstep
 from facecycle_cli.portrait.motions import require_finite
 from facecycle_cli.translate.appearance import skin_color
 from facecycle_cli.translate.dials import ALL_OF_IT, MotionDials
+from facecycle_cli.translate.gaze import TargetGaze
 from facecycle_cli.translate.layer import Grid, LandmarkLayer, LandmarkRequest
 from facecycle_cli.translate.motion import Motion
 from facecycle_cli.translate.placement import (
@@ -134,6 +135,7 @@ class Target:
         alignment = Alignment.from_face(face, cells)
         crop = alignment.crop(image)
         self._points: TargetPoints | None = None
+        self._gaze: TargetGaze | None = None
         self._shading = settings.shading
         self._dials = MotionDials(settings.strength, settings.only)
         landmarks = None
@@ -149,10 +151,14 @@ class Target:
             own = alignment.apply(face.landmarks[:, :2])
             self._skin = skin_color(crop, own, face.topology)
             self._points = points
+            features = settings.mouth == "landmarks"
+            if features and self._dials.eyes:
+                self._gaze = TargetGaze(image, face, alignment, absolute=self._is_absolute)
+            irises = None if self._gaze is None else self._gaze.irises
 
             def landmarks(grid: Grid) -> LandmarkLayer:
                 return LandmarkLayer(
-                    points.own, face.topology, grid, features=settings.mouth == "landmarks"
+                    points.own, face.topology, grid, features=features, irises=irises
                 )
 
         by_flow = settings.mouth == "flow" or landmarks is not None
@@ -202,6 +208,11 @@ class Target:
             for each, motion in zip(fields, motions, strict=True)
         ]
 
+    @property
+    def follows_gaze(self) -> bool:
+        """Whether the eyes look where those of the source look."""
+        return self._gaze is not None
+
     def draw(self, drawing: Drawing) -> RGBImage:
         """The frame, (H, W, 3) uint8."""
         return self.stage.draw(drawing)
@@ -220,6 +231,9 @@ class Target:
         before = reference.first if self._is_absolute else reference.head
         turned = np.abs(motion.head.angles[0] - before.angles[0])
         share = np.float32(smoothstep(turned, *_LIGHT_LOST))
+        gaze = np.zeros(2)
+        if self._gaze is not None:
+            gaze = self._dials.eyes * self._gaze.shift(motion, points.begins_alike(motion))
         return LandmarkRequest(
             points.wanted(motion),
             min(1.0, self._dials.eyes * motion.lids_beyond_landmarks),
@@ -227,6 +241,7 @@ class Target:
             motion.mouth,
             _gain(self._skin, look.skin),
             self._dials.light * self._shading * (1 - share) * (look.light - rest),
+            gaze,
         )
 
     def _opening(self, motion: Motion) -> float:

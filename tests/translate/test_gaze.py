@@ -1,0 +1,82 @@
+"""The eyes of the target look where those of the source look."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from facecycle_cli.faces.iris import UNKNOWN_GAZE, Gaze, cut_eyes, find_irises, gaze_of
+from facecycle_cli.media import read_image
+from facecycle_cli.model import load
+from facecycle_cli.translate.motion import motion_of_still
+from facecycle_cli.translate.settings import TranslateSettings
+from facecycle_cli.translate.source import crop_still, with_gazes
+from facecycle_cli.translate.target import Target
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load()
+
+
+@pytest.fixture(scope="module")
+def picture(examples) -> np.ndarray:
+    image = read_image(examples / "faces" / "person1_neutral.jpg")
+    return cv2.resize(image, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
+
+
+@pytest.fixture(scope="module")
+def face(backend, picture):
+    return backend.detect([picture])[0][0]
+
+
+@pytest.fixture(scope="module")
+def seen(model, picture, face):
+    return crop_still(picture, [face], "largest", model.config.image_size)
+
+
+@pytest.mark.parametrize("mode", ["absolute", "relative"])
+def test_a_glance_arrives_and_moves_nothing_but_the_eyes(model, picture, face, seen, mode):
+    target = Target(picture, face, model, TranslateSettings(motion=mode, paste_back=True))
+    still = motion_of_still(model, seen)
+    made = {}
+    for glance in (-0.25, 0.0, 0.25):
+        gaze = replace(still.look.gaze, place=still.look.gaze.place + np.array([glance, 0]))
+        (drawing,) = target.prepare([replace(still, look=replace(still.look, gaze=gaze))])
+        made[glance] = target.draw(drawing)
+    np.testing.assert_array_equal(made[0.0], picture)
+    eyes = [cut_eyes(image, face) for image in made.values()]
+    places = [
+        gaze_of(e, irises).place[0] for e, irises in zip(eyes, find_irises(eyes), strict=True)
+    ]
+    assert places[0] < places[1] - 0.08 < places[1] + 0.08 < places[2]
+    changed = np.argwhere(np.abs(made[0.25].astype(int) - picture).max(-1) > 2)[:, ::-1]
+    lids = [i for pair in (face.topology.left_lids, face.topology.right_lids) for lid in pair
+            for i in lid]  # fmt: skip
+    points = face.landmarks[lids, :2]
+    assert (changed >= points.min(0) - 2).all()
+    assert (changed <= points.max(0) + 2).all()
+
+
+def test_lids_that_cover_the_irises_leave_the_eyes_alone(model, picture, face, seen):
+    target = Target(picture, face, model, TranslateSettings(motion="absolute", paste_back=True))
+    still = motion_of_still(model, seen)
+    lost = Gaze(still.look.gaze.place + 0.3, 0.0)
+    (drawing,) = target.prepare([replace(still, look=replace(still.look, gaze=lost))])
+    np.testing.assert_array_equal(target.draw(drawing), picture)
+
+
+def test_frames_between_have_the_gaze_between(seen, picture):
+    def shifted(by: float):
+        matrix = np.array([[1.0, 0, by], [0, 1, 0]])
+        return seen.with_eyes(cv2.warpAffine(picture, matrix, picture.shape[1::-1]))
+
+    between = replace(seen, eyes=None, look=replace(seen.look, gaze=UNKNOWN_GAZE))
+    frames = [shifted(-2), between, shifted(2), replace(between, track=1), None]
+    first, middle, last, another = (f.look.gaze for f in with_gazes(frames) if f is not None)
+    assert first.place[0] != last.place[0]
+    np.testing.assert_allclose(middle.place, (first.place + last.place) / 2)
+    assert another is UNKNOWN_GAZE

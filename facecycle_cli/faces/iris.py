@@ -66,6 +66,11 @@ class Gaze:
     place: np.ndarray
     trust: float
 
+    @classmethod
+    def of(cls, numbers: np.ndarray) -> Gaze:
+        """From :attr:`numbers`."""
+        return cls(np.array(numbers[:2], np.float64), float(numbers[2]))
+
     @property
     def numbers(self) -> np.ndarray:
         """(3,): place and trust."""

@@ -164,7 +164,7 @@ class Measurement:
             eyes=float(eyes),
             lids=float(lids),
             head=Head(center, size, pose[1:], shape),
-            look=replace(self.look, light=light, gaze=Gaze(gaze[:2], float(gaze[2]))),
+            look=replace(self.look, light=light, gaze=Gaze.of(gaze)),
         )
 
 

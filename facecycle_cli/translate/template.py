@@ -22,6 +22,7 @@ from safetensors.numpy import load_file
 from facecycle_cli import __version__, weights
 from facecycle_cli.errors import DataError
 from facecycle_cli.faces import Face
+from facecycle_cli.faces.iris import Gaze
 from facecycle_cli.faces.topology import IBUG_68, MESH_468, Topology
 from facecycle_cli.media.arrays import ArrayKind, Row, RowWriter, read_rows, read_small_array
 from facecycle_cli.portrait.head import Head
@@ -58,6 +59,7 @@ def _kinds(landmarks: int, flow_size: int) -> dict[str, ArrayKind]:
         "placement": ArrayKind("<f8", (4,)),
         "backflow": ArrayKind("<f4", (2, flow_size, flow_size)),
         "light": ArrayKind("<f4", (landmarks,)),
+        "gaze": ArrayKind("<f8", (3,)),
     }
 
 
@@ -239,6 +241,7 @@ def _row(measured: Measurement) -> Row:
         "placement": np.array([place.center.real, place.center.imag, place.log_side, place.roll]),
         "backflow": measured.backflow,
         "light": measured.look.light,
+        "gaze": measured.look.gaze.numbers,
     }
 
 
@@ -265,7 +268,7 @@ def _measurement(row: Row, topology: Topology) -> Measurement | None:
         face.eye_opening,
         upper_lids(head.shape, topology),
         head,
-        Appearance(inside.mouth, inside.skin, row["light"]),
+        Appearance(inside.mouth, inside.skin, row["light"], Gaze.of(row["gaze"])),
     )
 
 

@@ -147,7 +147,7 @@ class Translation(Iterator[RGBImage]):
         """The source's faces, in batches."""
         sightings = self._follower.follow(self._source)
         side, width = self._model.config.image_size, self._timing.flow_width
-        eyes = self._target.follows_gaze
+        eyes = self._target.follows_gaze or self._recorder is not None
         for batch in batches(crop_sightings(sightings, side, width=width, eyes=eyes)):
             yield with_gazes(batch) if eyes else batch
 

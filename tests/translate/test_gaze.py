@@ -11,7 +11,7 @@ import pytest
 from facecycle_cli.faces.iris import UNKNOWN_GAZE, Gaze, cut_eyes, find_irises, gaze_of
 from facecycle_cli.media import read_image
 from facecycle_cli.model import load
-from facecycle_cli.translate.motion import motion_of_still
+from facecycle_cli.translate.motion import measure_still, motion_of_still
 from facecycle_cli.translate.settings import TranslateSettings
 from facecycle_cli.translate.source import crop_still, with_gazes
 from facecycle_cli.translate.target import Target
@@ -41,7 +41,7 @@ def seen(model, picture, face):
 @pytest.mark.parametrize("mode", ["absolute", "relative"])
 def test_a_glance_arrives_and_moves_nothing_but_the_eyes(model, picture, face, seen, mode):
     target = Target(picture, face, model, TranslateSettings(motion=mode, paste_back=True))
-    still = motion_of_still(model, seen)
+    still = motion_of_still(measure_still(model, seen))
     made = {}
     for glance in (-0.25, 0.0, 0.25):
         gaze = replace(still.look.gaze, place=still.look.gaze.place + np.array([glance, 0]))
@@ -63,7 +63,7 @@ def test_a_glance_arrives_and_moves_nothing_but_the_eyes(model, picture, face, s
 
 def test_lids_that_cover_the_irises_leave_the_eyes_alone(model, picture, face, seen):
     target = Target(picture, face, model, TranslateSettings(motion="absolute", paste_back=True))
-    still = motion_of_still(model, seen)
+    still = motion_of_still(measure_still(model, seen))
     lost = Gaze(still.look.gaze.place + 0.3, 0.0)
     (drawing,) = target.prepare([replace(still, look=replace(still.look, gaze=lost))])
     np.testing.assert_array_equal(target.draw(drawing), picture)

@@ -84,8 +84,8 @@ def test_a_picture_too(tmp_path, target, model, backend):
 def test_there_is_no_picture_in_it(recorded, model, backend):
     with zipfile.ZipFile(recorded[0]) as archive:
         assert sorted(archive.namelist()) == [
-            "about.npy", "backflow.npy", "box.npy", "landmarks.npy", "light.npy", "number.npy",
-            "placement.npy", "presence.npy", "score.npy", "track.npy",
+            "about.npy", "backflow.npy", "box.npy", "gaze.npy", "landmarks.npy", "light.npy",
+            "number.npy", "placement.npy", "presence.npy", "score.npy", "track.npy",
         ]  # fmt: skip
 
 

@@ -185,14 +185,15 @@ def leaf_commands() -> dict[str, Any]:
 
 
 def options_of(command: Any) -> set[str]:
-    return {option for parameter in command.params for option in parameter.opts}
+    """Options by name, those that switch something off too (``--no-...``)."""
+    return {o for parameter in command.params for o in (*parameter.opts, *parameter.secondary_opts)}
 
 
 @by_page
 def test_options_in_the_text_exist(page):
     commands = leaf_commands()
     known = {option for command in commands.values() for option in options_of(command)}
-    known |= {"--help", "--version", "--strict", "--nproc-per-node"}
+    known |= {"--help", "--version", "--install-completion", "--strict", "--nproc-per-node"}
     for code in inline_code(read(page)):
         named = [name for name in commands if f"{code} ".startswith(f"{name} ")]
         allowed = options_of(commands[named[0]]) if named else known

@@ -140,7 +140,7 @@ def _measure(
     """
     from dataclasses import replace
 
-    from facecycle_cli.evaluation.reports import Report, report_tables
+    from facecycle_cli.evaluation.reports import EvaluationReport, report_tables
     from facecycle_cli.evaluation.suite import run_suite
     from facecycle_cli.verify.report import describe_model
 
@@ -168,7 +168,7 @@ def _measure(
     if folder is not None:
         report = {**common, "counts": counts, "failed": failed, "sets": done}
         title = "Every number of the model card"
-        say_written(report_tables(Report(folder, title, report, pages)), console)
+        say_written(report_tables(EvaluationReport(folder, title, report, pages)), console)
     if failed:
         console.note(f"{counted(len(failed), 'data set')} of {len(sets)} could not be measured")
     if not is_complete:

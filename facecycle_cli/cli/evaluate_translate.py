@@ -266,7 +266,7 @@ class _Run:
     def _publish(self, parts: Sequence[str | Table], means: dict[str, Any]) -> None:
         """Print the means, and write the report."""
         from facecycle_cli.evaluation.motion_measures import describe_measures
-        from facecycle_cli.evaluation.reports import Report
+        from facecycle_cli.evaluation.reports import EvaluationReport
         from facecycle_cli.verify.report import describe_model
 
         common = {
@@ -282,5 +282,5 @@ class _Run:
         if self.pages is not None:
             measures = describe_measures()
             numbers = {**common, "measures": measures, "clips": self.rows}
-            report = Report(self.pages.folder, _TITLE, numbers, blocks(parts))
+            report = EvaluationReport(self.pages.folder, _TITLE, numbers, blocks(parts))
             say_written(self.pages.write(report), self.console)

@@ -17,7 +17,7 @@ from facecycle_cli.errors import CommandError, FacecycleError
 from facecycle_cli.types import AlignerName, Features
 
 if TYPE_CHECKING:
-    from facecycle_cli.evaluation.reports import Report
+    from facecycle_cli.evaluation.reports import EvaluationReport
     from facecycle_cli.faces import FaceBackend
     from facecycle_cli.model import FaceCycle
     from facecycle_cli.pages.blocks import Table
@@ -131,7 +131,7 @@ class Evaluation:
         result: Mapping[str, Any],
         *,
         more: Mapping[str, Any] | None = None,
-    ) -> Report | None:
+    ) -> EvaluationReport | None:
         """Print sentences and tables, or an object for each checkpoint.
 
         Args:
@@ -143,7 +143,7 @@ class Evaluation:
         Returns:
             The report that is to be written; None if none is.
         """
-        from facecycle_cli.evaluation.reports import Report
+        from facecycle_cli.evaluation.reports import EvaluationReport
         from facecycle_cli.verify.report import describe_model
 
         request = self.request
@@ -167,7 +167,7 @@ class Evaluation:
         if self.folder is None:
             return None
         complete = {**common, "checkpoints": described, "results": results, **(more or {})}
-        return Report(self.folder, _TITLES[task], complete, blocks(parts))
+        return EvaluationReport(self.folder, _TITLES[task], complete, blocks(parts))
 
     def finish(self, written: list[Path], problems: list[tuple[str, Exception]]) -> None:
         """Say where the report is; exit with code 1 if a picture could not be used."""

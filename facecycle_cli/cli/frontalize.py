@@ -14,7 +14,7 @@ from facecycle_cli.cli.options import (
     Device,
     Duration,
     Face,
-    Gallery,
+    GalleryFolder,
     Grid,
     Inputs,
     MaxFrames,
@@ -84,7 +84,7 @@ def frontalize_command(
     start: Start = 0.0,
     duration: Duration = None,
     max_frames: MaxFrames = None,
-    report: Gallery = None,
+    report: GalleryFolder = None,
     overwrite: Overwrite = False,
     checkpoint: Checkpoint = "small",
     device: Device = "auto",
@@ -99,6 +99,8 @@ def frontalize_command(
     facecycle frontalize img.jpg                   writes img_frontal.png
 
     facecycle frontalize photos/ -o frontal/       a whole folder
+
+    facecycle frontalize talk.mp4                  writes talk_frontal.mp4, with sound
 
     facecycle frontalize group.jpg --face all --paste-back -o group_frontal.jpg
 

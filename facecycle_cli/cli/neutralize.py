@@ -14,7 +14,7 @@ from facecycle_cli.cli.options import (
     Device,
     Duration,
     Face,
-    Gallery,
+    GalleryFolder,
     Grid,
     Inputs,
     MaxFrames,
@@ -51,7 +51,7 @@ def neutralize_command(
     start: Start = 0.0,
     duration: Duration = None,
     max_frames: MaxFrames = None,
-    report: Gallery = None,
+    report: GalleryFolder = None,
     overwrite: Overwrite = False,
     checkpoint: Checkpoint = "small",
     device: Device = "auto",
@@ -66,6 +66,8 @@ def neutralize_command(
     facecycle neutralize smile.jpg                 writes smile_neutral.png
 
     facecycle neutralize photos/ -o neutral/       a whole folder
+
+    facecycle neutralize talk.mp4 --paste-back     the whole frames, with sound
 
     facecycle neutralize - < in.jpg > out.png      in a pipeline
     """

@@ -25,7 +25,7 @@ __all__ = [
     "Duration",
     "Face",
     "Faces",
-    "Gallery",
+    "GalleryFolder",
     "Grid",
     "Inputs",
     "MaxFrames",
@@ -223,7 +223,7 @@ Report = Annotated[
         show_default=False,
     ),
 ]
-Gallery = Annotated[
+GalleryFolder = Annotated[
     Path | None,
     typer.Option(
         "--report",

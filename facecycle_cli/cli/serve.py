@@ -85,8 +85,8 @@ def serve_command(
 
     from facecycle_cli.serve.app import LOOPBACK, ServerEvents, build_app
     from facecycle_cli.serve.server import open_socket, serve_app
-    from facecycle_cli.serve.verbs import Limits, Tools
-    from facecycle_cli.serve.work import Pool
+    from facecycle_cli.serve.verbs import RequestLimits, Tools
+    from facecycle_cli.serve.work import RequestPool
 
     class Events(ServerEvents):
         def answered(self, what: str, status: int, seconds: float) -> None:
@@ -103,11 +103,11 @@ def serve_command(
                 "and no encryption"
             )
         model, backend = open_model(checkpoint, device), open_backend(aligner)
-        limits = Limits(int(max_upload * (1 << 20)), max_pixels, max_clip, timeout)
+        limits = RequestLimits(int(max_upload * (1 << 20)), max_pixels, max_clip, timeout)
         tools = Tools(model, backend, limits)
         with prefix_errors(f"--aligner {aligner}"):
             tools.warm_up()
-        pool = Pool(workers, queue)
+        pool = RequestPool(workers, queue)
         app = build_app(
             tools,
             verb_dials(),

@@ -10,11 +10,11 @@ import numpy as np
 
 from facecycle_cli.evaluation.motion_measures import MEASURES
 from facecycle_cli.evaluation.reenactment_results import OUTPUT, ClipResult
-from facecycle_cli.evaluation.reports import Report, safe_name
+from facecycle_cli.evaluation.reports import EvaluationReport, safe_name
 from facecycle_cli.evaluation.strips import Strip, StripFrame
 from facecycle_cli.media import Provenance, write_image
 from facecycle_cli.model import FaceCycle
-from facecycle_cli.pages.blocks import Block, Paragraph, Picture, Section, Sheet, Tile
+from facecycle_cli.pages.blocks import Block, EmbeddedPicture, Paragraph, Section, Sheet, SheetTile
 from facecycle_cli.pages.embed import clip_of, picture_of
 
 __all__ = ["ClipPages"]
@@ -66,7 +66,7 @@ class ClipPages:
             self._left_out += 1
         return self.folder / name
 
-    def write(self, report: Report) -> list[Path]:
+    def write(self, report: EvaluationReport) -> list[Path]:
         """Write ``report.json`` and the page; returns all files of the report."""
         if self._left_out:
             note = f"{self._left_out} more clips: the page would grow too large. Their strips are "
@@ -91,7 +91,7 @@ class ClipPages:
         chosen = strip.chosen()
         names = list(chosen[0].rows)
         tiles = [
-            Tile(
+            SheetTile(
                 [self._picture(frame, name)],
                 [f"{name.replace('_', ' ')}, {frame.time:.2f} s"],
             )
@@ -114,7 +114,7 @@ class ClipPages:
             )
         return blocks
 
-    def _picture(self, frame: StripFrame, name: str) -> Picture:
+    def _picture(self, frame: StripFrame, name: str) -> EmbeddedPicture:
         alt = f"{name.replace('_', ' ')} at {frame.time:.2f} s"
         return picture_of(frame.rows[name], alt, provenance=self._provenance)
 

@@ -26,9 +26,9 @@ from facecycle_cli.pages.blocks import (
     Section,
     Shades,
     Sheet,
+    SheetTile,
     Slider,
     Sliders,
-    Tile,
 )
 from facecycle_cli.pages.embed import picture_of, plot_of
 from facecycle_cli.pages.render import write_index
@@ -36,7 +36,7 @@ from facecycle_cli.pages.traces import traces_of
 from facecycle_cli.portrait.crops import resize_crops
 
 __all__ = [
-    "Report",
+    "EvaluationReport",
     "report_expression",
     "report_neutral",
     "report_pose",
@@ -52,7 +52,7 @@ _PLOTTED = ("motion_cycle_l1", "both_cycles_l1", "identity_similarity", "strange
 
 
 @dataclass(frozen=True)
-class Report:
+class EvaluationReport:
     """What is known of a report before its pictures are made.
 
     Attributes:
@@ -83,7 +83,7 @@ class Report:
         return [write_report(self.folder, self.numbers), write_index(self.folder, page)]
 
 
-def report_tables(report: Report) -> list[Path]:
+def report_tables(report: EvaluationReport) -> list[Path]:
     """Write a report without pictures: ``report.json`` and ``index.html``.
 
     Returns:
@@ -92,7 +92,7 @@ def report_tables(report: Report) -> list[Path]:
     return report.write()
 
 
-def report_expression(report: Report, result: ExpressionResult) -> list[Path]:
+def report_expression(report: EvaluationReport, result: ExpressionResult) -> list[Path]:
     """Write the report, with a confusion matrix for each representation.
 
     Args:
@@ -113,7 +113,9 @@ def report_expression(report: Report, result: ExpressionResult) -> list[Path]:
     return [*report.write([Section("Confusion", blocks)]), *written]
 
 
-def report_pose(report: Report, result: PoseResult, models: Mapping[str, FaceCycle]) -> list[Path]:
+def report_pose(
+    report: EvaluationReport, result: PoseResult, models: Mapping[str, FaceCycle]
+) -> list[Path]:
     """Write the report, with predicted over true angles for each of ``models``.
 
     Arguments and result as of :func:`report_expression`.
@@ -130,7 +132,7 @@ def report_pose(report: Report, result: PoseResult, models: Mapping[str, FaceCyc
 
 
 def report_reconstruction(
-    report: Report, result: ReconstructionResult, models: Mapping[str, FaceCycle]
+    report: EvaluationReport, result: ReconstructionResult, models: Mapping[str, FaceCycle]
 ) -> list[Path]:
     """Write the report, with ``distributions.png``, and the steps of a few faces per model.
 
@@ -168,7 +170,7 @@ def report_reconstruction(
 
 
 def report_neutral(
-    report: Report, result: NeutralResult, models: Mapping[str, FaceCycle]
+    report: EvaluationReport, result: NeutralResult, models: Mapping[str, FaceCycle]
 ) -> list[Path]:
     """Write the report, and for each model a few inputs, their neutral faces, and the neutral
     photographs of the same people.
@@ -210,7 +212,7 @@ def _provenance(operation: str, model: FaceCycle) -> Provenance:
 def _sheet(cells: Sequence[SheetCell], columns: int, provenance: Provenance) -> Sheet:
     """A contact sheet for the page, whose captions stay text."""
     tiles = [
-        Tile(
+        SheetTile(
             [
                 picture_of(picture, " ".join(cell.caption), provenance=provenance)
                 for picture in cell.pictures

@@ -13,23 +13,23 @@ from typing import TypeAlias
 
 __all__ = [
     "Block",
-    "Clip",
+    "EmbeddedClip",
+    "EmbeddedPicture",
     "Figure",
     "Page",
     "Paragraph",
-    "Picture",
     "Section",
     "Shades",
     "Sheet",
+    "SheetTile",
     "Slider",
     "Sliders",
     "Table",
-    "Tile",
 ]
 
 
 @dataclass(frozen=True)
-class Picture:
+class EmbeddedPicture:
     """A picture inside the page.
 
     Attributes:
@@ -96,16 +96,16 @@ class Figure:
         caption: what to see in it.
     """
 
-    picture: Picture
+    picture: EmbeddedPicture
     caption: str
     kind = "figure"
 
 
 @dataclass(frozen=True)
-class Tile:
+class SheetTile:
     """One entry of a sheet: pictures side by side, and lines of text below them."""
 
-    pictures: Sequence[Picture]
+    pictures: Sequence[EmbeddedPicture]
     lines: Sequence[str]
 
 
@@ -118,7 +118,7 @@ class Sheet:
         columns: tiles in a row, which a narrow screen scrolls; None: as many as there is room for.
     """
 
-    tiles: Sequence[Tile]
+    tiles: Sequence[SheetTile]
     columns: int | None = None
     kind = "sheet"
 
@@ -132,8 +132,8 @@ class Slider:
         caption: lines below them; the first one names the pair.
     """
 
-    before: Picture
-    after: Picture
+    before: EmbeddedPicture
+    after: EmbeddedPicture
     caption: Sequence[str]
 
 
@@ -152,25 +152,24 @@ class Sliders:
 
 
 @dataclass(frozen=True)
-class Clip:
+class EmbeddedClip:
     """A video that plays in the page.
 
     Attributes:
         uri: a data URI.
         label: what it shows, in words.
         caption: below it.
-        width, height: in pixels.
+        poster: its first frame, which is shown until it plays; as large as the clip.
     """
 
     uri: str
     label: str
     caption: str
-    width: int
-    height: int
+    poster: EmbeddedPicture
     kind = "clip"
 
 
-Block: TypeAlias = Paragraph | Table | Shades | Figure | Sheet | Sliders | Clip
+Block: TypeAlias = Paragraph | Table | Shades | Figure | Sheet | Sliders | EmbeddedClip
 
 
 @dataclass(frozen=True)

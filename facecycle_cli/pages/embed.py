@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from facecycle_cli.media import Provenance, encode_image, open_video
-from facecycle_cli.pages.blocks import Clip, Picture
+from facecycle_cli.pages.blocks import EmbeddedClip, EmbeddedPicture
 from facecycle_cli.types import RGBImage
 
 __all__ = ["clip_of", "picture_of", "plot_of"]
@@ -34,7 +34,7 @@ _PLOT_STYLE = (
 
 def picture_of(
     image: RGBImage, alt: str, *, provenance: Provenance | None, side: int | None = None
-) -> Picture:
+) -> EmbeddedPicture:
     """A picture for a page, as JPEG.
 
     Args:
@@ -49,10 +49,10 @@ def picture_of(
         image = np.asarray(small)
     data = encode_image(image, format=".jpg", provenance=provenance, quality=_QUALITY)
     height, width = image.shape[:2]
-    return Picture(_uri(data, "image/jpeg"), alt, width, height)
+    return EmbeddedPicture(_uri(data, "image/jpeg"), alt, width, height)
 
 
-def plot_of(svg: str, alt: str) -> Picture:
+def plot_of(svg: str, alt: str) -> EmbeddedPicture:
     """A plot for a page; what is black in it gets the color of the page's text.
 
     Args:
@@ -63,7 +63,7 @@ def plot_of(svg: str, alt: str) -> Picture:
     width, height = (float(v) / _POINTS_PER_PIXEL for v in size.groups()) if size else (576, 432)
     head, mark, rest = svg.partition("<defs>")
     text = _BLACK.sub("currentColor", head + _PLOT_STYLE + mark + rest)
-    return Picture(_uri(text.encode(), "image/svg+xml"), alt, round(width), round(height))
+    return EmbeddedPicture(_uri(text.encode(), "image/svg+xml"), alt, round(width), round(height))
 
 
 def clip_of(
@@ -73,7 +73,7 @@ def clip_of(
     label: str,
     caption: str,
     provenance: Provenance | None,
-) -> Clip:
+) -> EmbeddedClip:
     """A clip for a page, as H.264 in MP4.
 
     Args:
@@ -92,7 +92,8 @@ def clip_of(
         with open_video(path, fps, (width, height), provenance=provenance) as writer:
             for frame in frames:
                 writer.write(frame)
-        return Clip(_uri(path.read_bytes(), "video/mp4"), label, caption, width, height)
+        poster = picture_of(frames[0], label, provenance=provenance)
+        return EmbeddedClip(_uri(path.read_bytes(), "video/mp4"), label, caption, poster)
 
 
 def _uri(data: bytes, kind: str) -> str:

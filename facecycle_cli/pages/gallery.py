@@ -23,7 +23,7 @@ __all__ = ["MOST_SHOWN", "Gallery"]
 _PER_PAGE = 100
 _MOST_PAGES = 20
 MOST_SHOWN = _PER_PAGE * _MOST_PAGES
-"""Pairs in a gallery at most: about 40 kB each, 4 MB in a page."""
+"""Pairs in a gallery at most: about 30 kB each, 3 MB in a page."""
 
 _MOST_FAILURES = 200
 """Lines about pictures that failed."""

@@ -56,6 +56,9 @@ def _weights(described: Mapping[str, Any]) -> str:
     if described.get("sha256"):
         parts.append(f"SHA-256 {described['sha256'][:_HASH_DIGITS]}…")
     parts.append(f"preset {described['preset']}, {described['image_size']} pixels")
-    if described.get("steps"):
-        parts.append(f"{described['steps']} steps")
+    steps = described.get("steps")
+    if isinstance(steps, Mapping):
+        parts += [f"{count} steps of {what}" for what, count in steps.items()]
+    elif steps:
+        parts.append(f"{steps} steps")
     return ", ".join(parts)

@@ -27,7 +27,7 @@ from facecycle_cli.serve.dials import Dial, parse_dials
 from facecycle_cli.serve.errors import RequestError, status_of
 from facecycle_cli.serve.requests import receive
 from facecycle_cli.serve.verbs import VERBS, Answer, Call, Tools, Verb
-from facecycle_cli.serve.work import Pool, Work
+from facecycle_cli.serve.work import RequestPool, Work
 from facecycle_cli.text import json_text, one_line
 
 __all__ = ["LOOPBACK", "ServerEvents", "build_app"]
@@ -63,7 +63,7 @@ class ServerEvents:
 def build_app(
     tools: Tools,
     dials: Mapping[str, Sequence[Dial]],
-    pool: Pool,
+    pool: RequestPool,
     *,
     hosts: frozenset[str] | None = LOOPBACK,
     events: ServerEvents | None = None,
@@ -153,7 +153,7 @@ def _name_of(host: str) -> str:
 
 
 def _endpoint(
-    verb: Verb, tools: Tools, dials: Sequence[Dial], pool: Pool
+    verb: Verb, tools: Tools, dials: Sequence[Dial], pool: RequestPool
 ) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         folder = tempfile.TemporaryDirectory(prefix="facecycle-", ignore_cleanup_errors=True)
@@ -230,7 +230,7 @@ def _response(answer: Answer, kept: _Kept) -> Response:
     return _json(answer.fields or {})
 
 
-def _health(pool: Pool) -> Callable[[Request], Awaitable[Response]]:
+def _health(pool: RequestPool) -> Callable[[Request], Awaitable[Response]]:
     async def health(_: Request) -> Response:
         return _json({"status": "ok", "version": __version__, "busy": pool.busy})
 

@@ -31,7 +31,7 @@ from facecycle_cli.types import RGBImage
 from facecycle_cli.verify.threshold import threshold_at_stored_far
 from facecycle_cli.verify.verify import RESEARCH_ONLY, verify
 
-__all__ = ["VERBS", "Answer", "Limits", "Tools", "Verb"]
+__all__ = ["VERBS", "Answer", "RequestLimits", "Tools", "Verb"]
 
 _FASTEST = 60
 """Frames per second that the limit on the length of a clip reckons with, at most."""
@@ -41,7 +41,7 @@ _OWN = frozenset({"image", "images", "image_a", "image_b", "model", "backend"})
 
 
 @dataclass(frozen=True)
-class Limits:
+class RequestLimits:
     """What a request may be, and take.
 
     Attributes:
@@ -69,7 +69,7 @@ class Tools:
 
     model: FaceCycle
     backend: FaceBackend
-    limits: Limits
+    limits: RequestLimits
 
     def warm_up(self) -> None:
         """Let the first request take no longer than the others.
@@ -144,7 +144,7 @@ class Verb:
     kinds: Mapping[str, str]
 
 
-def _read(call: Call, name: str, limits: Limits) -> RGBImage:
+def _read(call: Call, name: str, limits: RequestLimits) -> RGBImage:
     """The picture in a field.
 
     Raises:
@@ -274,7 +274,7 @@ def _translate(tools: Tools, call: Call) -> Answer:
     return Answer(file=output, media_type="image/png" if still else "video/mp4")
 
 
-def _limited(source: Path, job: Mapping[str, Any], limits: Limits) -> dict[str, float]:
+def _limited(source: Path, job: Mapping[str, Any], limits: RequestLimits) -> dict[str, float]:
     """Duration and number of frames of a clip, within the limits.
 
     Raises:

@@ -15,7 +15,7 @@ from facecycle_cli.faces import Face, FaceBackend
 from facecycle_cli.serve.errors import RequestError
 from facecycle_cli.types import RGBImage
 
-__all__ = ["Pool", "WatchedBackend", "Work"]
+__all__ = ["RequestPool", "WatchedBackend", "Work"]
 
 _POLL_SECONDS = 0.2
 """How often a waiting request looks whether its client has gone or its time is up."""
@@ -100,7 +100,7 @@ class WatchedBackend:
         return self._backend.follow(images, previous)
 
 
-class Pool:
+class RequestPool:
     """A few threads that work, and a few requests that wait for them.
 
     Args:

@@ -26,9 +26,9 @@ from facecycle_cli.pages.blocks import (
     Page,
     Section,
     Sheet,
+    SheetTile,
     Slider,
     Sliders,
-    Tile,
 )
 from facecycle_cli.pages.embed import picture_of, plot_of
 from facecycle_cli.pages.render import write_index
@@ -209,7 +209,7 @@ def _pair_sheet(cells: Sequence[SheetCell]) -> Sheet:
     """The same for a page: captions stay text."""
     return Sheet(
         [
-            Tile(
+            SheetTile(
                 [
                     picture_of(picture, name, provenance=None)
                     for picture, name in zip(cell.pictures, cell.caption[1:], strict=True)

@@ -10,7 +10,7 @@ import pytest
 from facecycle_cli.evaluation.reenactment_report import ClipPages
 from facecycle_cli.evaluation.reenactment_results import OUTPUT, ClipResult, PictureErrors
 from facecycle_cli.evaluation.reports import (
-    Report,
+    EvaluationReport,
     report_expression,
     report_neutral,
     report_pose,
@@ -41,9 +41,9 @@ def picture() -> np.ndarray:
     return RANDOM.integers(0, 255, (32, 32, 3)).astype(np.uint8)
 
 
-def report(folder) -> Report:
+def report(folder) -> EvaluationReport:
     rows = [["", "small", HOSTILE], ["accuracy", "12.00 %", "3.00 %"], [f"  {HOSTILE}", "n/a", "1"]]
-    return Report(folder, HOSTILE, NUMBERS, [Paragraph(HOSTILE), Table(rows)])
+    return EvaluationReport(folder, HOSTILE, NUMBERS, [Paragraph(HOSTILE), Table(rows)])
 
 
 def expression(folder):

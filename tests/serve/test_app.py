@@ -16,8 +16,8 @@ from facecycle_cli.media import probe, read_image, read_provenance
 from facecycle_cli.serve.app import build_app
 from facecycle_cli.serve.dials import parse_dials
 from facecycle_cli.serve.errors import RequestError
-from facecycle_cli.serve.verbs import Limits, Tools
-from facecycle_cli.serve.work import Pool
+from facecycle_cli.serve.verbs import RequestLimits, Tools
+from facecycle_cli.serve.work import RequestPool
 
 HOST = "http://localhost"
 
@@ -68,12 +68,12 @@ def dials():
 
 @pytest.fixture(scope="module")
 def tools(model, backend):
-    return Tools(model, backend, Limits(upload_bytes=4 << 20, clip_seconds=1, seconds=60))
+    return Tools(model, backend, RequestLimits(upload_bytes=4 << 20, clip_seconds=1, seconds=60))
 
 
 @pytest.fixture(scope="module")
 def client(tools, dials):
-    return Client(build_app(tools, dials, Pool(2, 4)))
+    return Client(build_app(tools, dials, RequestPool(2, 4)))
 
 
 @pytest.fixture(scope="module")
@@ -257,8 +257,8 @@ def stuck(backend):
 
 
 def test_what_takes_too_long_ends(model, stuck, dials, examples, face_file):
-    pool = Pool(1, 0)
-    app = build_app(Tools(model, stuck, Limits(seconds=0.3)), dials, pool)
+    pool = RequestPool(1, 0)
+    app = build_app(Tools(model, stuck, RequestLimits(seconds=0.3)), dials, pool)
     files = {"source": (examples / "talker.mpg").read_bytes(), "target": face_file}
 
     async def conversation(client):
@@ -275,8 +275,8 @@ def test_what_takes_too_long_ends(model, stuck, dials, examples, face_file):
 
 
 def test_too_many_are_told_to_come_again(model, stuck, dials, face_file):
-    pool = Pool(1, 1)
-    app = build_app(Tools(model, stuck, Limits(seconds=60)), dials, pool)
+    pool = RequestPool(1, 1)
+    app = build_app(Tools(model, stuck, RequestLimits(seconds=60)), dials, pool)
 
     async def conversation(client):
         def post():

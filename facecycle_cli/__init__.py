@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         neutralize_crops,
         neutralize_many,
     )
+    from facecycle_cli.portrait.video import PortraitVideo
     from facecycle_cli.preprocess.run import preprocess
     from facecycle_cli.preprocess.settings import PreprocessSettings
     from facecycle_cli.training.config import TrainConfig
@@ -108,6 +109,7 @@ _MODULES = {
         "neutralize_crops",
         "neutralize_many",
     ],
+    "portrait.video": ["PortraitVideo"],
     "preprocess.run": ["preprocess"],
     "preprocess.settings": ["PreprocessSettings"],
     "training.config": ["TrainConfig"],
@@ -138,6 +140,7 @@ __all__ = [
     "Picture",
     "Portrait",
     "PortraitMotion",
+    "PortraitVideo",
     "PreprocessSettings",
     "Provenance",
     "Reenactment",

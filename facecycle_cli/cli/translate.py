@@ -18,12 +18,15 @@ from facecycle_cli.cli.options import (
     AsJson,
     Checkpoint,
     Device,
+    Duration,
+    MaxFrames,
     Overwrite,
     PasteBack,
     Quiet,
     Seed,
     ShowFaces,
     Size,
+    Start,
     Strength,
     Verbose,
     check_face,
@@ -163,19 +166,9 @@ def translate_command(
             show_default=False,
         ),
     ] = None,
-    start: Annotated[
-        float, typer.Option(metavar="F", min=0.0, help="Begin this many seconds into SRC.")
-    ] = 0.0,
-    duration: Annotated[
-        float | None,
-        typer.Option(
-            metavar="F", min=0.001, help="Use this many seconds of SRC.", show_default=False
-        ),
-    ] = None,
-    max_frames: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Stop after this many frames.", show_default=False),
-    ] = None,
+    start: Start = 0.0,
+    duration: Duration = None,
+    max_frames: MaxFrames = None,
     overwrite: Overwrite = False,
     checkpoint: Checkpoint = "small",
     device: Device = "auto",

@@ -108,7 +108,7 @@ def evaluate_translate(
     facecycle evaluate translate talk.mp4 --max-frames 60 --motion-from networks --mouth flow
 
     L1 and SSIM within the face's box, distances of landmarks, similarity of identities, slopes and
-    correlations of nine measures of motion, and flicker. Baselines: the first frame repeated, and
+    correlations of ten measures of motion, and flicker. Baselines: the first frame repeated, and
     the best similarity transform of it.
     """
     from facecycle_cli.evaluation.reenactment import Reenactment

@@ -12,10 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from facecycle_cli.faces import Face
+from facecycle_cli.faces.iris import Gaze
 from facecycle_cli.translate.report import Agreement
 
 __all__ = [
+    "FACE_MEASURES",
+    "GAZE",
     "MEASURES",
+    "FaceMeasure",
     "MotionAgreement",
     "MotionMeasure",
     "MotionMeasures",
@@ -34,13 +38,22 @@ class MotionMeasure:
         what: what it is, and of which landmarks (fields of :class:`~.topology.Topology`).
         moves_from: standard deviation over the frames of a source from which it counts as moving:
             about five times that of the landmarks' noise.
-        of: the number of a face.
     """
 
     name: str
     unit: str
     what: str
     moves_from: float
+
+
+@dataclass(frozen=True)
+class FaceMeasure(MotionMeasure):
+    """One that its landmarks tell.
+
+    Attributes:
+        of: the number of a face.
+    """
+
     of: Callable[[Face], float]
 
 
@@ -83,41 +96,54 @@ def _pucker(face: Face) -> float:
 
 
 # fmt: off
-MEASURES = (
-    MotionMeasure("yaw", "degrees", "turn of the head (pairs)", 1.0, lambda f: f.pose.yaw),
-    MotionMeasure("pitch", "degrees", "nod (upper, lower)", 1.0, lambda f: f.pose.pitch),
-    MotionMeasure("roll", "degrees", "tilt (pairs)", 1.0, lambda f: f.pose.roll),
-    MotionMeasure(
+FACE_MEASURES = (
+    FaceMeasure("yaw", "degrees", "turn of the head (pairs)", 1.0, lambda f: f.pose.yaw),
+    FaceMeasure("pitch", "degrees", "nod (upper, lower)", 1.0, lambda f: f.pose.pitch),
+    FaceMeasure("roll", "degrees", "tilt (pairs)", 1.0, lambda f: f.pose.roll),
+    FaceMeasure(
         "mouth_width", "eye distances", "between the corners of the mouth (mouth)",
         0.025, lambda f: f.mouth_width,
     ),
-    MotionMeasure(
+    FaceMeasure(
         "mouth_opening", "eye distances", "between the inner edges of the lips (inner_lips)",
         0.025, lambda f: f.mouth_opening,
     ),
-    MotionMeasure(
+    FaceMeasure(
         "corner_height", "eye distances",
         "height of the corners of the mouth (mouth) over the base of the nose (lower)",
         0.02, _corner_height,
     ),
-    MotionMeasure(
+    FaceMeasure(
         "brow_height", "eye distances",
         "height of the brows (left_brow, right_brow) over the corners of the eyes (ends of lids)",
         0.01, _brow_height,
     ),
-    MotionMeasure(
+    FaceMeasure(
         "eye_opening", "ratio",
         "between the lids (left_lids, right_lids), over the width of the eye",
         0.02, lambda f: f.eye_opening,
     ),
-    MotionMeasure(
+    FaceMeasure(
         "pucker", "ratio",
         "thickness of both lips (outer_lips, inner_lips) over the width of the mouth (mouth)",
         0.02, _pucker,
     ),
 )
 # fmt: on
+"""The measures that landmarks tell."""
+
+GAZE = MotionMeasure(
+    "gaze",
+    "half widths of an eye",
+    "how far to the right the irises are, between the corners of the eyes; every second frame",
+    0.04,
+)
+
+MEASURES: tuple[MotionMeasure, ...] = (*FACE_MEASURES, GAZE)
 """Every motion measure. Its slope is 1 where the output moves as far as the source."""
+
+_GAZE_TRUST = 0.5
+"""Least :attr:`.Gaze.trust` of both gazes that are compared."""
 
 
 def describe_measures() -> dict[str, dict[str, str | float]]:
@@ -154,9 +180,14 @@ class MotionMeasures:
     def __init__(self) -> None:
         self._agreements = {measure.name: Agreement() for measure in MEASURES}
 
+    def add_gaze(self, source: Gaze, output: Gaze) -> None:
+        """Add the gazes of one frame; where the irises of one are not seen, nothing."""
+        if min(source.trust, output.trust) >= _GAZE_TRUST:
+            self._agreements[GAZE.name].add(float(source.place[0]), float(output.place[0]))
+
     def add(self, source: Face, output: Face) -> None:
         """Add the faces of one frame."""
-        for measure in MEASURES:
+        for measure in FACE_MEASURES:
             self._agreements[measure.name].add(measure.of(source), measure.of(output))
 
     def summary(self) -> dict[str, MotionAgreement]:

@@ -19,6 +19,7 @@ from facecycle_cli.evaluation.reenactment_results import (
 )
 from facecycle_cli.evaluation.strips import Strip, StripFrame
 from facecycle_cli.faces import Alignment, Face, FaceBackend
+from facecycle_cli.faces.iris import read_gaze
 from facecycle_cli.faces.similarity import apply_affine, fit_similarity, warp_antialiased
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.portraits import find_faces
@@ -34,6 +35,9 @@ output, so that no clip is judged on more detail than others."""
 
 _IDENTITY_STEP = 5
 """Every fifth frame is compared as ``verify`` does: it is slow, and changes slowly."""
+
+_GAZE_STEP = 2
+"""In every second frame irises are searched for, which takes as long as the landmarks do."""
 
 _TILE = 192
 """Side of the pictures of a strip, in pixels."""
@@ -160,6 +164,10 @@ class CrossMeter:
             self._output_lost += 1
         else:
             self._motion.add(source, output)
+            if self._frames % _GAZE_STEP:
+                self._motion.add_gaze(
+                    read_gaze(pair.source, source), read_gaze(pair.output, output)
+                )
             if self._frames % _IDENTITY_STEP == 1:
                 embedded = self._embedder.embed(pair.output, output)
                 self._identity.add(float(cosine(embedded, self._own)[0]))
@@ -246,6 +254,10 @@ class SelfMeter:
             }
             self._compare_points(made, points, eye_distance(source))
             self._motion.add(source, output)
+            if self._frames % _GAZE_STEP:
+                self._motion.add_gaze(
+                    read_gaze(pair.source, source), read_gaze(pair.output, output)
+                )
             if self._frames % _IDENTITY_STEP == 1:
                 self._compare_identity(pair, source, output)
         self._show(pair, similarity)

@@ -23,6 +23,7 @@ __all__ = [
     "cut_eyes",
     "find_irises",
     "gaze_of",
+    "read_gaze",
     "usual_gaze",
 ]
 
@@ -148,6 +149,12 @@ def gaze_of(eyes: EyePatches, irises: tuple[Iris, Iris]) -> Gaze:
     left, right = (iris.place for iris in irises)
     apart = abs(float(left[0] - right[0]) - _CONVERGE)
     return Gaze((left + right) / 2, eyes.seen * (1 - _rises(apart, _DISAGREE)))
+
+
+def read_gaze(image: RGBImage, face: Face) -> Gaze:
+    """Where a face in a picture (H, W, 3) uint8 looks."""
+    eyes = cut_eyes(image, face)
+    return gaze_of(eyes, find_irises([eyes])[0]) if eyes.seen else UNKNOWN_GAZE
 
 
 def usual_gaze(gazes: Sequence[Gaze]) -> Gaze:

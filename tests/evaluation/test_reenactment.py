@@ -12,11 +12,12 @@ pytest.importorskip("skimage")
 
 from facecycle_cli.errors import EvaluationError, NoFaceError
 from facecycle_cli.evaluation.differences import Flicker
-from facecycle_cli.evaluation.motion_measures import MEASURES, MotionMeasures, eye_distance
+from facecycle_cli.evaluation.motion_measures import FACE_MEASURES, MotionMeasures, eye_distance
 from facecycle_cli.evaluation.reenactment import Reenactment, evaluate_reenactment, measure_clip
 from facecycle_cli.evaluation.reenactment_meters import Pair, SelfMeter, target_face
 from facecycle_cli.evaluation.strips import COLUMNS, Strip, StripFrame
 from facecycle_cli.faces import Face, load_backend
+from facecycle_cli.faces.iris import UNKNOWN_GAZE, Gaze
 from facecycle_cli.media import read_frames
 from tests.clips import TALKER, TURNER, make_clip
 
@@ -90,7 +91,7 @@ def test_a_face_that_is_gone_is_counted_and_not_compared(turning, model, judge):
 
 
 def numbers(face: Face) -> dict[str, float]:
-    return {measure.name: measure.of(face) for measure in MEASURES}
+    return {measure.name: measure.of(face) for measure in FACE_MEASURES}
 
 
 def changed(face: Face, landmarks: np.ndarray) -> Face:
@@ -137,6 +138,17 @@ def test_a_slope_is_given_only_where_the_source_moves(face):
     assert summary["mouth_width"].correlation == pytest.approx(1, abs=0.01)
     assert summary["brow_height"].spread == pytest.approx(0, abs=1e-4)
     assert (summary["brow_height"].slope, summary["brow_height"].correlation) == (None, None)
+
+
+def test_gaze_counts_where_both_eyes_are_seen():
+    measures = MotionMeasures()
+    assert measures.summary()["gaze"].slope is None
+    for k in range(8):
+        source, output = np.array([0.05 * k, 0.3]), np.array([0.04 * k, -0.3])
+        measures.add_gaze(Gaze(source, 1.0), Gaze(output, 1.0))
+        measures.add_gaze(Gaze(source, 1.0), Gaze(np.ones(2), 0.1))
+        measures.add_gaze(UNKNOWN_GAZE, Gaze(np.ones(2), 1.0))
+    assert measures.summary()["gaze"].slope == pytest.approx(0.8)
 
 
 # -- flicker and strips ----------------------------------------------------------------------------

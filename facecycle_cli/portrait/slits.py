@@ -8,7 +8,7 @@ lids close over it, or the inside of the source's mouth.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -83,11 +83,14 @@ _OPEN_ENOUGH = 0.35, 0.7
 """The opening of the source's mouth over the one that is drawn, from which its inside begins to be
 shown, and from which it is shown as it is."""
 
-_WHITE = 200.0
-"""Gray level up to which teeth are made brighter."""
+_INSET = 0.06, 0.16
+"""Parts of the source's opening, at its upper and lower lip, that are not shown: they are lip."""
 
-_MAX_GAIN = 2.0
-"""The most by which the source's colors are changed to match the target's."""
+_OTHER_SKIN = 0.03, 0.2
+"""Logarithm of the gain up to which lips have one color, and from which they have another."""
+
+_WHITE, _MAX_GAIN = 200.0, 2.0
+"""Gray level up to which teeth are made brighter, and the most by which colors are changed."""
 
 
 @dataclass(frozen=True)
@@ -251,7 +254,10 @@ class Slit:
         frame = opening.frame
         edges = [np.stack(frame.to_pixels(*e), axis=-1) for e in (opening.upper, opening.lower)]
         points = np.concatenate([edges[0], edges[1][1:-1]])
-        there = np.concatenate([source.upper, source.lower[1:-1]])
+        other = smoothstep(np.array(np.abs(np.log(gain)).max()), *_OTHER_SKIN)
+        inset = other * (source.lower - source.upper)
+        upper, lower = source.upper + _INSET[0] * inset, source.lower - _INSET[1] * inset
+        there = np.concatenate([upper, lower[1:-1]])
         cells = _cells(opening.box, self._cells)
         inside = interpolate(points, there - points, cells.reshape(-1, 2), 0.05 * frame.half)
         inside = inside.reshape(cells.shape) + cells.astype(np.float32)
@@ -264,15 +270,11 @@ class Slit:
         pixels = source.pixels.astype(np.float32) * gain
         if finer > 1:
             pixels = cv2.GaussianBlur(pixels, (0, 0), 0.5 * finer)
-        return Opening(
-            opening.box,
-            frame,
-            opening.upper,
-            opening.lower,
-            opening.shifts,
-            inside.astype(np.float32),
-            pixels.astype(np.float32),
-            share,
+        return replace(
+            opening,
+            inside=inside.astype(np.float32),
+            patch=pixels.astype(np.float32),
+            share=share,
         )
 
     def draw(

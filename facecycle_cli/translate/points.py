@@ -171,6 +171,7 @@ class TargetPoints:
         now = begin + _EXPRESSION * seen * (motion.head.shape - begin)
         moved = own + now - rest
         if not self._absolute:
+            moved[:, :2] += self._lasting(rest[:, :2] - reference.neutral)
             return np.asarray(moved)
         moved[:, :2] = self._neutral + now[:, :2] - reference.neutral
         return np.asarray(moved + self._same_face(first) * (own + now - first - moved))
@@ -188,6 +189,19 @@ class TargetPoints:
         apart = self._head.angles[:2] - first.angles[:2]
         same = 1 - smoothstep(np.array(np.linalg.norm(apart)), *_SAME_POSE)
         return np.asarray(self._same_face(first.shape) * same * apart)
+
+    def _lasting(self, expression: np.ndarray) -> np.ndarray:
+        """What the target takes on of the expression that the source has at its most neutral.
+
+        A source that smiles in all of its first frames is not at rest in them. What the target
+        shows of the same expression already is not added to it once more.
+
+        Args:
+            expression: (n, 2), from the source's shape at rest to that of its reference.
+        """
+        own = self._head.shape[:, :2] - self._neutral
+        shown = (own * expression).sum() / max(1e-9, float(np.square(expression).sum()))
+        return np.asarray((1 - np.clip(shown, 0, 1)) * expression)
 
     def _placed(self, shape: np.ndarray, pose: Head | _Turned) -> WantedPoints:
         head = Head(pose.center, pose.size, pose.angles, shape)

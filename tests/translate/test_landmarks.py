@@ -119,6 +119,23 @@ def test_half_of_a_motion_lies_in_between(targets, still, faces, backend):
 # -- what moves arrives ---------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("target", ["person1_neutral", "person2_smiling"])
+def test_who_smiles_all_the_time_smiles_in_relative_motion_too(pictures, model, backend, target):
+    """On somebody else; the own smile of a target is not doubled."""
+    smiles = [pictures["person2_smiling"]] * 4
+    settings = TranslateSettings(size=192, motion="relative")
+    with Translation(
+        smiles, pictures[target], model=model, backend=backend, settings=settings
+    ) as made:
+        frame = list(made)[-1]
+        still = made._target.still
+    before, after = (found[0].mouth_width for found in backend.detect([still, frame]))
+    if target == "person2_smiling":
+        assert psnr(frame, still) > 40
+    else:
+        assert after > 1.05 * before
+
+
 def test_landmarks_arrive_where_the_source_has_them(targets, still, faces, backend):
     """A person performs another picture of herself: the shape is that of the other picture."""
     smile = faces["person2_smiling"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,12 +104,13 @@ def move_clip(
         BrokenPipeError: nobody reads standard output any more.
     """
     started = time.perf_counter()
-    size = None if settings.paste_back else decoded_size(
-        clip.path, clip.info, backend, clip.part.start, crop=settings.size
-    )  # fmt: skip
+    start = clip.part.start
+    size = decoded_size(clip.path, clip.info, backend, start, crop=settings.size)
+    reads_again = settings.paste_back and size != (clip.info.width, clip.info.height)
     places = deque[Frame]()
     with (
         clip.read(size) as reader,
+        clip.read() if reads_again else nullcontext(()) as whole,
         PortraitVideo(
             images_of(reader, places),
             settings.motion,
@@ -118,6 +120,7 @@ def move_clip(
             face=settings.face,
             size=settings.size,
             paste_back=settings.paste_back,
+            whole=(frame.image for frame in whole) if reads_again else None,
         ) as video,
     ):
         note = write_frames(video, places, output, clip, provenance=provenance, advance=advance)

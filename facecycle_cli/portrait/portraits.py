@@ -32,6 +32,7 @@ __all__ = [
     "Portrait",
     "check_picture",
     "find_faces",
+    "head_outline",
     "move_aligned",
     "move_crops",
     "move_faces",
@@ -334,8 +335,13 @@ def replaced_region(portrait: Portrait) -> np.ndarray:
     oval = portrait.face.oval
     if abs(portrait.face.pose.yaw) < _TURNED and not portrait.turned:
         return oval
+    points = np.concatenate((oval, head_outline(portrait)))
+    return cv2.convexHull(points.astype(np.float32))[:, 0]
+
+
+def head_outline(portrait: Portrait) -> np.ndarray:
+    """The outline of the whole frontal head, in pixels of the picture, (K, 2)."""
     angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     circle = np.column_stack((np.cos(angles), np.sin(angles)))
     head = (_HEAD_CENTER + _HEAD_RADII * circle) * portrait.alignment.size - 0.5
-    points = np.concatenate((oval, portrait.alignment.apply_inverse(head)))
-    return cv2.convexHull(points.astype(np.float32))[:, 0]
+    return portrait.alignment.apply_inverse(head)

@@ -8,24 +8,34 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import torch
 
-from facecycle_cli.errors import NoFaceError, SettingsError
-from facecycle_cli.faces import FaceBackend
+from facecycle_cli.errors import MediaError, NoFaceError, SettingsError
+from facecycle_cli.faces import Alignment, FaceBackend, paste_back
 from facecycle_cli.faces.choice import FaceChoice, check_face_choice
 from facecycle_cli.faces.following import FaceFollower, Sighting, skull_points, video_tracker
 from facecycle_cli.media.pipeline import batches, in_thread
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.crops import resize_crops
 from facecycle_cli.portrait.defaults import DEFAULT_SIZE, default_backend, default_model
+from facecycle_cli.portrait.features import smoothstep
 from facecycle_cli.portrait.likeness import open_choice
 from facecycle_cli.portrait.motions import PortraitMotion
-from facecycle_cli.portrait.portraits import Portrait, move_aligned, paste_portraits
+from facecycle_cli.portrait.portraits import Portrait, head_outline, move_aligned
 from facecycle_cli.portrait.steady import SteadyFace, smoothed_faces, steady_faces
 from facecycle_cli.types import RGBImage
 
-__all__ = ["PortraitVideo"]
+__all__ = ["PortraitVideo", "enlarged"]
+
+
+_TURNED = 6.0, 16.0
+"""Degrees of yaw from which more than the oval of a face is put back into a frame, and from which
+the whole head is."""
+
+_INSIDE = 0.5
+"""The outline of a head, shrunk by this factor, lies within the oval of its face."""
 
 
 class PortraitVideo(Iterator[RGBImage]):
@@ -46,6 +56,8 @@ class PortraitVideo(Iterator[RGBImage]):
         face: which face, see :data:`.FaceChoice`; ``all`` with ``paste_back``.
         size: side of the crops in pixels.
         paste_back: put the results back into the whole frames.
+        whole: the same frames at a larger size, read a second time, into which the results are put
+            back; None: ``frames`` themselves, a few dozen of which are held until then.
 
     Attributes:
         frames: how many have been given out.
@@ -68,6 +80,7 @@ class PortraitVideo(Iterator[RGBImage]):
         face: FaceChoice = "largest",
         size: int = DEFAULT_SIZE,
         paste_back: bool = False,
+        whole: Iterable[RGBImage] | None = None,
     ) -> None:
         self.frames = self.faces_found = self.most_besides = 0
         self._model, self._backend = model or default_model(), backend or default_backend()
@@ -75,7 +88,10 @@ class PortraitVideo(Iterator[RGBImage]):
         if face == "all" and not paste_back:
             raise SettingsError("all faces of a video need paste_back: a crop shows one face")
         self._motion, self._size, self._fps = motion, size, fps
-        self._images: deque[RGBImage] | None = deque() if paste_back else None
+        self._paste_back = paste_back
+        self._whole = None if whole is None else iter(whole)
+        self._kept = deque[RGBImage]()
+        self._frame_size = 0, 0
         self._source = frames
         self._output = self._make()
 
@@ -96,8 +112,9 @@ class PortraitVideo(Iterator[RGBImage]):
 
     def _read(self) -> Iterator[RGBImage]:
         for image in self._source:
-            if self._images is not None:
-                self._images.append(image)
+            self._frame_size = image.shape[1], image.shape[0]
+            if self._paste_back and self._whole is None:
+                self._kept.append(image)
             yield image
 
     def _sightings(self) -> Iterator[list[Sighting]]:
@@ -153,9 +170,9 @@ class PortraitVideo(Iterator[RGBImage]):
         waiting = 0  # frames before the first face
         for made in self._moved():
             self.faces_found += bool(made)
-            if self._images is not None:
+            if self._paste_back:
                 self.frames += 1
-                yield paste_portraits(self._images.popleft(), made)
+                yield self._pasted(made)
                 continue
             waiting += 1
             last = made[0].result if made else last
@@ -167,3 +184,53 @@ class PortraitVideo(Iterator[RGBImage]):
             if self.most_besides:
                 raise NoFaceError(f"no face {self._choice}; it shows {self.most_besides}")
             raise NoFaceError("no face found in any frame")
+
+    def _pasted(self, made: Sequence[Portrait]) -> RGBImage:
+        """The next whole frame with the results in it."""
+        if self._whole is None:
+            return _paste(self._kept.popleft(), made)
+        image = next(self._whole, None)
+        if image is None:
+            raise MediaError("the video could not be read to its end a second time")
+        factors = image.shape[1] / self._frame_size[0], image.shape[0] / self._frame_size[1]
+        return _paste(image, [enlarged(portrait, factors) for portrait in made])
+
+
+def _paste(image: RGBImage, portraits: Sequence[Portrait]) -> RGBImage:
+    """As :func:`.paste_portraits`, but what is replaced grows with the turn of a head.
+
+    In a photograph it is the face's oval, or from some yaw on the whole head; in a video the step
+    from one to the other would be seen.
+    """
+    for portrait in reversed(portraits):
+        image = paste_back(image, portrait.result, portrait.alignment, _region(portrait))
+    return image
+
+
+def _region(portrait: Portrait) -> np.ndarray:
+    """The polygon of the frame that a result replaces, (K, 2) float32."""
+    oval = portrait.face.oval
+    yaw = np.array(abs(portrait.face.pose.yaw))
+    share = 1.0 if portrait.turned else float(smoothstep(yaw, *_TURNED))
+    if not share:
+        return oval
+    middle = oval.mean(0)
+    head = middle + (_INSIDE + (1 - _INSIDE) * share) * (head_outline(portrait) - middle)
+    return cv2.convexHull(np.concatenate((oval, head)).astype(np.float32))[:, 0]
+
+
+def enlarged(portrait: Portrait, factors: tuple[float, float]) -> Portrait:
+    """The same portrait of a picture that is larger by these factors, (x, y)."""
+    scale = np.array(factors)
+    # Pixel centers are at integers: small + 0.5 = (large + 0.5) / scale.
+    shrink = np.column_stack([np.diag(1 / scale), 0.5 / scale - 0.5])
+    matrix = portrait.alignment.matrix
+    to_crop = matrix[:, :2] @ shrink
+    to_crop[:, 2] += matrix[:, 2]
+    face = portrait.face
+    landmarks = face.landmarks * np.append(scale, scale[0])
+    landmarks[:, :2] += (scale - 1) / 2
+    box = (face.box + 0.5) * np.tile(scale, 2) - 0.5
+    larger = replace(face, box=box.astype(np.float32), landmarks=landmarks.astype(np.float32))
+    alignment = Alignment(to_crop, portrait.alignment.size)
+    return replace(portrait, face=larger, alignment=alignment)

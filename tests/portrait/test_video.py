@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from facecycle_cli.errors import NoFaceError, SettingsError
+from facecycle_cli.errors import MediaError, NoFaceError, SettingsError
 from facecycle_cli.faces import Alignment, Face
 from facecycle_cli.faces.following import Sighting, skull_points
 from facecycle_cli.portrait.motions import FRONTAL, NEUTRAL
@@ -129,6 +129,26 @@ def test_all_faces_of_a_frame(small, model):
     assert changed[0][:, width:].any()
     assert not changed[1][:, 1:width].any()
     assert np.array_equal(both[:, width:], right[:, width:])
+
+
+def test_results_go_back_into_larger_frames(small, model):
+    """Faces are followed in small frames; the output has the size of the large ones."""
+    image, face = small
+    frames = frames_of(image, [1] * 2)
+    size = 2 * image.shape[1], 3 * image.shape[0]
+    large = [cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR) for frame in frames]
+    backend = Scripted([face])
+    made = made_of(frames, backend, model, paste_back=True, whole=iter(large))
+    assert [frame.shape for frame in made] == [frame.shape for frame in large]
+    expected = made_of(frames, backend, model, paste_back=True)[1].astype(int)
+    reduced = cv2.resize(made[1], image.shape[1::-1], interpolation=cv2.INTER_AREA)
+    changed = np.abs(expected - frames[1]).max(axis=2) > 10
+    assert (
+        np.abs(reduced - expected)[changed].mean()
+        < 0.3 * np.abs(expected - frames[1])[changed].mean()
+    )
+    with pytest.raises(MediaError, match="a second time"):
+        made_of(frames, backend, model, paste_back=True, whole=large[:1])
 
 
 def test_what_cannot_be_done(small, model):

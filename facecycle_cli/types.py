@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 RGBImage: TypeAlias = "NDArray[np.uint8]"
 """A picture: (H, W, 3) uint8; red, green, blue."""
 
-FaceChoice: TypeAlias = Literal["largest", "all"]
-"""Which faces of a picture to use."""
+KeptFaces: TypeAlias = Literal["largest", "all"]
+"""Which faces of each moment preprocess keeps."""
 
 MediaKind: TypeAlias = Literal["image", "video"]
 """What an input may be, and what is looked for in a folder."""

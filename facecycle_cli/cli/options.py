@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from facecycle_cli.types import AlignerName, FaceChoice, MotionSource, MouthSource
+from facecycle_cli.types import AlignerName, KeptFaces, MotionSource, MouthSource
 
 __all__ = [
     "CHECKPOINT_VARIABLE",
@@ -145,7 +145,7 @@ ShowFaces = Annotated[
         "--face, as <stem>_faces.png.",
     ),
 ]
-Faces = Annotated[FaceChoice, typer.Option(help="Which faces of a picture to use.")]
+Faces = Annotated[KeptFaces, typer.Option(help="Which faces of a picture to use.")]
 Size = Annotated[
     int, typer.Option(metavar="N", min=32, max=4096, help="Side of the face crop, in pixels.")
 ]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from facecycle_cli.errors import SettingsError
 from facecycle_cli.system import atomic_path, parse_json
-from facecycle_cli.types import AlignerName, CropFormat, FaceChoice, Layout
+from facecycle_cli.types import AlignerName, CropFormat, KeptFaces, Layout
 
 __all__ = ["SETTINGS_FILE", "PreprocessSettings", "check_folder", "claim_folder"]
 
@@ -46,7 +46,7 @@ class PreprocessSettings:
     size: int = 128
     aligner: AlignerName = "mesh"
     min_face: int = 32
-    faces: FaceChoice = "largest"
+    faces: KeptFaces = "largest"
     format: CropFormat = "folder"
     shard_megabytes: int = 256
     landmarks: bool = True

@@ -18,7 +18,7 @@ _TREMBLES = 0.015, 0.05
 """Half widths of an eye that an iris moves, up to which this is the trembling of what is measured,
 and from which it is not."""
 
-_GAIN = 1.6, 1.3
+_GAIN = 1.8, 1.3
 """How far irises move, sideways and up or down, over what is measured of the source's: the network
 moves the corners of the eye, and the lids hide a part of the iris."""
 

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from facecycle_cli.types import RGBImage
 
 
+_FIRST_FRAME = "000000.png"
+"""In a folder for the frames of a video, not for results."""
+
+
 class Skip(Exception):
     """There is nothing to do for an input; the message says why."""
 
@@ -218,7 +222,8 @@ def _file_or_folder(
     from facecycle_cli.media import VIDEO_FORMATS
 
     path = Path(target)
-    if target.endswith(("/", os.sep)) or path.is_dir():
+    has_frames = tuple(kinds) == ("video",) and (path / _FIRST_FRAME).is_file()
+    if target.endswith(("/", os.sep)) or (path.is_dir() and not has_frames):
         return None, path
     formats = [*(_image_formats() if "image" in kinds else ())]
     formats += [*(VIDEO_FORMATS if "video" in kinds else ())]

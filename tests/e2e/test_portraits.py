@@ -221,6 +221,10 @@ def test_whole_frames_and_frames_as_pictures(run_here, clip):
     same = [np.array_equal(a, b) for a, b in zip(frames, before, strict=True)]
     assert same == [True, True, False, False]
     assert b"2 of 4 frames without a face stay as they are" in done.stderr
+    again = run_here("frontalize", clip.name, *options, cwd=clip.parent)
+    assert (
+        again.stderr == b"facecycle: talk.mp4: skipped, frames exists (--overwrite to replace it)\n"
+    )
 
 
 def test_a_clip_in_a_pipeline(run_cli, clip):

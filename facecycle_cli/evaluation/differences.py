@@ -41,8 +41,8 @@ def ssim(made: RGBImage, wanted: RGBImage) -> float:
 class Flicker:
     """How much the still parts of a video flicker, beside the same parts of its source.
 
-    It is the mean absolute second difference in time, |a - 2 b + c| of three frames in a row, in
-    gray levels. Steady motion has none, trembling has the most. Parts are still where the local
+    It is the mean absolute second difference in time, ``|a - 2 b + c|`` of three frames in a row,
+    in gray levels. Steady motion has none, trembling has the most. Parts are still where the local
     mean of the *source* changes by less than 1.5 gray levels over the three frames.
     """
 

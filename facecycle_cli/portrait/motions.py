@@ -76,7 +76,8 @@ class PortraitMotion:
             is the networks' own picture, enlarged.
         shape: what landmarks that correct the flow take the result to; None: none correct it.
         dials: how far it goes.
-        flow: (model, x) -> the flows of the networks alone, (N, 2, h, w).
+        flow_of: (model, x) -> the flows of the networks alone, (N, 2, h, w); None: those of
+            de-expression.
     """
 
     name: str
@@ -86,7 +87,11 @@ class PortraitMotion:
     warps_photo: bool = True
     shape: ShapeKind | None = None
     dials: Dials = WHOLE
-    flow: Callable[[FaceCycle, Tensor], Tensor] = _neutral_flow
+    flow_of: Callable[[FaceCycle, Tensor], Tensor] | None = None
+
+    def flow(self, model: FaceCycle, x: Tensor) -> Tensor:
+        """The flows of the networks alone, (N, 2, h, w), for ``x`` as :attr:`move` takes it."""
+        return (self.flow_of or _neutral_flow)(model, x)
 
     @property
     def faces_camera(self) -> bool:
@@ -96,7 +101,7 @@ class PortraitMotion:
     def with_flow(self, flow: Tensor) -> PortraitMotion:
         """The same motion of N faces whose flows, (N, 2, h, w), are known already.
 
-        They take the place of those that :attr:`flow` gives, before anything corrects them.
+        They take the place of those that :meth:`flow` gives, before anything corrects them.
         """
         return replace(self, move=partial(self.move, flow=flow))
 
@@ -211,7 +216,7 @@ def _rebuilt(model: FaceCycle, x: Tensor, *, flow: Tensor | None = None) -> Move
     return re_expressed(model, MovedFace(flow, model.de_express(x, flow)), backflow)
 
 
-FRONTAL = PortraitMotion("frontal face", _frontal, shape="own", flow=_frontal_flow)
+FRONTAL = PortraitMotion("frontal face", _frontal, shape="own", flow_of=_frontal_flow)
 """The head turned to the front, the expression kept."""
 
 NEUTRAL = PortraitMotion("neutral face", _neutral, closes_mouth=True, shape="neutral")

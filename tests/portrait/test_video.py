@@ -168,7 +168,7 @@ def test_few_frames_are_held(small, model):
 
     def frames():
         nonlocal read
-        for frame in frames_of(image, [1] * 120):
+        for frame in frames_of(image, [1] * 100):
             read += 1
             yield frame
 
@@ -178,6 +178,6 @@ def test_few_frames_are_held(small, model):
     with PortraitVideo(frames(), NEUTRAL, **options) as video:
         for count, _ in enumerate(video, 1):
             ahead.append(read - count)
-            if count == 60:
+            if count == 20:
                 break
     assert max(ahead) < 60

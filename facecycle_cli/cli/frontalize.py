@@ -102,8 +102,6 @@ def frontalize_command(
 
     facecycle frontalize talk.mp4                  writes talk_frontal.mp4, with sound
 
-    facecycle frontalize talk.mp4                  writes talk_frontal.mp4, with sound
-
     facecycle frontalize group.jpg --face all --paste-back -o group_frontal.jpg
 
     --mouth says how a mouth is closed with --expression remove; a kept expression keeps its mouth.

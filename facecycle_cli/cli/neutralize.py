@@ -69,8 +69,6 @@ def neutralize_command(
 
     facecycle neutralize talk.mp4 --paste-back     the whole frames, with sound
 
-    facecycle neutralize talk.mp4 --paste-back     the whole frames, with sound
-
     facecycle neutralize - < in.jpg > out.png      in a pipeline
     """
     make_portraits(

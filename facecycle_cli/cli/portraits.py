@@ -80,6 +80,8 @@ def make_portraits(request: PortraitRequest) -> None:
         typer.Exit: code 1, some input failed.
     """
     if request.show_faces:
+        if request.report is not None:
+            raise typer.BadParameter("--show-faces makes no portraits: it has no --report")
         show_faces(
             request.inputs,
             request.output,

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from facecycle_cli.errors import MediaError, SettingsError
+from facecycle_cli.errors import MediaError, OutputError, SettingsError
 from facecycle_cli.media import IMAGE_FORMATS, VIDEO_FORMATS, is_still, probe, read_image
 from facecycle_cli.media.clips import STREAM, Part
 from facecycle_cli.media.streams import is_pipe
 from facecycle_cli.translate.settings import MOTION_SUFFIX, TranslateSettings
 from facecycle_cli.types import MotionMode, RGBImage
 
-__all__ = ["TranslateJob", "check_motion_files", "name_output", "read_target"]
+__all__ = ["TranslateJob", "check_motion_files", "is_motion_file", "name_output", "read_target"]
+
+_ARCHIVE = b"PK\x03\x04"
+"""What an .npz begins with, whatever its name; no video does."""
 
 
 @dataclass(frozen=True)
@@ -50,22 +54,42 @@ class TranslateJob:
     save_motion: str | None = None
 
     @property
-    def is_template(self) -> bool:
-        """Whether the source is a motion that was saved."""
-        return self.source != STREAM and Path(self.source).suffix.lower() == MOTION_SUFFIX
-
-    @property
     def part(self) -> Part:
         """Of the source."""
         return Part(self.start, self.duration, self.max_frames)
 
 
-def check_motion_files(job: TranslateJob) -> None:
-    """Raises SettingsError: options that a motion does not have, or another suffix."""
+def is_motion_file(path: str) -> bool:
+    """Whether a file is a motion that was saved, or may be: an archive, or named as one.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    if Path(path).suffix.lower() == MOTION_SUFFIX:
+        return True
+    if not os.path.isfile(path):
+        return False
+    with open(path, "rb") as file:
+        return file.read(len(_ARCHIVE)) == _ARCHIVE
+
+
+def check_motion_files(job: TranslateJob, *, is_motion: bool) -> None:
+    """Check what has to do with motions as files.
+
+    Args:
+        job: what to do.
+        is_motion: whether the source is such a file.
+
+    Raises:
+        SettingsError: options that a motion does not have, or another suffix.
+        OutputError: the motion cannot be written.
+    """
     saved = job.save_motion
     if saved is not None and Path(saved).suffix.lower() != MOTION_SUFFIX:
         raise SettingsError(f"--save-motion {saved}: a motion is written as {MOTION_SUFFIX}")
-    if not job.is_template:
+    if saved is not None and not is_motion:
+        _check_writable(saved)
+    if not is_motion:
         return
     if saved is not None:
         raise SettingsError("--save-motion: SRC is a motion already")
@@ -73,6 +97,17 @@ def check_motion_files(job: TranslateJob) -> None:
         raise SettingsError("--side-by-side: a motion has no picture of SRC")
     if job.settings.face != "largest":
         raise SettingsError("--face: a motion is that of one face")
+
+
+def _check_writable(name: str) -> None:
+    """Raises OutputError: no file can be made there; a video would be lost work."""
+    folder = Path(name).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OutputError(f"--save-motion {name}: {error.strerror}") from error
 
 
 def name_output(job: TranslateJob, still: bool) -> str:

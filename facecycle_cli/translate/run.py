@@ -20,7 +20,13 @@ from facecycle_cli.media import (
 )
 from facecycle_cli.media.clips import STREAM, Clip, local_file, output_exists, write_frames
 from facecycle_cli.portrait.decoding import decoded_size
-from facecycle_cli.translate.job import TranslateJob, check_motion_files, name_output, read_target
+from facecycle_cli.translate.job import (
+    TranslateJob,
+    check_motion_files,
+    is_motion_file,
+    name_output,
+    read_target,
+)
 from facecycle_cli.translate.settings import TranslateSettings
 from facecycle_cli.types import RGBImage
 
@@ -93,16 +99,20 @@ def run_translate(
             motion.
         MediaError: source or target cannot be read, or the output cannot be written.
         NoFaceError: there is no face in the source or in the target.
+        OutputError: the motion cannot be kept where it should be.
         DataError: the source is a motion that is damaged, or of other networks.
         OSError: a file cannot be opened.
         BrokenPipeError: nobody reads standard output any more.
     """
-    check_motion_files(job)
     with local_file(job.source) as path:
-        template = _open_template(path) if job.is_template else None
+        is_motion = is_motion_file(path)
+        check_motion_files(job, is_motion=is_motion)
+        template = _open_template(path) if is_motion else None
         still = is_still(path) if template is None else template.still
         output = name_output(job, still)
         if not job.overwrite and output_exists(output):
+            if job.save_motion is not None:
+                events.note(f"{job.save_motion}: not written, because {output} exists")
             return TranslateResult(output, False, {})
         with events.errors_of(job.target):
             target = read_target(job.target)

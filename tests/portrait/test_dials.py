@@ -19,7 +19,7 @@ from facecycle_cli.portrait.motions import (
     PortraitMotion,
     choose_motion,
 )
-from facecycle_cli.portrait.portraits import portraits
+from facecycle_cli.portrait.portraits import paste_portraits, portraits
 from tests.clips import FACES
 
 SMILING = next(face for face in FACES if face.stem == "person2_smiling")
@@ -114,3 +114,8 @@ def test_what_excludes_each_other():
         MEAN.dialed(Dials(strength=0.5))
     with pytest.raises(SettingsError, match="pitch"):
         choose_motion("keep", motion_from="networks", dials=Dials(pitch=5))
+
+
+def test_without_strength_a_whole_picture_stays_as_it_is(photo, backend):
+    made = portraits(photo, NEUTRAL.dialed(Dials(strength=0)), backend=backend, size=96)
+    assert paste_portraits(photo, made) is photo

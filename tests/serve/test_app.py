@@ -86,7 +86,7 @@ def face_file(examples):
 class TestDials:
     def test_are_those_of_the_commands(self, dials):
         (size,) = (dial for dial in dials["neutralize"] if dial.name == "size")
-        assert (size.kind, size.default, size.low, size.high) == ("integer", 256, 32, 4096)
+        assert (size.kind, size.default, size.low, size.high) == ("integer", 256, 32, 1024)
         (motion,) = (dial for dial in dials["translate"] if dial.name == "motion")
         assert (motion.kind, motion.default) == ("choice", None)
         assert motion.choices == ("absolute", "relative")
@@ -101,7 +101,7 @@ class TestDials:
     @pytest.mark.parametrize(
         ("fields", "words"),
         [
-            ({"size": "31"}, "size: at least 32 and at most 4096"),
+            ({"size": "31"}, "size: at least 32 and at most 1024"),
             ({"size": "1e2"}, "size: '1e2' is no integer"),
             ({"strength": "nan"}, "strength: at least 0"),
             ({"mouth": "teeth"}, "mouth: 'teeth' is none of landmarks, flow"),

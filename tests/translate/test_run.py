@@ -254,3 +254,24 @@ def test_a_motion_of_other_networks_is_refused(job, model, backend, events, tmp_
     other = load("small-128")
     with pytest.raises(DataError, match="other networks measured this motion"):
         run_translate(replace(job, source=str(saved)), lambda _: (other, backend), events)
+
+
+def test_a_motion_that_cannot_be_kept_is_said_before_any_work(job, networks, events, tmp_path):
+    blocked = tmp_path / "file.jpg" / "m.npz"
+    (tmp_path / "file.jpg").write_bytes(b"")
+    with pytest.raises(OutputError, match="--save-motion"):
+        run_translate(replace(job, save_motion=str(blocked)), networks, events)
+    assert networks.threads == []
+    (tmp_path / "smile_face.png").write_bytes(b"mine")
+    kept = replace(job, save_motion=str(tmp_path / "m.npz"))
+    assert not run_translate(kept, networks, events).written
+    assert events.notes == [
+        f"{tmp_path / 'm.npz'}: not written, because {tmp_path / 'smile_face.png'} exists"
+    ]
+
+
+def test_a_motion_is_known_by_its_content(job, networks, events, tmp_path):
+    saved, other = tmp_path / "m.npz", tmp_path / "motion"
+    run_translate(replace(job, save_motion=str(saved)), networks, events)
+    other.write_bytes(saved.read_bytes())
+    assert run_translate(replace(job, source=str(other)), networks, events).written

@@ -32,6 +32,7 @@ from facecycle_cli.cli.options import (
     check_face,
 )
 from facecycle_cli.errors import CommandError, SettingsError
+from facecycle_cli.system import usable_cores
 from facecycle_cli.types import MotionMode, MotionPart, MotionSource, MouthSource
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     from facecycle_cli.translate.run import OpenNetworks
 
 _STREAM = "-"
+
+_STAGES = 3
+"""Threads that translate a video: one follows faces, one asks the networks, one draws."""
 
 
 def _check_one_face(value: str) -> str:
@@ -211,6 +215,12 @@ def translate_command(
     def open_networks(threads: int | None) -> tuple[FaceCycle, FaceBackend]:
         model = open_model(checkpoint, device)
         model.seed = seed
+        if threads is not None:
+            import torch
+
+            # Three stages work at the same time: where cores are few, each has one.
+            share = max(1, usable_cores() // _STAGES)
+            torch.set_num_threads(min(torch.get_num_threads(), share))
         return model, open_backend(aligner, threads)
 
     settings = TranslateSettings(

@@ -160,6 +160,9 @@ def _dials_of(command: Callable[..., None]) -> list[Dial]:
         if get_origin(kind) in (Union, UnionType):
             kinds = [each for each in get_args(kind) if each is not NoneType]
             kind = kinds[0] if len(kinds) == 1 else None
+        default = parameter.default
+        if get_origin(kind) is list:  # a field has one value
+            (kind,), default = get_args(kind), None
         choices = get_args(kind) if get_origin(kind) is Literal else ()
         shown_kind = "choice" if choices else _KINDS.get(kind)
         if shown_kind is None or not isinstance(option, typer.models.OptionInfo):
@@ -168,7 +171,7 @@ def _dials_of(command: Callable[..., None]) -> list[Dial]:
             Dial(
                 name=name,
                 kind=shown_kind,
-                default=parameter.default,
+                default=default,
                 choices=tuple(choices),
                 low=option.min,
                 high=_LESS.get(name, option.max),

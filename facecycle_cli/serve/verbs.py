@@ -349,7 +349,7 @@ VERBS: Mapping[str, Verb] = {
         Verb(
             "verify",
             {"a": "A photograph", "b": "Another photograph"},
-            frozenset({"threshold", "far"}),
+            frozenset({"threshold", "far", "face"}),
             _verify,
             {"a": _PICTURE, "b": _PICTURE},
         ),

@@ -90,7 +90,7 @@ class TestDials:
         (motion,) = (dial for dial in dials["translate"] if dial.name == "motion")
         assert (motion.kind, motion.default) == ("choice", None)
         assert motion.choices == ("absolute", "relative")
-        assert {dial.name for dial in dials["verify"]} == {"threshold", "far"}
+        assert {dial.name for dial in dials["verify"]} == {"threshold", "far", "face"}
 
     def test_none_names_a_file_or_the_whole_server(self, dials):
         names = {dial.name for each in dials.values() for dial in each}
@@ -179,6 +179,9 @@ class TestRefusals:
             ("neutralize", {}, {"image": "/etc/passwd"}, 400, "image: a file, and not its name"),
             ("verify", {"a": "face"}, {}, 400, "no file in the field b"),
             ("verify", {"a": "face", "b": b"no picture"}, {}, 415, "b: not a picture"),
+            ("verify", {"a": "face", "b": "face"}, {"face": "9"}, 422, "no face 9; it shows 1"),
+            ("verify", {"a": "face", "b": "face"}, {"face": "like:x"}, 400, "face: a request"),
+            ("verify", {"a": "face", "b": "face"}, {"face": "all"}, 400, "'all' is none of"),
             ("translate", {"source": b"#EXTM3U\n", "target": "face"}, {}, 415, "source: not a"),
             ("translate", {"source": "clip", "target": "face"}, {}, 413, "source: 3.0 seconds"),
             ("translate", {"source": "face", "target": "blank"}, {}, 422, "no face found in"),

@@ -33,8 +33,8 @@ class NamedInput:
         file: its file, ``-`` for standard input; or the bytes of a picture.
         entry: the line of preprocess's index about a crop.
         landmarks: the file beside a crop with its landmarks; None: they are not known, or in
-            ``landmarks_file``.
-        landmarks_file: the path of that file.
+            a file that is still to be looked for.
+        has_file_beside: whether there may be such a file beside ``file``.
         problem: why it cannot be read; None: it may be.
     """
 
@@ -43,7 +43,7 @@ class NamedInput:
     entry: Mapping[str, Any] = field(default_factory=dict)
     problem: Exception | None = None
     landmarks: bytes | None = None
-    landmarks_file: str | None = None
+    has_file_beside: bool = False
 
 
 def crops_of(path: str) -> Iterator[NamedInput] | None:
@@ -69,8 +69,7 @@ def _listed(folder: str) -> Iterator[NamedInput]:
             except ValueError as error:
                 yield NamedInput(path, path, problem=MediaError(str(error)))
             else:
-                beside = _stem(path) + LANDMARKS_SUFFIX
-                yield NamedInput(path, path, entry, landmarks_file=beside)
+                yield NamedInput(path, path, entry, has_file_beside=True)
     except (OSError, ValueError, TypeError) as error:
         found = True
         yield NamedInput(index, index, problem=error)

@@ -23,7 +23,7 @@ from facecycle_cli.encode.records import FaceRecord, Measurer
 from facecycle_cli.errors import FaceError, MediaError, NoFaceError
 from facecycle_cli.faces import Face, FaceBackend, is_inside, search_photos
 from facecycle_cli.faces.choice import FaceChoice, choose_faces
-from facecycle_cli.faces.crop_landmarks import MAX_LANDMARKS_BYTES, decode_landmarks
+from facecycle_cli.faces.crop_landmarks import decode_landmarks, read_landmarks_beside
 from facecycle_cli.faces.following import FaceFollower
 from facecycle_cli.faces.tracking import FaceTracker
 from facecycle_cli.media import (
@@ -215,9 +215,9 @@ def _pictures(
 def _landmarks_beside(item: NamedInput) -> NDArray[Any] | None:
     """What preprocess wrote beside a crop, (468, 3) in fractions of its side; None: nothing."""
     data = item.landmarks
-    if item.landmarks_file is not None:
-        with suppress(OSError), open(item.landmarks_file, "rb") as file:
-            data = file.read(MAX_LANDMARKS_BYTES)
+    if item.has_file_beside:
+        with suppress(OSError):
+            data = read_landmarks_beside(str(item.file))
     return None if data is None else decode_landmarks(data)
 
 

@@ -8,6 +8,8 @@ side. In a tar shard it is a field of the crop's sample.
 from __future__ import annotations
 
 import io
+import os
+import stat
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -25,7 +27,9 @@ __all__ = [
     "LandmarkReader",
     "decode_landmarks",
     "encode_landmarks",
+    "landmarks_beside",
     "landmarks_in_crop",
+    "read_landmarks_beside",
 ]
 
 _Points: TypeAlias = NDArray[np.floating[Any]]
@@ -80,6 +84,28 @@ def landmarks_in_crop(face: Face, alignment: Alignment) -> _Points:
     placed[:, :2] = face.landmarks[:, :2] @ matrix[:, :2].T + matrix[:, 2] + 0.5
     placed[:, 2] = face.landmarks[:, 2] * np.sqrt(abs(np.linalg.det(matrix[:, :2])))
     return placed / alignment.size
+
+
+def landmarks_beside(crop: str) -> str:
+    """The path of the file with the landmarks of the crop at a path."""
+    return os.path.splitext(crop)[0] + LANDMARKS_SUFFIX
+
+
+def read_landmarks_beside(crop: str) -> bytes | None:
+    """The bytes of that file; None if there is none, or something else.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    path = landmarks_beside(crop)
+    try:
+        found = os.stat(path)  # before it is opened, which can take forever
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_LANDMARKS_BYTES:
+        return None
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def encode_landmarks(landmarks: _Points) -> bytes:

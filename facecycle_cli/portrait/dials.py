@@ -23,6 +23,7 @@ __all__ = [
     "MAX_YAW",
     "WHOLE",
     "Dials",
+    "check_strength",
     "part_of_way",
     "rolled",
     "scaled_flows",
@@ -46,6 +47,12 @@ _ASIDE = 3.0
 it."""
 
 
+def check_strength(strength: float) -> None:
+    """Raises SettingsError: ``strength`` is out of its range."""
+    if not 0 <= strength <= MAX_STRENGTH:
+        raise SettingsError(f"strength must be from 0 to {MAX_STRENGTH}, not {strength}")
+
+
 @dataclass(frozen=True)
 class Dials:
     """How far a motion goes.
@@ -67,8 +74,7 @@ class Dials:
     roll: float | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.strength <= MAX_STRENGTH:
-            raise SettingsError(f"strength must be from 0 to {MAX_STRENGTH}, not {self.strength}")
+        check_strength(self.strength)
         for name, most in (("yaw", MAX_YAW), ("pitch", MAX_PITCH), ("roll", MAX_ROLL)):
             angle = getattr(self, name)
             if angle is not None and not -most <= angle <= most:

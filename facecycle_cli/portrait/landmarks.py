@@ -21,7 +21,7 @@ from facecycle_cli.faces.similarity import apply_affine, fit_similarity
 from facecycle_cli.faces.topology import MESH_468
 from facecycle_cli.model.flow import upsample
 from facecycle_cli.portrait.correction import Correction, near_mouth, sampled
-from facecycle_cli.portrait.dials import WHOLE, Dials, rolled, turn_in_plane
+from facecycle_cli.portrait.dials import WHOLE, Dials, part_of_way, rolled, turn_in_plane
 from facecycle_cli.portrait.features import smoothstep
 from facecycle_cli.portrait.folds import unfolded
 from facecycle_cli.portrait.head import RIGID, Head
@@ -192,16 +192,9 @@ class FaceLandmarks:
         head, pose = self._head, self.pose
         front = head.shape[:, :2]
         if self._shape == "neutral":
-            neutral = posed_neutral_shape(head)
-            front = (
-                neutral
-                if self._dials.are_neutral
-                else front + self._dials.strength * (neutral - front)
-            )
-        space = (
-            np.column_stack([front, head.shape[:, 2]])
-            @ HeadPose(pose.yaw, pose.pitch, 0).rotation.T
-        )
+            front = part_of_way(front, posed_neutral_shape(head), self._dials.strength)
+        upright = HeadPose(pose.yaw, pose.pitch, 0).rotation
+        space = np.column_stack([front, head.shape[:, 2]]) @ upright.T
         weights = self._in_view[RIGID] + _OCCLUDED
         placed = fit_similarity(space[RIGID, :2], moved[RIGID], weights)
         wanted: np.ndarray = moved + self._share * (apply_affine(placed, space[:, :2]) - moved)

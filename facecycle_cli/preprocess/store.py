@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from facecycle_cli.errors import OutputError
-from facecycle_cli.faces.crop_landmarks import LANDMARKS_SUFFIX
+from facecycle_cli.faces.crop_landmarks import LANDMARKS_SUFFIX, landmarks_beside
 from facecycle_cli.preprocess.settings import PreprocessSettings
 from facecycle_cli.preprocess.sources import Source
 
@@ -123,7 +123,7 @@ def _replace_content(staged: Path, target: Path, *, numbered: bool) -> None:
 
 def _landmarks_of(crop: Path) -> Path:
     """The file with the landmarks of a crop."""
-    return crop.with_name(crop.name.removesuffix(".jpg") + LANDMARKS_SUFFIX)
+    return Path(landmarks_beside(str(crop)))
 
 
 class FolderSink:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from facecycle_cli.errors import SettingsError
 from facecycle_cli.faces.topology import MESH_468
 from facecycle_cli.portrait.correction import near_mouth
-from facecycle_cli.portrait.dials import MAX_STRENGTH, part_of_way
+from facecycle_cli.portrait.dials import check_strength, part_of_way
 from facecycle_cli.portrait.features import smoothstep
 from facecycle_cli.translate.placement import PlaneMotion
 from facecycle_cli.types import MotionPart
@@ -39,8 +38,7 @@ class MotionDials:
     only: MotionPart | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.strength <= MAX_STRENGTH:
-            raise SettingsError(f"strength must be from 0 to {MAX_STRENGTH}, not {self.strength}")
+        check_strength(self.strength)
 
     @property
     def pose(self) -> float:

@@ -20,7 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecycle_cli.errors import DataError, MediaError
-from facecycle_cli.faces.crop_landmarks import LANDMARKS_SUFFIX, MAX_LANDMARKS_BYTES
+from facecycle_cli.faces.crop_landmarks import (
+    LANDMARKS_SUFFIX,
+    MAX_LANDMARKS_BYTES,
+    read_landmarks_beside,
+)
 from facecycle_cli.media.shards import MAX_CROP_BYTES, field_after
 from facecycle_cli.system import parse_json
 
@@ -118,19 +122,12 @@ class CropIndex:
         Raises:
             OSError: the file cannot be read.
         """
-        path = Path(self.path(crop))
+        path = self.path(crop)
         offset = int(self.offsets[crop]) if len(self.offsets) else -1
         if offset >= 0:
             end = offset + int(self.lengths[crop])
-            return field_after(path, end, LANDMARKS_SUFFIX, MAX_LANDMARKS_BYTES)
-        beside = path.with_suffix(LANDMARKS_SUFFIX)
-        try:
-            found = os.stat(beside)  # before it is opened, which can take forever
-        except FileNotFoundError:
-            return None
-        if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_LANDMARKS_BYTES:
-            return None
-        return beside.read_bytes()
+            return field_after(Path(path), end, LANDMARKS_SUFFIX, MAX_LANDMARKS_BYTES)
+        return read_landmarks_beside(path)
 
     def save(self, folder: Path) -> None:
         """Write to ``folder``, which appears complete or not at all."""

@@ -107,7 +107,8 @@ def test_type_checkers_see_the_same_names():
     assert sorted(seen) == sorted(fc._HOMES) == sorted(fc.__all__)
     for name, origin in seen.items():
         module, attribute = origin.rsplit(".", 1)
-        assert getattr(sys.modules[module], attribute) is getattr(fc, name)
+        found = getattr(fc, name)  # which imports the module
+        assert getattr(sys.modules[module], attribute) is found
 
 
 # -- one picture and many -------------------------------------------------------------------------

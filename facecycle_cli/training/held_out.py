@@ -45,7 +45,7 @@ class HeldOutFaces:
         guides: Guides | None = None,
     ) -> None:
         self.model = model
-        pairs = _readable(store, sampler, sampler.held_out_pairs())
+        pairs = _readable(store, sampler, sampler.held_out_pairs().each())
         self.first = to_faces(model, [pair.first for pair in pairs])
         self.second = to_faces(model, [_second_view(pair) for pair in pairs])
         self.guide = None
@@ -56,7 +56,7 @@ class HeldOutFaces:
             self.guide = augmented_guide(landmarks, drawn, model.config.image_size)
         self.faces = self.first[:_COLUMNS]
         if not pairs:
-            learned = sampler.pairs(0, min(_COLUMNS, len(sampler)))
+            learned = sampler.pairs(0, min(_COLUMNS, len(sampler))).each()
             views = _readable(store, sampler, learned)
             self.faces = to_faces(model, [pair.first for pair in views])
 

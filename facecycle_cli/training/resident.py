@@ -17,7 +17,7 @@ from torch import Tensor
 
 from facecycle_cli.training.data.batches import Batch, Share, in_advance
 from facecycle_cli.training.data.frames import FrameStore, readable_views
-from facecycle_cli.training.data.pairs import PairSampler
+from facecycle_cli.training.data.pairs import PairSampler, ViewPair
 from facecycle_cli.training.guidance import CropLandmarks, Guides, LandmarkBatch
 from facecycle_cli.training.transfer import upload
 from facecycle_cli.types import RGBImage
@@ -129,17 +129,20 @@ class ResidentBatches:
 
     def _choose(self, step: int) -> _Choice:
         share, broken = self.share, self.crops.broken
-        first, second, mirrored, persons = [], [], [], []
-        for pair in self.sampler.pairs(step, share.pairs, share.start, share.stop):
-            a, b, mirror, _, person = readable_views(
-                pair, self.sampler, lambda crop: None if crop in broken else crop
-            )
-            first.append(a)
-            second.append(b)
-            mirrored.append(mirror)
-            persons.append(person)
-        crops, people = torch.tensor([*first, *second]), torch.tensor(persons)
-        return _Choice(step, crops, torch.tensor(mirrored), people)
+        groups, first, second, mirrored = self.sampler.pairs(
+            step, share.pairs, share.start, share.stop
+        )
+        if broken:
+            lost = np.fromiter(broken, np.int64)
+            for row in np.flatnonzero(np.isin(first, lost) | np.isin(second, lost)):
+                pair = ViewPair(
+                    int(groups[row]), int(first[row]), int(second[row]), bool(mirrored[row])
+                )
+                first[row], second[row], mirrored[row], _, groups[row] = readable_views(
+                    pair, self.sampler, lambda crop: None if crop in broken else crop
+                )
+        crops = torch.from_numpy(np.concatenate((first, second)))
+        return _Choice(step, crops, torch.from_numpy(mirrored), torch.from_numpy(groups))
 
     def _pick(self, choice: _Choice) -> Batch:
         pixels = self.crops.pixels

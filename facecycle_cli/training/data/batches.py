@@ -130,7 +130,8 @@ class Batches:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _pairs(self, step: int) -> list[ViewPair]:
-        return self.sampler.pairs(step, self.share.pairs, self.share.start, self.share.stop)
+        share = self.share
+        return self.sampler.pairs(step, share.pairs, share.start, share.stop).each()
 
     def _read(self, pair: ViewPair) -> _Read:
         views = self.store.views(pair, self.sampler)

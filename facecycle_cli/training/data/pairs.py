@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from facecycle_cli.errors import DataError
 from facecycle_cli.training.data.index import CropIndex, IntArray
@@ -23,6 +24,9 @@ HOLDOUT_SHARE = 20
 
 _EPOCHS, _PAIRS, _HOLDOUT = 1, 2, 3
 """Numbers that keep the streams of random numbers for different purposes different."""
+
+_CHANCES = 3
+"""Random numbers for a pair: its first view, whether that is mirrored, and its second view."""
 
 
 class ViewPair(NamedTuple):
@@ -39,6 +43,26 @@ class ViewPair(NamedTuple):
     first: int
     second: int
     mirrored: bool
+
+
+class ViewPairs(NamedTuple):
+    """Many pairs, as arrays of N numbers; see :class:`ViewPair`.
+
+    Attributes:
+        groups: int64.
+        first: int64.
+        second: int64.
+        mirrored: bool.
+    """
+
+    groups: IntArray
+    first: IntArray
+    second: IntArray
+    mirrored: npt.NDArray[np.bool_]
+
+    def each(self) -> list[ViewPair]:
+        """The pairs one by one."""
+        return [ViewPair(*pair) for pair in zip(*(a.tolist() for a in self), strict=True)]
 
 
 class PairSampler:
@@ -102,9 +126,7 @@ class PairSampler:
         """Number of groups: the pairs of an epoch (paper: one pair per video folder)."""
         return sum(map(len, self.pools))
 
-    def pairs(
-        self, step: int, count: int, start: int = 0, stop: int | None = None
-    ) -> list[ViewPair]:
+    def pairs(self, step: int, count: int, start: int = 0, stop: int | None = None) -> ViewPairs:
         """The pairs of a step, or some of them.
 
         Args:
@@ -114,37 +136,47 @@ class PairSampler:
             stop: number after the last pair to return; ``count`` by default.
         """
         stop = count if stop is None else stop
-        return [self._pair(step * count + i) for i in range(start, stop)]
+        rng = np.random.default_rng((self.seed, _PAIRS, step))
+        chance = rng.random((count, _CHANCES))[start:stop]
+        return self._of_groups(self._groups(step * count + np.arange(start, stop)), chance)
 
-    def _pair(self, number: int) -> ViewPair:
-        """The pair of this number, counted from the beginning of the run."""
-        before = int(number * self._share)
-        from_first = int((number + 1) * self._share) > before or len(self.pools) == 1
-        pool, drawn = (0, before) if from_first else (1, number - before)
-        epoch, position = divmod(drawn, len(self.pools[pool]))
-        group = int(self.pools[pool][self._order(pool, epoch)[position]])
-        rng = np.random.default_rng((self.seed, _PAIRS, number))
-        return self._from_group(group, rng)
+    def _groups(self, numbers: IntArray) -> IntArray:
+        """The groups of the pairs with these numbers, counted from the beginning of the run."""
+        before = np.floor(numbers * self._share).astype(np.int64)
+        from_first = np.floor((numbers + 1) * self._share).astype(np.int64) > before
+        if len(self.pools) == 1:
+            from_first[:] = True
+        groups = np.empty_like(numbers)
+        for pool, mine in enumerate((from_first, ~from_first)[: len(self.pools)]):
+            drawn = before[mine] if pool == 0 else (numbers - before)[mine]
+            epochs, positions = np.divmod(drawn, len(self.pools[pool]))
+            places = np.empty_like(positions)
+            for epoch in np.unique(epochs):
+                own = epochs == epoch
+                places[own] = self._order(pool, int(epoch))[positions[own]]
+            groups[mine] = self.pools[pool][places]
+        return groups
 
     def _shuffled(self, pool: int, epoch: int) -> IntArray:
         rng = np.random.default_rng((self.seed, _EPOCHS, pool, epoch))
         return rng.permutation(len(self.pools[pool]))
 
-    def _from_group(self, group: int, rng: np.random.Generator) -> ViewPair:
-        start, stop = map(int, self.index.starts[group : group + 2])
-        size = stop - start
-        first = int(rng.integers(size))
-        mirrored = self.transform == "flip" or size < MIN_FRAMES
-        if self.transform == "mixed" and not mirrored:
-            mirrored = bool(rng.random() < self.flip_share)
+    def _of_groups(self, groups: IntArray, chance: npt.NDArray[np.float64]) -> ViewPairs:
+        """One pair of each of N groups, as (N, 3) numbers from 0 to below 1 will have it."""
+        starts, sizes = self.index.starts[groups], self.index.sizes[groups]
+        first = np.floor(chance[:, 0] * sizes).astype(np.int64)
+        mirrored = (sizes < MIN_FRAMES) | (self.transform == "flip")
+        if self.transform == "mixed":
+            mirrored |= chance[:, 1] < self.flip_share
         # Every other crop, with equal probability: the authors' index never reaches the last one.
-        second = first if mirrored else (first + 1 + int(rng.integers(size - 1))) % size
-        return ViewPair(group, start + first, start + second, mirrored)
+        onward = 1 + np.floor(chance[:, 2] * (sizes - 1)).astype(np.int64)
+        second = np.where(mirrored, first, (first + onward) % sizes)
+        return ViewPairs(groups, starts + first, starts + second, mirrored)
 
-    def held_out_pairs(self) -> list[ViewPair]:
+    def held_out_pairs(self) -> ViewPairs:
         """One pair of every group that is held out, always the same."""
-        rngs = (np.random.default_rng((self.seed, _HOLDOUT, int(g))) for g in self.held_out)
-        return [self._from_group(int(g), rng) for g, rng in zip(self.held_out, rngs, strict=True)]
+        rng = np.random.default_rng((self.seed, _HOLDOUT, _PAIRS))
+        return self._of_groups(self.held_out, rng.random((len(self.held_out), _CHANCES)))
 
     def next_group(self, group: int) -> int:
         """The group that replaces ``group`` if none of its pictures can be read."""

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from facecycle_cli.faces.face import Face
-from facecycle_cli.faces.sessions import Network
+from facecycle_cli.faces.sessions import Network, to_planes
 from facecycle_cli.faces.similarity import apply_affine, invert_affine, warp_antialiased
 from facecycle_cli.types import RGBImage
 
@@ -168,7 +168,7 @@ def usual_gaze(gazes: Sequence[Gaze]) -> Gaze:
 
 def _found(eyes: Sequence[EyePatches]) -> list[tuple[Iris, Iris]]:
     pixels = np.concatenate([each.pixels for each in eyes])
-    found = _NETWORK(image=pixels.transpose(0, 3, 1, 2).astype(np.float32) / 255)
+    found = _NETWORK(image=to_planes(pixels))
     # The network's pixels are counted from the corner, ours from the first center.
     irises = found["iris"].reshape(-1, 2, 5, 3)[..., :2].astype(np.float64) - 0.5
     contours = found["contour"].reshape(len(eyes), 2, -1, 3)[..., :2].astype(np.float64) - 0.5

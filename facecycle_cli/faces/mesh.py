@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from facecycle_cli.faces.sessions import Network
+from facecycle_cli.faces.sessions import Network, to_planes
 from facecycle_cli.faces.similarity import invert_affine, warp_antialiased
 from facecycle_cli.faces.topology import MESH_468
 from facecycle_cli.types import RGBImage
@@ -126,8 +126,7 @@ class FaceMesh:
                 warp_antialiased(image, matrix, (_INPUT, _INPUT))
                 for image, matrix in zip(images[part], matrices, strict=True)
             ]
-            pixels = np.stack(crops).transpose(0, 3, 1, 2).astype(np.float32) / 255
-            outputs = self.network(image=pixels)
+            outputs = self.network(image=to_planes(crops))
             presence[part] = 1 / (1 + np.exp(-outputs["presence_logit"]))
             for i, matrix in enumerate(matrices, start):
                 inverse = invert_affine(matrix)

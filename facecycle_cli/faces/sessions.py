@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from facecycle_cli import weights
 from facecycle_cli.errors import FaceError
+from facecycle_cli.types import RGBImage
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-__all__ = ["Network"]
+__all__ = ["Network", "to_planes"]
 
 _ERRORS_ONLY = 3
 """onnxruntime's level of log messages: its warnings are about inputs of any size, which we want."""
@@ -85,3 +86,15 @@ class Network:
             return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors have no common root but this
             raise FaceError(f"the network file {self.name} is damaged") from error
+
+
+def to_planes(pictures: Sequence[RGBImage] | np.ndarray) -> np.ndarray:
+    """N pictures of one size, uint8 (H, W, 3) -> what networks take, float32 (N, 3, H, W), 0..1.
+
+    Plane after plane: numpy takes six times as long for all pictures in one expression.
+    """
+    height, width = pictures[0].shape[:2]
+    planes = np.empty((len(pictures), 3, height, width), np.float32)
+    for out, picture in zip(planes, pictures, strict=True):
+        np.divide(picture.transpose(2, 0, 1), np.float32(255), out=out, dtype=np.float32)
+    return planes

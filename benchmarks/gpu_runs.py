@@ -36,7 +36,12 @@ _KEPT = 0.6
 """Share of the speed of the steps that ``train`` must keep: the rest is for data and log."""
 
 _MEASUREMENTS = 3
-"""Of the held-out loss, in each phase."""
+"""Of the held-out loss, in each stage: one takes as long as many steps. One more is made at the
+end.
+"""
+
+_START = 5.0
+"""Seconds of a stage that take no steps: crops, landmarks, networks, the first step of its kind."""
 
 _SHARES = {"flows": 0.3, "drawn": 0.4, "identity": 0.3}
 """Shares of a run's time."""
@@ -58,13 +63,14 @@ class Plan:
     def of(cls, speeds: Sequence[Speed], seconds: float) -> Plan:
         """As many steps as there is time for, going by the speeds of the preset's cases."""
         whole = sum(_SHARES[speed.case.what] for speed in speeds)
+        stepping = max(seconds / 2, seconds - _START * len({speed.case.stage for speed in speeds}))
         faces = _faces(speeds)
         steps = {}
         for speed in speeds:
             what = speed.case.what
             rate = speed.rates.get(faces[what], speed.rate)
             share = _KEPT * _SHARES[what] / whole
-            steps[what] = max(2 * _ENDS, int(seconds * share * rate / faces[what]))
+            steps[what] = max(2 * _ENDS, int(stepping * share * rate / faces[what]))
         return cls(steps, seconds)
 
 
@@ -134,7 +140,7 @@ def run(speeds: Sequence[Speed], machine: Machine, folder: Path, plan: Plan) -> 
     layers: list[dict[str, Any]] = [
         {
             "stage": "expression",
-            "sample_every": max(1, plan.steps["drawn"] // _MEASUREMENTS),
+            "sample_every": max(1, (flow_steps + plan.steps["drawn"]) // _MEASUREMENTS),
             "expression": {
                 "batch_size": faces["drawn"],
                 "steps": flow_steps + plan.steps["drawn"],
@@ -182,7 +188,6 @@ def _common(case: Case, machine: Machine, folder: Path) -> dict[str, Any]:
         "perceptual": "off",  # as in the steps that are measured
         "trunk": "random",
         "amp": "auto",
-        "compile": machine.compile,
         "log_every": 1 if machine.device.type == "cpu" else 5,
         "schedule": "cosine",  # the paper's counts epochs, of which there are hundreds here
         "warmup": 50,

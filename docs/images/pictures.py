@@ -1,10 +1,12 @@
 """Makes the still pictures of the README from examples/.
 
-python docs/images/pictures.py
+python docs/images/pictures.py                 # all that the embedded weights make
+python docs/images/pictures.py CHECKPOINT      # the model card's comparison with other weights
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +20,30 @@ TILE = 192
 COLUMNS = 6
 
 
-def crop(picture: np.ndarray) -> np.ndarray:
-    """The face as the networks are shown it, (TILE, TILE, 3)."""
-    return Alignment.from_face(backend.detect([picture])[0][0], TILE).crop(picture)
+def crop(picture: np.ndarray, side: int = TILE) -> np.ndarray:
+    """The face as the networks are shown it, (side, side, 3)."""
+    return Alignment.from_face(backend.detect([picture])[0][0], side).crop(picture)
 
 
-def write(name: str, command: str, rows: list[list[np.ndarray]]) -> None:
-    """A table of pictures, with the note that the lower row is made."""
+def write(name: str, command: str, rows: list[list[np.ndarray]], quality: int = 95) -> None:
+    """A table of pictures, with the note that the lower rows are made."""
     table = np.concatenate([np.concatenate(row, axis=1) for row in rows])
-    fc.write_image(table, HERE / name, provenance=fc.Provenance(command, None))
+    made = fc.Provenance(command, None)
+    fc.write_image(table, HERE / name, provenance=made, quality=quality)
+
+
+def compare_training(checkpoint: str) -> None:
+    """Smiles, and their neutral faces by the flows of ``checkpoint`` and of the embedded weights
+    alone.
+    """
+    side = 128
+    rows = [
+        fc.neutralize_many(
+            people, model=networks, backend=backend, size=side, motion_from="networks", mouth="flow"
+        )
+        for networks in (fc.load(checkpoint), model)
+    ]
+    write("self_supervised.jpg", "neutralize", [[crop(p, side) for p in people], *rows], 80)
 
 
 if __name__ == "__main__":
@@ -34,6 +51,10 @@ if __name__ == "__main__":
     people = [
         fc.read_image(EXAMPLES / f"faces/person{i}_smiling.jpg") for i in range(1, COLUMNS + 1)
     ]
+    if sys.argv[1:]:
+        compare_training(sys.argv[1])
+        sys.exit()
+
     neutral = fc.neutralize_many(people, model=model, backend=backend, size=TILE)
     write("neutralize.jpg", "neutralize", [[crop(p) for p in people], neutral])
 

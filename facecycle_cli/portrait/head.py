@@ -13,9 +13,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from facecycle_cli.faces import Alignment, Face, HeadPose
+from facecycle_cli.faces.smoothing import Signal
 from facecycle_cli.faces.topology import MESH_468, Topology
 
 __all__ = ["RIGID", "Head", "mean_head", "shape_distance"]
+
+_CENTER_TOLERANCE = 0.03
+"""Sizes of the head, by which its center moves between frames that are averaged over time."""
+
+_POSE_TOLERANCE = 1.5
+"""The same in degrees, of its angles; its size counts as well, 1 % as half a degree."""
+
+_DEGREES_PER_SIZE = 50.0
+"""Degrees that count as much as a size that is e times as large."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,23 @@ class Head:
             [alignment.apply(face.landmarks[:, :2]) / half - 1, face.landmarks[:, 2] * unit]
         )
         return cls.of(replace(face, landmarks=landmarks))
+
+    def pose_signals(self, tolerance: float = 1.0) -> tuple[Signal, Signal]:
+        """Its center, and its size with its angles, for smoothing over time.
+
+        Args:
+            tolerance: how much further than usual frames that are averaged may lie apart.
+        """
+        turned = np.array([_DEGREES_PER_SIZE * math.log(self.size), *self.angles])
+        return (
+            Signal(self.center, tolerance * _CENTER_TOLERANCE * self.size),
+            Signal(turned, tolerance * _POSE_TOLERANCE),
+        )
+
+    def with_pose(self, center: np.ndarray, turned: np.ndarray) -> Head:
+        """The same with other values of :meth:`pose_signals`."""
+        size = math.exp(float(turned[0]) / _DEGREES_PER_SIZE)
+        return replace(self, center=center, size=size, angles=turned[1:])
 
     @property
     def points(self) -> np.ndarray:

@@ -28,15 +28,6 @@ _POSE_SECONDS, _LANDMARK_SECONDS, _FLOW_SECONDS = 0.14, 0.2, 0.2
 """Standard deviation of the temporal smoothing: of the head's pose in the frame, of the landmarks
 in the crop, and of the networks' flow."""
 
-_CENTER_TOLERANCE = 0.03
-"""Sizes of the head."""
-
-_POSE_TOLERANCE = 1.5
-"""Degrees, of the head's angles; its size counts as well, 1 % as half a degree."""
-
-_DEGREES_PER_SIZE = 50.0
-"""Degrees that count as much as a size that is e times as large."""
-
 _RIGID_TOLERANCE, _SKIN_TOLERANCE, _EDGE_TOLERANCE = 0.05, 0.03, 0.01
 """Distances between the eyes: of landmarks that no expression moves much, of the others, and of
 those around mouth and eyes. Landmarks of a still face tremble by about 0.01; lips that speak move
@@ -70,15 +61,12 @@ class _Posed:
 
     def signals(self) -> Sequence[Signal]:
         """The place of the head; its angles and its size."""
-        head = self.head
-        turned = np.append(head.angles, _DEGREES_PER_SIZE * np.log(head.size))
-        return Signal(head.center, _CENTER_TOLERANCE * head.size), Signal(turned, _POSE_TOLERANCE)
+        return self.head.pose_signals()
 
     def with_signals(self, values: Sequence[np.ndarray]) -> _Posed:
         """The same with another place, other angles and another size."""
         center, turned = values
-        size = float(np.exp(turned[3] / _DEGREES_PER_SIZE))
-        return replace(self, head=replace(self.head, center=center, size=size, angles=turned[:3]))
+        return replace(self, head=self.head.with_pose(center, turned))
 
 
 @dataclass(frozen=True)

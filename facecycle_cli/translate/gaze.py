@@ -18,7 +18,11 @@ _TREMBLES = 0.015, 0.05
 """Half widths of an eye that an iris moves, up to which this is the trembling of what is measured,
 and from which it is not."""
 
-_GAIN = 1.8, 1.3
+_FOUND = 0.6
+"""Trust in the irises of both from which they move all of the way: their place is right long before
+nothing at all speaks against it."""
+
+_GAIN = 1.9, 1.3
 """How far irises move, sideways and up or down, over what is measured of the source's: the network
 moves the corners of the eye, and the lids hide a part of the iris."""
 
@@ -67,5 +71,6 @@ class TargetGaze:
         else:
             rest, trust = usual.place, trust * usual.trust
         moved = now.place - rest
-        moved = moved * float(smoothstep(np.array(np.hypot(*moved)), *_TREMBLES)) * trust
+        moved = moved * float(smoothstep(np.array(np.hypot(*moved)), *_TREMBLES))
+        moved = moved * min(1.0, trust / _FOUND)
         return np.array([m * math.tanh(x / m) for m, x in zip(_MOST, moved * _GAIN, strict=True)])

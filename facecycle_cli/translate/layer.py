@@ -73,6 +73,7 @@ class LandmarkRequest:
         gain: (3,), colors of the target's skin over the source's.
         light: (n,), logarithm of how much lighter the face is at each landmark.
         gaze: (2,), how far the irises move, in half widths of an eye: to the right, and down.
+        lag: (2, 3), as :meth:`.TargetPoints.lag` has it.
     """
 
     wanted: WantedPoints
@@ -82,6 +83,7 @@ class LandmarkRequest:
     gain: np.ndarray
     light: np.ndarray
     gaze: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    lag: np.ndarray = field(default_factory=lambda: np.zeros((2, 3)))
 
 
 class LandmarkChange(NamedTuple):
@@ -90,10 +92,12 @@ class LandmarkChange(NamedTuple):
     Attributes:
         displacement: (h, w, 2) float32, pixels: that of the networks, corrected.
         light: (h, w) float32, logarithm of the change of brightness.
+        lag: (h, w, 2) float32, pixels: what is added to the displacement around the head.
     """
 
     displacement: np.ndarray
     light: np.ndarray
+    lag: np.ndarray
 
 
 class LandmarkLayer:
@@ -149,7 +153,8 @@ class LandmarkLayer:
         wanted = apply_affine(self._to_picture, request.wanted.points)
         moved = np.sqrt(np.square(wanted - self._own).sum(1).mean()) / self._unit
         displacement = displacement * np.float32(smoothstep(moved, *_MOVES))
-        wanted = self._own + smoothstep(moved, *_TREMBLES) * (wanted - self._own)
+        moves = smoothstep(moved, *_TREMBLES)
+        wanted = self._own + moves * (wanted - self._own)
         for eye in self._eyes:
             upper, lower = wanted[eye.upper], wanted[eye.lower]
             meet = upper + _LIDS_MEET * (lower - upper)
@@ -158,7 +163,10 @@ class LandmarkLayer:
         light = np.clip(self._smooth_light @ request.light, -_MAX_LIGHT, _MAX_LIGHT)
         both = self._correction(displacement, wanted, request.wanted.in_view, light)
         both[..., :2] += displacement
-        return LandmarkChange(both[..., :2], both[..., 2]), wanted
+        # A linear map is linear in pixels, too.
+        there = apply_affine(self._grid.to_crop, self._grid.pixels)
+        lag = moves * (apply_affine(request.lag, there) @ self._to_picture[:, :2].T)
+        return LandmarkChange(both[..., :2], both[..., 2], lag.astype(np.float32)), wanted
 
     def openings(
         self, request: LandmarkRequest, wanted: np.ndarray, displacement: np.ndarray

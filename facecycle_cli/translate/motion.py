@@ -49,11 +49,8 @@ _EYE_TOLERANCE = 0.02
 eyes at rest tremble by about a quarter of it, and each frame of a blink moves them by half of it or
 more."""
 
-_CENTER_TOLERANCE = 0.03
-"""Sizes of the head."""
-
-_POSE_TOLERANCE = 1.5
-"""Degrees, of the head's angles; its size counts as well, 1 % as half a degree."""
+_SLOW_TOLERANCE = 2.0
+"""How much further than those of the head the poses may lie apart that are averaged around it."""
 
 _SHAPE_TOLERANCE = 0.015
 """Sizes of the head, of its landmarks."""
@@ -65,8 +62,9 @@ _GAZE_TOLERANCE = 0.06
 """Half widths of an eye, of the place of its iris. That of eyes at rest trembles by a sixth of it,
 and a glance moves it by several times as much within two frames."""
 
-_DEGREES_PER_SIZE = 50.0
-"""Degrees that count as much as a size that is e times as large."""
+_NOD_COUNTS = 2.0
+"""How many degrees of a turn hide as much of the lids as one of a nod: of a head that rises, both
+lids seem lower and closer together. Blinks of talking people come with up to 8 degrees of nod."""
 
 _OPEN_SHARE = 0.6
 """The share of a track's first frames whose eyes are less open than usual."""
@@ -94,6 +92,7 @@ class MotionTiming:
         flow_width: standard deviation of the flows' smoothing; 0 for none.
         pose_width: of the smoothing of the head's pose.
         lips_width: of the smoothing of mouth and eyelids.
+        slow_width: of the smoothing of the pose that moves what is around the head.
         reference_frames: how many of a track's first frames its reference is chosen from, at
             least 1.
     """
@@ -101,6 +100,7 @@ class MotionTiming:
     flow_width: float
     pose_width: float
     lips_width: float
+    slow_width: float
     reference_frames: int
 
 
@@ -117,6 +117,7 @@ class Measurement:
         eyes: opening of the eyes, over their width.
         lids: how low the upper lids are, as :func:`.upper_lids` has it.
         head: pose and shape of the face.
+        slow: the same head, its pose smoothed more: what is around it moves with this one.
         look: what the frame shows of the face.
     """
 
@@ -128,6 +129,7 @@ class Measurement:
     eyes: float
     lids: float
     head: Head
+    slow: Head
     look: Appearance
 
     @property
@@ -136,34 +138,30 @@ class Measurement:
         return self.face.pose.yaw
 
     def signals(self) -> Sequence[Signal]:
-        """Backflow, mouth, eyes, lids; center, size with angles, and shape of the head; light and
-        gaze.
-        """
-        head = self.head
-        pose = np.array([_DEGREES_PER_SIZE * math.log(head.size), *head.angles])
+        """Backflow, mouth, eyes, lids; pose and shape of the head; light, gaze; slow pose."""
         return (
             Signal(self.backflow, _FLOW_TOLERANCE),
             Signal(np.array(self.mouth), _MOUTH_TOLERANCE),
             Signal(np.array(self.eyes), _EYE_TOLERANCE),
             Signal(np.array(self.lids), _EYE_TOLERANCE),
-            Signal(head.center, _CENTER_TOLERANCE * head.size),
-            Signal(pose, _POSE_TOLERANCE),
-            Signal(head.shape, _SHAPE_TOLERANCE),
+            *self.head.pose_signals(),
+            Signal(self.head.shape, _SHAPE_TOLERANCE),
             Signal(self.look.light, _LIGHT_TOLERANCE),
             Signal(self.look.gaze.numbers, _GAZE_TOLERANCE),
+            *self.slow.pose_signals(_SLOW_TOLERANCE),
         )
 
     def with_signals(self, values: Sequence[np.ndarray]) -> Measurement:
         """The same with other values of :meth:`signals`."""
-        backflow, mouth, eyes, lids, center, pose, shape, light, gaze = values
-        size = math.exp(float(pose[0]) / _DEGREES_PER_SIZE)
+        backflow, mouth, eyes, lids, center, pose, shape, light, gaze, *slow = values
         return replace(
             self,
             backflow=backflow,
             mouth=float(mouth),
             eyes=float(eyes),
             lids=float(lids),
-            head=Head(center, size, pose[1:], shape),
+            head=replace(self.head, shape=shape).with_pose(center, pose),
+            slow=self.slow.with_pose(*slow),
             look=replace(self.look, light=light, gaze=Gaze.of(gaze)),
         )
 
@@ -220,18 +218,7 @@ class Motion(Measurement):
     @classmethod
     def of(cls, measured: Measurement, reference: Reference) -> Motion:
         """What was measured, relative to its reference."""
-        return cls(
-            measured.face,
-            measured.track,
-            measured.placement,
-            measured.backflow,
-            measured.mouth,
-            measured.eyes,
-            measured.lids,
-            measured.head,
-            measured.look,
-            reference,
-        )
+        return cls(**vars(measured), reference=reference)
 
     @property
     def eyes_closed(self) -> float:
@@ -243,7 +230,9 @@ class Motion(Measurement):
         """How much of the way between their landmarks the eyelids are closed as well, 0 to 1."""
         rest = self.reference
         lowered = self.lids - rest.lids
-        return eyelid_closure_beyond_landmarks(self.eyes, rest.eyes, lowered, self._turn)
+        nod = abs(float(self.head.angles[1] - rest.head.angles[1]))
+        turn = max(self._turn, _NOD_COUNTS * nod)
+        return eyelid_closure_beyond_landmarks(self.eyes, rest.eyes, lowered, turn)
 
     @property
     def _turn(self) -> float:
@@ -290,6 +279,7 @@ def _measurement(seen: SourceFace, backflow: np.ndarray) -> Measurement:
         face.eye_opening,
         upper_lids(head.shape, face.topology),
         head,
+        head,
         seen.look,
     )
 
@@ -314,7 +304,8 @@ def motions(
         timing: how motions are smoothed, and how far ahead their reference looks.
     """
     flow, pose, lips = timing.flow_width, timing.pose_width, timing.lips_width
-    widths = flow, lips, lips, lips, pose, pose, lips, flow, lips
+    slow = timing.slow_width
+    widths = flow, lips, lips, lips, pose, pose, lips, flow, lips, slow, slow
     return with_references(smoothed(measured, widths), timing.reference_frames)
 
 

@@ -37,6 +37,14 @@ _HEAD, _REACH = 1.05, 1.9
 """In radii of that ellipse: up to the first, everything moves with the head; beyond the second,
 nothing moves. What lies between is stretched, so there is no seam, and nothing is uncovered."""
 
+_FIRM, _LOOSE = 0.85, 1.1
+"""In the same radii: up to the first, the picture trembles and nods as the face does; beyond the
+second, shoulders and background move with the slow head. A still background is seen to tremble."""
+
+_CROWN, _EARS = -0.7, 0.0
+"""The same of heights below the middle of that ellipse: hair above the first moves with the head,
+and below the second is what the last two numbers speak of."""
+
 _FACE, _HAIR = 0.9, 1.15
 """In the same radii: up to the first, colors change; beyond the second, none does."""
 
@@ -185,7 +193,9 @@ class Stage:
         change = None if fields.change is None else fields.change.transpose(1, 2, 0) * changing
         if self._layer is not None and request is not None:
             smooth, places = self._layer.change(request, pixels)
-            pixels = unfolded(smooth.displacement * moving, self._cell)
+            loose = smoothstep(radius, _FIRM, _LOOSE) * smoothstep(y, _CROWN, _EARS)
+            loose = moving * loose[..., None].astype(np.float32)
+            pixels = unfolded(smooth.displacement * moving + smooth.lag * loose, self._cell)
             openings = self._layer.openings(request, places, pixels)
             light = smooth.light * changing[..., 0]
             return Drawing(pixels, change, light=light, openings=openings)

@@ -242,6 +242,7 @@ class Target:
             _gain(self._skin, look.skin),
             self._dials.light * self._shading * (1 - share) * (look.light - rest),
             gaze,
+            points.lag(motion),
         )
 
     def _opening(self, motion: Motion) -> float:

@@ -268,6 +268,7 @@ def _measurement(row: Row, topology: Topology) -> Measurement | None:
         face.eye_opening,
         upper_lids(head.shape, topology),
         head,
+        head,
         Appearance(inside.mouth, inside.skin, row["light"], Gaze.of(row["gaze"])),
     )
 

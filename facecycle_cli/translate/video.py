@@ -38,9 +38,10 @@ from facecycle_cli.types import RGBImage
 
 __all__ = ["Translation", "perform_still", "translate", "translate_picture"]
 
-_FLOW_SECONDS, _POSE_SECONDS, _LIPS_SECONDS = 0.2, 0.06, 0.05
+_FLOW_SECONDS, _POSE_SECONDS, _LIPS_SECONDS, _SLOW_SECONDS = 0.2, 0.06, 0.05, 0.28
 """Standard deviation of the strongest temporal smoothing: of the networks' flow, of the head's
-pose, and of mouth and eyelids, which move faster."""
+pose, of mouth and eyelids, which move faster, and of the pose that moves what is around the head.
+"""
 
 _REFERENCE_SECONDS = 1.5
 """The first part of a track, from which its most neutral frames are chosen."""
@@ -101,6 +102,7 @@ class Translation(Iterator[RGBImage]):
             flow_width=smooth * _FLOW_SECONDS,
             pose_width=smooth * _POSE_SECONDS,
             lips_width=smooth * _LIPS_SECONDS,
+            slow_width=smooth * _SLOW_SECONDS,
             reference_frames=max(1, round(_REFERENCE_SECONDS * fps)),
         )
         self._source = frames

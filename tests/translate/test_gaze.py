@@ -69,6 +69,20 @@ def test_lids_that_cover_the_irises_leave_the_eyes_alone(model, picture, face, s
     np.testing.assert_array_equal(target.draw(drawing), picture)
 
 
+def test_half_of_the_doubt_takes_nothing_from_a_glance(model, picture, face, seen):
+    target = Target(picture, face, model, TranslateSettings(motion="absolute", paste_back=True))
+    still = motion_of_still(measure_still(model, seen))
+    made = []
+    for trust in (1.0, 0.7, 0.3, 0.0):
+        gaze = Gaze(still.look.gaze.place + np.array([0.25, 0]), trust)
+        (drawing,) = target.prepare([replace(still, look=replace(still.look, gaze=gaze))])
+        made.append(target.draw(drawing).astype(int))
+    np.testing.assert_array_equal(made[0], made[1])
+    whole, part = (np.abs(each - picture).sum() for each in (made[0], made[2]))
+    assert 0 < part < whole
+    np.testing.assert_array_equal(made[3], picture)
+
+
 def test_frames_between_have_the_gaze_between(seen, picture):
     def shifted(by: float):
         matrix = np.array([[1.0, 0, by], [0, 1, 0]])

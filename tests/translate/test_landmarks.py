@@ -10,12 +10,15 @@ import cv2
 import numpy as np
 import pytest
 
+from facecycle_cli.faces import Alignment
 from facecycle_cli.media import read_image
 from facecycle_cli.model import load
 from facecycle_cli.portrait.dense import interpolate
 from facecycle_cli.portrait.head import Head, mean_head, shape_distance
 from facecycle_cli.portrait.neutral import neutral_shape
 from facecycle_cli.translate.motion import Motion, measure_still, motion_of_still
+from facecycle_cli.translate.placement import IN_PICTURE
+from facecycle_cli.translate.points import TargetPoints
 from facecycle_cli.translate.rest import rest_shape
 from facecycle_cli.translate.settings import TranslateSettings
 from facecycle_cli.translate.source import crop_still
@@ -169,6 +172,50 @@ def test_the_head_turns_as_the_source_does(targets, still, faces, backend, angle
     before, after = (Head.of(f) for f in (faces["person2_neutral"], found))
     assert (after.angles - before.angles)[angle] == pytest.approx(by, rel=0.45)
     assert after.size == pytest.approx(before.size, rel=0.08)
+
+
+def test_brows_rise_further_than_their_landmarks_do_and_lids_do_not(targets, still, faces):
+    """What the network sees of brows is a part of their motion."""
+    motion, topology = still("person2_neutral"), faces["person2_neutral"].topology
+    points = TargetPoints(
+        faces["person2_neutral"], Alignment.from_face(faces["person2_neutral"], 64),
+        absolute=True, limits=IN_PICTURE,
+    )  # fmt: skip
+    shape = motion.head.shape.copy()
+    parts = topology.left_brow + topology.right_brow, topology.left_lids[0], (topology.chin,)
+    for part in parts:
+        shape[list(part), 1] -= 0.1
+    before, after = (
+        points.wanted(each).points[:, 1]
+        for each in (motion, replace(motion, head=replace(motion.head, shape=shape)))
+    )
+    brows, lids, chin = ((before - after)[list(part)].mean() for part in parts)
+    assert brows > 1.15 * lids
+    assert lids == pytest.approx(chin, rel=0.1)
+
+
+def test_what_is_around_the_head_moves_with_the_slow_one(targets, still):
+    """A word's nod moves the face, and neither shoulders nor background; a jump moves all."""
+    motion, target = still("person2_neutral"), targets("person2_neutral")
+    x, y = np.moveaxis(target.stage.points, -1, 0)
+
+    def displaced(fast: float, slow: float) -> np.ndarray:
+        head = motion.head
+        fast_head, slow_head = (
+            replace(head, center=head.center + np.array([0, by * head.size])) for by in (fast, slow)
+        )
+        (drawing,) = target.prepare([replace(motion, head=fast_head, slow=slow_head)])
+        return drawing.displacement
+
+    nod, both = displaced(0.03, 0.0), displaced(0.03, 0.03)
+    face = (np.abs(x) < 0.3) & (np.abs(y) < 0.4)
+    beside = (np.abs(x) > 0.7) & (np.abs(x) < 0.9) & (y > 0.5) & (y < 0.9)
+    hair = (np.abs(x) < 0.3) & (y > -1.0) & (y < -0.8)
+    for same in (face, hair):
+        np.testing.assert_allclose(nod[same], both[same], atol=0.05)
+    assert np.abs(both[face, 1]).min() > 1
+    assert np.abs(nod[beside]).mean() < 0.2 * np.abs(both[beside]).mean()
+    np.testing.assert_array_equal(displaced(0.25, 0.0), displaced(0.25, 0.25))
 
 
 def test_shading_makes_the_face_lighter_and_nothing_else(targets, still, pictures, faces):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from facecycle_cli.faces.smoothing import smoothed
 from facecycle_cli.portrait.head import Head
-from facecycle_cli.translate.motion import Measurement, with_references
+from facecycle_cli.translate.motion import Measurement, MotionTiming, motions, with_references
 from facecycle_cli.translate.placement import HeadPlacement
 from tests.translate.placed import alignment, plain_look, posed
 
@@ -20,7 +22,8 @@ def measured(track, strength=0.0, yaw=0.0, mouth=0.0, eyes=0.3, roll=0.0, lids=-
     backflow = np.full((2, 4, 4), strength, np.float32)
     face = posed(yaw)
     head = Head.of(face)
-    return Measurement(face, track, placement, backflow, mouth, eyes, lids, head, plain_look())
+    look = plain_look()
+    return Measurement(face, track, placement, backflow, mouth, eyes, lids, head, head, look)
 
 
 def test_the_reference_is_the_most_neutral_quarter():
@@ -90,12 +93,44 @@ def test_eyes_shut_where_landmarks_hardly_close():
     assert [m.lids_beyond_landmarks for m in with_references(blink, 5)] == [0, 0, 0, 1, 0]
 
 
+def test_a_head_that_rises_far_does_not_shut_its_eyes():
+    def risen(by: float) -> float:
+        blink = measured(0, eyes=0.186, lids=-0.119)
+        angles = blink.head.angles + np.array([0.0, by, 0.0])
+        frames = [measured(0, eyes=0.245, lids=-0.171) for _ in range(4)]
+        frames.append(replace(blink, head=replace(blink.head, angles=angles)))
+        return [m.lids_beyond_landmarks for m in with_references(frames, 4)][-1]
+
+    assert [risen(0.0), risen(7.0), risen(-7.0)] == [1, 1, 1]
+    assert 0.0 < risen(10.0) < 1.0
+    assert risen(15.0) == 0.0
+
+
 def test_a_blink_of_three_frames_is_not_smoothed_away():
     eyes = [0.244] * 4 + [0.205, 0.186, 0.205] + [0.244] * 4
     frames = [measured(0, eyes=e, lids=0.07 - e) for e in eyes]
     after = [m.eyes for m in smoothed(frames, [0.9] * len(frames[0].signals()))]
     assert after[5] < 0.2
     assert after[0] == pytest.approx(0.244)
+
+
+def test_the_slow_head_trembles_less_and_arrives_at_the_same_time():
+    places = [0.0, 0.02] * 10 + [1.0, 1.02] * 10
+    frames = []
+    for place in places:
+        one = measured(0)
+        head = replace(one.head, center=one.head.center + place * one.head.size)
+        frames.append(replace(one, head=head, slow=head))
+    timing = MotionTiming(3.5, 1.0, 0.9, 4.9, 10)
+    after = list(motions(frames, timing))
+    start, size = frames[0].head.center[0], frames[0].head.size
+    fast, slow = (
+        np.array([(h.center[0] - start) / size for h in heads])
+        for heads in ([m.head for m in after], [m.slow for m in after])
+    )
+    assert np.abs(np.diff(slow[5:15])).max() < 0.5 * np.abs(np.diff(fast[5:15])).max()
+    assert slow[19] < 0.1
+    assert slow[20] > 0.9
 
 
 def test_values_are_smoothed_and_the_face_stays_as_it_was_found():

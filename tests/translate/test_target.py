@@ -122,7 +122,7 @@ def motion(face, encoded) -> Motion:
         light=look.light,
         first_light=look.light,
     )
-    return Motion(face, 0, placement, backflow, 0.0, eyes, lids, head, look, reference)
+    return Motion(face, 0, placement, backflow, 0.0, eyes, lids, head, head, look, reference)
 
 
 def target_of(photograph, face, networks, **settings) -> Target:

@@ -48,6 +48,9 @@ _TOPOLOGIES = {topology.count: topology for topology in (MESH_468, IBUG_68)}
 
 _MOST_FPS = 1000
 
+_LARGEST = 1e6
+"""No landmark lies so many pixels from its picture's corner, and all other numbers are smaller."""
+
 
 def _kinds(landmarks: int, flow_size: int) -> dict[str, ArrayKind]:
     return {
@@ -249,13 +252,13 @@ def _measurement(row: Row, topology: Topology) -> Measurement | None:
     """One frame.
 
     Raises:
-        ValueError: its numbers are not finite.
+        ValueError: its numbers are not finite, or far beyond those of any picture.
     """
     track = int(row["track"])
     if track == _NO_FACE:
         return None
-    if not all(np.isfinite(values).all() for values in row.values()):
-        raise ValueError("it holds numbers that are not finite")
+    if not all((np.abs(values) <= _LARGEST).all() for values in row.values()):
+        raise ValueError("it holds numbers that no face has")
     face = Face(row["box"], float(row["score"]), row["landmarks"], float(row["presence"]), topology)
     x, y, log_side, roll = map(float, row["placement"])
     head, inside = Head.of(face), _typical_mouth()

@@ -39,6 +39,8 @@ _FEATURE_REACH = 0.12
 """Distance from lips and lids, in sizes of the head, within which brightness is not light: mouths
 open and eyes close."""
 
+_EYE = replace(EYE, overlaps=(0.14, 0.26))
+"""Lids that shut cover more: their landmarks lie within the eye, and its white shows as a line."""
 
 _CELLS = 22
 """Cells along the width of the surroundings of lips and lids. With 40 a frame takes longer and is
@@ -135,7 +137,7 @@ class LandmarkLayer:
         self._correction = Correction(own, chosen, grid.pixels, grid.to_cells, self._unit)
         around = [i for i in range(topology.count) if i not in edges]
         self._mouth = Slit(own, *lips, around, MOUTH, _CELLS) if features else None
-        self._eyes = [Slit(own, *pair, around, EYE, _CELLS) for pair in lids] if features else []
+        self._eyes = [Slit(own, *pair, around, _EYE, _CELLS) for pair in lids] if features else []
         self._looks = [None] * len(self._eyes) if irises is None else self._looks_of(irises)
         self._smooth_light = _light_smoother(own, topology, sorted(edges), self._unit)
 

@@ -41,7 +41,7 @@ _PROFILE = 32.0, 55.0
 """Degrees of yaw up to which landmarks show the source's expression, and from which they do not:
 half of a profile's landmarks are guessed."""
 
-_NOD = 1.25
+_NOD = 1.28
 """How far the head nods, over what the source's landmarks say: a nod shows in depth, which a warped
 picture does not have, and landmarks see about four fifths of it (slopes of pitch in
 ``facecycle evaluate translate``)."""

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from facecycle_cli.errors import EvaluationError
 from facecycle_cli.portrait.crops import CropResult, FailedCrop
+from facecycle_cli.system import usable_cores
 
 __all__ = ["Extractor", "PictureFeatures", "cosine", "extract_features"]
 
 Extractor: TypeAlias = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """Aligned crops, uint8 (N, H, H, 3) RGB -> features (N, D) float32."""
 
-_BATCH_CROPS = 64
+_BATCH_CROPS = 32
+"""Crops that one thread describes at once."""
+
+_AHEAD = 2
+"""Batches per thread that may wait for their turn: what bounds the memory of the crops."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,9 @@ def extract_features(
 ) -> PictureFeatures:
     """Run every extractor over a stream of crops. Only the features are kept.
 
+    One thread per core takes a batch as a whole: with the threads that make the crops, that keeps
+    the cores busier than batches whose every layer waits for all cores.
+
     A picture whose features are not finite numbers has none, and a problem instead.
 
     Args:
@@ -56,35 +68,55 @@ def extract_features(
     rows: list[int] = []
     problems: dict[int, Exception] = {}
     waiting: list[NDArray[np.uint8]] = []
+    begun: deque[Future[dict[str, NDArray[np.float32]]]] = deque()
     found = whole = 0
 
-    def flush() -> None:
-        if waiting:
-            batch = np.stack(waiting)
-            for name, extractor in extractors.items():
-                parts[name].append(extractor(batch))
-            waiting.clear()
+    def describe(batch: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        return {name: extractor(batch) for name, extractor in extractors.items()}
 
-    for position, face in enumerate(crops):
-        if isinstance(face, FailedCrop):
-            rows.append(-1)
-            problems[position] = face.problem
-        else:
-            rows.append(found)
-            found += 1
-            whole += face.whole
-            waiting.append(face.crop)
-        if len(waiting) == _BATCH_CROPS:
-            flush()
-        if on_done is not None:
-            on_done(face)
-    flush()
+    def keep() -> None:
+        for name, features in begun.popleft().result().items():
+            parts[name].append(features)
+
+    with _one_thread_each(usable_cores()) as pool:
+        for position, face in enumerate(crops):
+            if isinstance(face, FailedCrop):
+                rows.append(-1)
+                problems[position] = face.problem
+            else:
+                rows.append(found)
+                found += 1
+                whole += face.whole
+                waiting.append(face.crop)
+            if len(waiting) == _BATCH_CROPS:
+                begun.append(pool.submit(describe, np.stack(waiting)))
+                waiting.clear()
+            if len(begun) > _AHEAD * usable_cores():
+                keep()
+            if on_done is not None:
+                on_done(face)
+        if waiting:
+            begun.append(pool.submit(describe, np.stack(waiting)))
+        while begun:
+            keep()
     features = {
         name: np.concatenate(part) if part else np.empty((0, 0), np.float32)
         for name, part in parts.items()
     }
     every = PictureFeatures(features, np.array(rows, np.int64), problems, whole)
     return _finite(every) if found else every
+
+
+@contextmanager
+def _one_thread_each(count: int) -> Iterator[ThreadPoolExecutor]:
+    """A pool of ``count`` threads, in each of which torch computes by itself."""
+    threads = torch.get_num_threads()
+    pool = ThreadPoolExecutor(count, "features", initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)  # torch gives new threads the number that was set last
 
 
 def _finite(found: PictureFeatures) -> PictureFeatures:

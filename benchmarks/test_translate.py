@@ -106,7 +106,9 @@ def straightforward(model: FaceCycle, crops: Sequence[np.ndarray], target: np.nd
 
 def ours(model: FaceCycle, faces: Sequence[SourceFace], target: Target) -> None:
     """From the crops to the frames, 256 x 256 pixels of the photograph."""
-    timing = MotionTiming(flow_width=0, pose_width=0, lips_width=0, reference_frames=1)
+    timing = MotionTiming(
+        flow_width=0, pose_width=0, lips_width=0, slow_width=0, reference_frames=1
+    )
     for batch in batches(motions(measure(model, batches(faces)), timing)):
         for drawing in target.prepare([motion for motion in batch if motion is not None]):
             target.draw(drawing)

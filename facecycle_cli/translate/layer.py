@@ -124,7 +124,7 @@ class LandmarkLayer:
     ) -> None:
         self._grid = grid
         self._to_picture = invert_affine(grid.to_crop)
-        self._in_crop = apply_affine(grid.to_crop, grid.pixels)
+        self._in_crop = apply_affine(grid.to_crop, grid.pixels).reshape(-1, 2).astype(np.float32)
         self._own = own = apply_affine(self._to_picture, own)
         left, right = (own[list(eye)].mean(0) for eye in (topology.left_eye, topology.right_eye))
         self._unit = float(np.linalg.norm(right - left))
@@ -166,8 +166,9 @@ class LandmarkLayer:
         light = np.clip(self._smooth_light @ request.light, -_MAX_LIGHT, _MAX_LIGHT)
         both = self._correction(displacement, wanted, request.wanted.in_view, light)
         both[..., :2] += displacement
-        lag = moves * (apply_affine(request.lag, self._in_crop) @ self._to_picture[:, :2].T)
-        return LandmarkChange(both[..., :2], both[..., 2], lag.astype(np.float32)), wanted
+        lag = (moves * self._to_picture[:, :2] @ request.lag).astype(np.float32)
+        around = apply_affine(lag, self._in_crop).reshape(displacement.shape)
+        return LandmarkChange(both[..., :2], both[..., 2], around), wanted
 
     def openings(
         self, request: LandmarkRequest, wanted: np.ndarray, displacement: np.ndarray

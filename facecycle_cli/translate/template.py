@@ -48,8 +48,11 @@ _TOPOLOGIES = {topology.count: topology for topology in (MESH_468, IBUG_68)}
 
 _MOST_FPS = 1000
 
-_LARGEST = 1e6
-"""No landmark lies so many pixels from its picture's corner, and all other numbers are smaller."""
+_LARGEST = {"backflow": 4.0, "light": 20.0, "gaze": 100.0}
+"""No face has numbers beyond these: grid units, logarithms, half widths of an eye."""
+
+_LARGEST_PLACE = 1e6
+"""The same of all other arrays: pixels from the corner of a picture."""
 
 
 def _kinds(landmarks: int, flow_size: int) -> dict[str, ArrayKind]:
@@ -127,7 +130,7 @@ class MotionTemplate:
             if not is_sane or numbers[0] < 0 or (np.diff(numbers) <= 0).any():
                 raise ValueError("its frames have no order")
         except ValueError as error:
-            raise DataError(f"damaged: {error}") from None
+            raise DataError(_damaged(error)) from None
         return numbers
 
     def measurements(self, first: int = 0, last: int | None = None) -> Iterator[Measurement | None]:
@@ -147,7 +150,7 @@ class MotionTemplate:
                     if number >= first:
                         yield _measurement(row, topology)
         except ValueError as error:
-            raise DataError(f"damaged: {error}") from None
+            raise DataError(_damaged(error)) from None
 
 
 class MotionRecorder:
@@ -233,6 +236,11 @@ class MotionRecorder:
             self._writer.append(self._nothing)
 
 
+def _damaged(error: ValueError) -> str:
+    text = str(error)
+    return text if text.startswith("damaged") else f"damaged: {text}"
+
+
 def _row(measured: Measurement) -> Row:
     face, place = measured.face, measured.placement
     return {
@@ -257,7 +265,8 @@ def _measurement(row: Row, topology: Topology) -> Measurement | None:
     track = int(row["track"])
     if track == _NO_FACE:
         return None
-    if not all((np.abs(values) <= _LARGEST).all() for values in row.values()):
+    limits = {name: _LARGEST.get(name, _LARGEST_PLACE) for name in row}
+    if not all((np.abs(values) <= limits[name]).all() for name, values in row.items()):
         raise ValueError("it holds numbers that no face has")
     face = Face(row["box"], float(row["score"]), row["landmarks"], float(row["presence"]), topology)
     x, y, log_side, roll = map(float, row["placement"])

@@ -157,8 +157,8 @@ class PairCounts:
         pairs_skipped: the other pairs.
         files: how many files the pairs name.
         different_pictures: how many different pictures these are.
-        files_missing: files that cannot be read.
-        files_without_face: the other files without a face, or that are no pictures.
+        files_missing: files that cannot be read, or that are no pictures.
+        files_without_face: the other files without a face.
     """
 
     pairs_listed: int
@@ -271,7 +271,9 @@ class Matches:
     def counts(self) -> PairCounts:
         """How many pairs and pictures were listed, used, and left out."""
         skipped = sum(self.problem(pair) is not None for pair in self.pairs)
-        unreadable = sum(isinstance(error, OSError) for error in self.problems.values())
+        unreadable = sum(
+            isinstance(error, (OSError, MediaError)) for error in self.problems.values()
+        )
         return PairCounts(
             pairs_listed=len(self.pairs),
             pairs_compared=len(self.pairs) - skipped,

@@ -123,6 +123,8 @@ def changed(path, target, name, change):
         ("landmarks", lambda a: a * np.float32(np.nan)),
         ("landmarks", lambda a: a + np.float32(1e7)),
         ("placement", lambda a: a * 1e300),
+        ("backflow", lambda a: a + np.float32(5)),
+        ("light", lambda a: a * np.float32(1e4)),
         ("backflow", lambda a: None),
         ("number", lambda a: a[::-1]),
         ("number", lambda a: np.zeros(0, np.int64)),

@@ -92,13 +92,18 @@ class _Seen:
     scores: np.ndarray
     points: np.ndarray
 
+    @property
+    def centers(self) -> np.ndarray:
+        """(N, 2) float32, of the boxes."""
+        return np.asarray((self.boxes[:, :2] + self.boxes[:, 2:]) / 2)
+
     def in_picture(self, view: View) -> list[Detection]:
         """From a view's pixels to its picture's. A turned box becomes the upright one around the
         ellipse that it held, since faces do not fill the corners of their boxes.
         """
         points = view.to_picture(self.points).astype(np.float32)
         half = (self.boxes[:, 2:] - self.boxes[:, :2]).astype(np.float64) / 2
-        centers = (self.boxes[:, :2] + self.boxes[:, 2:]) / 2
+        centers = self.centers
         along = half[:, None] * np.eye(2)  # from a center to the right, and down
         origins = view.to_picture(centers.astype(np.float64))
         ends = view.to_picture(centers[:, None] + along)
@@ -115,8 +120,7 @@ class _Seen:
 
     def filling(self) -> _Seen:
         """The faces that a look was meant for, not their neighbors."""
-        centers = (self.boxes[:, :2] + self.boxes[:, 2:]) / 2
-        offsets = np.abs(centers - (_LOOK_SIDE - 1) / 2).max(1)
+        offsets = np.abs(self.centers - (_LOOK_SIDE - 1) / 2).max(1)
         sizes = (self.boxes[:, 2:] - self.boxes[:, :2]).max(1) / _LOOK_FACE
         return self.of((offsets < 0.4 * _LOOK_FACE) & (sizes > 0.5) & (sizes < 1.6))
 

@@ -265,8 +265,9 @@ def _measurement(row: Row, topology: Topology) -> Measurement | None:
     track = int(row["track"])
     if track == _NO_FACE:
         return None
-    limits = {name: _LARGEST.get(name, _LARGEST_PLACE) for name in row}
-    if not all((np.abs(values) <= limits[name]).all() for name, values in row.items()):
+    if not all(
+        (np.abs(values) <= _LARGEST.get(name, _LARGEST_PLACE)).all() for name, values in row.items()
+    ):
         raise ValueError("it holds numbers that no face has")
     face = Face(row["box"], float(row["score"]), row["landmarks"], float(row["presence"]), topology)
     x, y, log_side, roll = map(float, row["placement"])

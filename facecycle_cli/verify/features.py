@@ -70,6 +70,7 @@ def extract_features(
     waiting: list[NDArray[np.uint8]] = []
     begun: deque[Future[dict[str, NDArray[np.float32]]]] = deque()
     found = whole = 0
+    cores = usable_cores()
 
     def describe(batch: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         return {name: extractor(batch) for name, extractor in extractors.items()}
@@ -78,7 +79,14 @@ def extract_features(
         for name, features in begun.popleft().result().items():
             parts[name].append(features)
 
-    with _one_thread_each(usable_cores()) as pool:
+    with _one_thread_each(cores) as pool:
+
+        def begin() -> None:
+            begun.append(pool.submit(describe, np.stack(waiting)))
+            waiting.clear()
+            if len(begun) > _AHEAD * cores:
+                keep()
+
         for position, face in enumerate(crops):
             if isinstance(face, FailedCrop):
                 rows.append(-1)
@@ -89,14 +97,11 @@ def extract_features(
                 whole += face.whole
                 waiting.append(face.crop)
             if len(waiting) == _BATCH_CROPS:
-                begun.append(pool.submit(describe, np.stack(waiting)))
-                waiting.clear()
-            if len(begun) > _AHEAD * usable_cores():
-                keep()
+                begin()
             if on_done is not None:
                 on_done(face)
         if waiting:
-            begun.append(pool.submit(describe, np.stack(waiting)))
+            begin()
         while begun:
             keep()
     features = {

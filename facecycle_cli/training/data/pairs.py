@@ -144,8 +144,6 @@ class PairSampler:
         """The groups of the pairs with these numbers, counted from the beginning of the run."""
         before = np.floor(numbers * self._share).astype(np.int64)
         from_first = np.floor((numbers + 1) * self._share).astype(np.int64) > before
-        if len(self.pools) == 1:
-            from_first[:] = True
         groups = np.empty_like(numbers)
         for pool, mine in enumerate((from_first, ~from_first)[: len(self.pools)]):
             drawn = before[mine] if pool == 0 else (numbers - before)[mine]

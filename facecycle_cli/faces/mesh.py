@@ -15,9 +15,11 @@ from facecycle_cli.faces.similarity import invert_affine, warp_antialiased
 from facecycle_cli.faces.topology import MESH_468
 from facecycle_cli.types import RGBImage
 
-__all__ = ["FaceMesh", "Region"]
+__all__ = ["INPUT_SIDE", "FaceMesh", "Region"]
 
-_INPUT = 192
+INPUT_SIDE = 192
+"""Side of what the network is shown, in pixels."""
+
 _MARGIN = 1.5  # side of the network's crop over that of the box around the landmarks
 _BATCH = 8  # more at once outgrow a core's cache and take a quarter longer each
 # Medians over 230 faces of all kinds of pictures, in heights of YuNet's box:
@@ -91,8 +93,8 @@ class Region:
     @property
     def matrix(self) -> np.ndarray:
         """(2, 3) float64: picture pixels -> pixels of the network's input."""
-        linear = _rotation(self.angle).T * (_INPUT / self.side)
-        middle = (_INPUT - 1) / 2
+        linear = _rotation(self.angle).T * (INPUT_SIDE / self.side)
+        middle = (INPUT_SIDE - 1) / 2
         return np.column_stack([linear, middle - linear @ self.center])
 
 
@@ -123,7 +125,7 @@ class FaceMesh:
             part = slice(start, min(count, start + _BATCH))
             matrices = [region.matrix for region in regions[part]]
             crops = [
-                warp_antialiased(image, matrix, (_INPUT, _INPUT))
+                warp_antialiased(image, matrix, (INPUT_SIDE, INPUT_SIDE))
                 for image, matrix in zip(images[part], matrices, strict=True)
             ]
             outputs = self.network(image=to_planes(crops))
@@ -133,7 +135,7 @@ class FaceMesh:
                 # The network's pixels are counted from the corner, ours from the first center.
                 points = outputs["landmarks"][i - start]
                 landmarks[i, :, :2] = (points[:, :2] - 0.5) @ inverse[:, :2].T + inverse[:, 2]
-                landmarks[i, :, 2] = points[:, 2] * (regions[i].side / _INPUT)
+                landmarks[i, :, 2] = points[:, 2] * (regions[i].side / INPUT_SIDE)
         return landmarks, presence
 
 

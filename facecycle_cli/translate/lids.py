@@ -1,7 +1,7 @@
-"""How far eyelids are closed, which their landmarks only hint at.
+"""How far eyelids are closed, which their landmarks say almost.
 
-The landmarks of a shut eye keep most of their distance: the opening that they enclose becomes a
-fifth to a half smaller in a blink. A smile and narrowed eyes take as much from it, but from below.
+The landmarks of a shut eye keep a quarter or a third of their distance. A smile and narrowed eyes
+take half of it, but from below.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from facecycle_cli.faces.topology import Topology
 
 __all__ = ["eyelid_closure", "eyelid_closure_beyond_landmarks", "upper_lids"]
 
-_LID_NOISE, _SHUT = 0.1, 0.3
-"""By which share an opening is smaller than usual because landmarks tremble, and when the eye is
-shut (medians of blinks in talking faces)."""
+_LID_NOISE, _SHUT = 0.15, 0.58
+"""By which share an opening is smaller than usual because landmarks tremble or the face smiles, and
+when the eye is shut (medians of blinks in talking faces)."""
 
-_LANDMARKS_LAG = 0.06, 0.18
-"""The same where lids already follow the landmarks: by which share an eye is narrower, and by which
-share its upper lid is lower, when these begin to lag behind its lids, and when it is shut. The
-blinks of three filmed faces reach the second one; half of a blink is about 0.1."""
+_ALMOST_SHUT, _FROM_ABOVE = (0.42, 0.58), (0.15, 0.3)
+"""The same where lids already follow the landmarks: by which share an eye is narrower when they may
+meet, and when they do; and by which share its upper lid is lower. The blinks of nine filmed faces
+reach the second ones; smiles and narrowed eyes (up to 0.42 and 0.34) do not get beyond the first.
+"""
 
 _NARROWEST_EYE = 0.15
 """The smallest opening of open eyes, over their width."""
@@ -67,8 +68,8 @@ def eyelid_closure_beyond_landmarks(
         opening, usual, yaw: as for :func:`eyelid_closure`.
         lowered: by how much the upper lids are lower than usual, over the width of the eye.
     """
-    smaller = min(_narrower(opening, usual), lowered / max(usual, _NARROWEST_EYE))
-    return _closure(smaller, yaw, _LANDMARKS_LAG)
+    from_above = _rises(lowered / max(usual, _NARROWEST_EYE), _FROM_ABOVE)
+    return from_above * _closure(_narrower(opening, usual), yaw, _ALMOST_SHUT)
 
 
 def _narrower(opening: float, usual: float) -> float:
@@ -76,7 +77,9 @@ def _narrower(opening: float, usual: float) -> float:
 
 
 def _closure(smaller: float, yaw: float, shares: tuple[float, float]) -> float:
-    begins, shut = shares
-    closed = min(1.0, max(0.0, (smaller - begins) / (shut - begins)))
-    trust = (_LIDS_UNKNOWN - abs(yaw)) / (_LIDS_UNKNOWN - _LIDS_TRUSTED)
-    return closed * min(1.0, max(0.0, trust))
+    return _rises(smaller, shares) * (1 - _rises(abs(yaw), (_LIDS_TRUSTED, _LIDS_UNKNOWN)))
+
+
+def _rises(value: float, limits: tuple[float, float]) -> float:
+    low, high = limits
+    return min(1.0, max(0.0, (value - low) / (high - low)))

@@ -16,7 +16,6 @@ import numpy as np
 
 from facecycle_cli.faces import Alignment, Face, HeadPose
 from facecycle_cli.faces.canonical import visibility
-from facecycle_cli.faces.topology import Topology
 from facecycle_cli.portrait.features import smoothstep
 from facecycle_cli.portrait.head import Head, shape_distance
 from facecycle_cli.translate.dials import ALL_OF_IT, MotionDials
@@ -49,11 +48,6 @@ picture does not have, and landmarks see about four fifths of it (slopes of pitc
 _EXPRESSION = 1.07
 """How far the face moves, over what the source's landmarks say: smoothing in time, and landmarks
 that see less of a motion than was drawn, take that away (slopes in the same evaluation)."""
-
-_BROWS, _BROWS_REACH = 1.25, (0.03, 0.13)
-"""How much further brows move than that, and how far beside their landmarks this begins to end and
-ends, in distances between the outer corners of the eyes: the network sees about three quarters of
-what is seen of brows by following their pixels, in filmed faces and in drawn ones."""
 
 _TURN = 25.0, 30.0
 """Degrees from the photograph's own yaw or pitch up to which a head turns as it should, and beyond
@@ -118,7 +112,6 @@ class TargetPoints:
         self._level = HeadPlacement.of(alignment).roll
         self._head = Head.in_crop(face, alignment)
         self._neutral = rest_shape(self._head)
-        self._gain = _EXPRESSION * _brow_gain(self._head.shape, face.topology)
         self._hair = self._hair_offsets()
         self.own = self._placed(self._head.shape, self._head).points
 
@@ -202,7 +195,7 @@ class TargetPoints:
         begin = first if self._absolute else rest
         turned = abs(float(motion.head.angles[0]))
         seen = 1 - float(smoothstep(np.array(turned), *_PROFILE))
-        now = begin + self._gain * seen * (motion.head.shape - begin)
+        now = begin + _EXPRESSION * seen * (motion.head.shape - begin)
         moved = own + now - rest
         if not self._absolute:
             moved[:, :2] += self._lasting(rest[:, :2] - reference.neutral)
@@ -262,20 +255,6 @@ class TargetPoints:
         points = outline.mean(0) + _HAIR * (outline - outline.mean(0))
         middle, turn = self._turn_of_hair(head)
         return np.asarray((points[:, 0] + 1j * points[:, 1] - middle) / turn)
-
-
-def _brow_gain(shape: np.ndarray, topology: Topology) -> np.ndarray:
-    """(n, 1): how much further each landmark of a shape (n, 3) moves for being near a brow; lids
-    do not.
-    """
-    points = shape[:, :2]
-    brows = [*topology.left_brow, *topology.right_brow]
-    distance = np.linalg.norm(points[:, None] - points[brows], axis=-1).min(1)
-    left, right = points[list(topology.pairs[0])]
-    across = np.linalg.norm(right - left)
-    near = 1 - smoothstep(distance / max(1e-6, float(across)), *_BROWS_REACH)
-    near[np.ravel([*topology.left_lids, *topology.right_lids])] = 0
-    return np.asarray(1 + (_BROWS - 1) * near[:, None])
 
 
 def _bounded(own: float, angle: float) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from facecycle_cli.faces import Alignment, Face
+from facecycle_cli.faces.attention_mesh import with_close_look
 from facecycle_cli.faces.choice import FaceChoice, check_face_choice, choose_faces
 from facecycle_cli.faces.following import Sighting, skull_template
 from facecycle_cli.faces.iris import UNKNOWN_GAZE, EyePatches, Gaze, cut_eyes, find_irises, gaze_of
@@ -28,7 +29,7 @@ class SourceFace:
     """What the networks get of a frame of the source.
 
     Attributes:
-        face: the face as it was found in the frame.
+        face: the face as it was found in the frame, lips and lids looked at closely.
         track: the same number as long as it is the same face in the same shot.
         alignment: from the frame to ``crop``.
         crop: (S, S, 3) uint8.
@@ -46,6 +47,7 @@ class SourceFace:
     @classmethod
     def cut(cls, image: RGBImage, face: Face, track: int, alignment: Alignment) -> SourceFace:
         """The face in a frame (H, W, 3) uint8, cut out by an alignment."""
+        face = with_close_look(image, face)
         crop = alignment.crop(image)
         look = appearance_of(image, face, alignment, crop)
         return cls(face, track, alignment, crop, look)

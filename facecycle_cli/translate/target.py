@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from facecycle_cli.faces import Alignment, Face
+from facecycle_cli.faces.attention_mesh import with_close_look
 from facecycle_cli.faces.topology import MESH_468
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.dials import part_of_way
@@ -121,19 +122,19 @@ class Target:
         settings: ``motion`` and ``mouth``; ``size`` and ``paste_back`` say what the frames show.
 
     Attributes:
-        face: as given.
+        face: as given, lips and lids looked at closely.
         stage: where the frames are drawn.
     """
 
     def __init__(
         self, image: RGBImage, face: Face, model: FaceCycle, settings: TranslateSettings
     ) -> None:
-        self.face = face
         self._model = model
         self._is_absolute = settings.motion == "absolute"
         cells = model.config.image_size
         alignment = Alignment.from_face(face, cells)
         crop = alignment.crop(image)
+        self.face = face = with_close_look(image, face)
         self._points: TargetPoints | None = None
         self._gaze: TargetGaze | None = None
         self._shading = settings.shading

@@ -10,15 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
-from facecycle_cli.faces import Alignment
 from facecycle_cli.media import read_image
 from facecycle_cli.model import load
 from facecycle_cli.portrait.dense import interpolate
 from facecycle_cli.portrait.head import Head, mean_head, shape_distance
 from facecycle_cli.portrait.neutral import neutral_shape
 from facecycle_cli.translate.motion import Motion, measure_still, motion_of_still
-from facecycle_cli.translate.placement import IN_PICTURE
-from facecycle_cli.translate.points import TargetPoints
 from facecycle_cli.translate.rest import rest_shape
 from facecycle_cli.translate.settings import TranslateSettings
 from facecycle_cli.translate.source import crop_still
@@ -172,26 +169,6 @@ def test_the_head_turns_as_the_source_does(targets, still, faces, backend, angle
     before, after = (Head.of(f) for f in (faces["person2_neutral"], found))
     assert (after.angles - before.angles)[angle] == pytest.approx(by, rel=0.45)
     assert after.size == pytest.approx(before.size, rel=0.08)
-
-
-def test_brows_rise_further_than_their_landmarks_do_and_lids_do_not(targets, still, faces):
-    """What the network sees of brows is a part of their motion."""
-    motion, topology = still("person2_neutral"), faces["person2_neutral"].topology
-    points = TargetPoints(
-        faces["person2_neutral"], Alignment.from_face(faces["person2_neutral"], 64),
-        absolute=True, limits=IN_PICTURE,
-    )  # fmt: skip
-    shape = motion.head.shape.copy()
-    parts = topology.left_brow + topology.right_brow, topology.left_lids[0], (topology.chin,)
-    for part in parts:
-        shape[list(part), 1] -= 0.1
-    before, after = (
-        points.wanted(each).points[:, 1]
-        for each in (motion, replace(motion, head=replace(motion.head, shape=shape)))
-    )
-    brows, lids, chin = ((before - after)[list(part)].mean() for part in parts)
-    assert brows > 1.15 * lids
-    assert lids == pytest.approx(chin, rel=0.1)
 
 
 def test_what_is_around_the_head_moves_with_the_slow_one(targets, still):

@@ -17,11 +17,11 @@ from facecycle_cli.translate.lids import (
     [
         (0.30, 0.30, 0, 0.0),
         (0.35, 0.30, 0, 0.0),
-        (0.28, 0.30, 0, 0.0),  # landmarks tremble
-        (0.19, 0.30, 0, 1.0),
+        (0.26, 0.30, 0, 0.0),  # landmarks tremble
+        (0.12, 0.30, 0, 1.0),
         (0.00, 0.30, 0, 1.0),
-        (0.19, 0.30, 35, 0.0),  # a turned head
-        (0.08, 0.08, 0, 1.0),  # eyes that were shut from the beginning
+        (0.12, 0.30, 35, 0.0),  # a turned head
+        (0.06, 0.06, 0, 1.0),  # eyes that were shut from the beginning
     ],
 )
 def test_what_counts_as_closed(opening, usual, yaw, expected):
@@ -30,17 +30,17 @@ def test_what_counts_as_closed(opening, usual, yaw, expected):
 
 
 def test_half_a_blink_is_in_between():
-    assert 0.3 < eyelid_closure(0.24, 0.30, 5.0) < 0.7
-    assert 0.2 < eyelid_closure_beyond_landmarks(0.22, 0.25, 0.025, 5.0) < 0.7
+    assert 0.3 < eyelid_closure(0.19, 0.30, 5.0) < 0.7
+    assert 0.2 < eyelid_closure_beyond_landmarks(0.125, 0.25, 0.08, 5.0) < 0.7
 
 
 @pytest.mark.parametrize(
     ("opening", "lowered", "expected"),
     [
-        (0.20, 0.05, 1.0),  # a blink
-        (0.20, 0.01, 0.0),  # a smile: lids come up from below
-        (0.25, 0.05, 0.0),  # a nod: both lids seem lower
-        (0.24, 0.01, 0.0),  # landmarks tremble
+        (0.09, 0.10, 1.0),  # a blink
+        (0.09, 0.03, 0.0),  # a smile: lids come up from below
+        (0.25, 0.10, 0.0),  # a nod: both lids seem lower
+        (0.24, 0.03, 0.0),  # landmarks tremble
     ],
 )
 def test_lids_close_further_where_the_eye_is_narrower_from_above(opening, lowered, expected):

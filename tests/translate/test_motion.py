@@ -85,19 +85,19 @@ def test_a_blink_is_measured_against_the_eyes_of_the_track():
     assert closed == [0.0, 0.0, 0.0, 1.0, 0.0]
 
 
-def test_eyes_shut_where_landmarks_hardly_close():
+def test_eyes_shut_where_landmarks_almost_meet():
     """A blink of real landmarks: the head is turned, and always has been."""
-    eyes = [0.244, 0.245, 0.244, 0.186, 0.246]
-    lids = [-0.17, -0.171, -0.17, -0.119, -0.171]
+    eyes = [0.255, 0.264, 0.254, 0.088, 0.227]
+    lids = [-0.127, -0.13, -0.127, -0.008, -0.11]
     blink = [measured(0, yaw=17.0, eyes=e, lids=low) for e, low in zip(eyes, lids, strict=True)]
     assert [m.lids_beyond_landmarks for m in with_references(blink, 5)] == [0, 0, 0, 1, 0]
 
 
 def test_a_head_that_rises_far_does_not_shut_its_eyes():
     def risen(by: float) -> float:
-        blink = measured(0, eyes=0.186, lids=-0.119)
+        blink = measured(0, eyes=0.088, lids=-0.008)
         angles = blink.head.angles + np.array([0.0, by, 0.0])
-        frames = [measured(0, eyes=0.245, lids=-0.171) for _ in range(4)]
+        frames = [measured(0, eyes=0.255, lids=-0.127) for _ in range(4)]
         frames.append(replace(blink, head=replace(blink.head, angles=angles)))
         return [m.lids_beyond_landmarks for m in with_references(frames, 4)][-1]
 

@@ -149,7 +149,7 @@ def test_the_mouth_opens_by_what_the_source_opens_it(
     target = target_of(photograph, face, networks, motion=mode)
     motion = replace(
         motion,
-        mouth=0.4 + (face.mouth_opening if mode == "absolute" else 0),
+        mouth=0.4 + (target.face.mouth_opening if mode == "absolute" else 0),
         reference=replace(motion.reference, mouth=0.1),
     )
     (drawing,) = target.prepare([motion])
@@ -173,12 +173,12 @@ def test_with_flow_nothing_is_moved_by_landmarks(photograph, face, networks, mot
 
 
 def test_expected_yaw(photograph, face, networks, motion):
-    turned = replace(motion, reference=replace(motion.reference, yaw=face.pose.yaw - 10))
-    assert target_of(photograph, face, networks).expected_yaw(turned) == pytest.approx(
-        face.pose.yaw + 10
-    )
+    target = target_of(photograph, face, networks)
+    own = target.face.pose.yaw
+    turned = replace(motion, reference=replace(motion.reference, yaw=motion.yaw - 10))
+    assert target.expected_yaw(turned) == pytest.approx(own + 10)
     absolute = target_of(photograph, face, networks, motion="absolute")
-    assert absolute.expected_yaw(turned) == pytest.approx(face.pose.yaw)
+    assert absolute.expected_yaw(turned) == pytest.approx(motion.yaw)
 
 
 def test_no_motions_are_no_drawings(photograph, face, networks):

@@ -1,0 +1,136 @@
+"""Lips, lids and brows, measured closely with MediaPipe's attention mesh (Grishchenko, Ablavatski,
+Kartynnik, Raveendran, Grundmann, "Attention Mesh: High-fidelity Face Mesh Prediction in Real-time",
+2020).
+
+The mesh of the whole face draws lips and lids near where they are on most faces. This network looks
+at them once more, each in a part of its own: parted lips, wide eyes and shut ones lie where they
+are seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from facecycle_cli.faces.face import Face
+from facecycle_cli.faces.mesh import INPUT_SIDE, Region
+from facecycle_cli.faces.sessions import Network, to_planes
+from facecycle_cli.faces.similarity import apply_affine, invert_affine, warp_antialiased
+from facecycle_cli.faces.topology import MESH_468
+from facecycle_cli.types import RGBImage
+
+__all__ = ["with_close_look"]
+
+_NETWORK = Network("attention_mesh.onnx", 1)
+
+_FEATURES: Final = 48
+"""Side of the features of the whole face from which the parts are cut."""
+
+_PART: Final = 16
+"""Side of a part."""
+
+_UNITS: Final = 4.0
+"""Landmarks are in units of so many along one point of a part."""
+
+_MARGIN: Final = 1.5
+"""Sides of a part over those of the box around its landmarks."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of the face that is looked at once more.
+
+    Attributes:
+        output: of the network.
+        landmarks: numbers of the mesh's points, in the order of the output.
+        ends: two of them, which are level in the part.
+    """
+
+    output: str
+    landmarks: tuple[int, ...]
+    ends: tuple[int, int]
+
+
+# fmt: off
+_PARTS: Final = (
+    _Part("lips", (
+        61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 185, 40, 39, 37, 0, 267, 269, 270, 409,
+        78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 191, 80, 81, 82, 13, 312, 311, 310, 415,
+        76, 77, 90, 180, 85, 16, 315, 404, 320, 307, 306, 184, 74, 73, 72, 11, 302, 303, 304, 408,
+        62, 96, 89, 179, 86, 15, 316, 403, 319, 325, 292, 183, 42, 41, 38, 12, 268, 271, 272, 407,
+    ), (61, 291)),
+    _Part("left", (
+        33, 7, 163, 144, 145, 153, 154, 155, 133, 246, 161, 160, 159, 158, 157, 173, 130, 25, 110,
+        24, 23, 22, 26, 112, 243, 247, 30, 29, 27, 28, 56, 190, 226, 31, 228, 229, 230, 231, 232,
+        233, 244, 113, 225, 224, 223, 222, 221, 189, 35, 124, 46, 53, 52, 65, 143, 111, 117, 118,
+        119, 120, 121, 128, 245, 156, 70, 63, 105, 66, 107, 55, 193,
+    ), (33, 133)),
+    _Part("right", (
+        263, 249, 390, 373, 374, 380, 381, 382, 362, 466, 388, 387, 386, 385, 384, 398, 359, 255,
+        339, 254, 253, 252, 256, 341, 463, 467, 260, 259, 257, 258, 286, 414, 446, 261, 448, 449,
+        450, 451, 452, 453, 464, 342, 445, 444, 443, 442, 441, 413, 265, 353, 276, 283, 282, 295,
+        372, 340, 346, 347, 348, 349, 350, 357, 465, 383, 300, 293, 334, 296, 336, 285, 417,
+    ), (362, 263)),
+)
+# fmt: on
+
+_CENTERS: Final = np.stack(np.meshgrid(*2 * [np.arange(_PART) + 0.5]), axis=-1).reshape(-1, 2)
+"""(256, 2): the points of a part, counted from its corner."""
+
+
+def with_close_look(image: RGBImage, face: Face) -> Face:
+    """The face with lips, lids, brows and the skin around the eyes where they are seen closely.
+
+    Args:
+        image: (H, W, 3) uint8, the picture that it was found in.
+        face: with the landmarks of the mesh; others stay as they are.
+
+    Returns:
+        The face with other x and y of these landmarks.
+
+    Raises:
+        FaceError: the network's file is missing or damaged.
+    """
+    if face.topology is not MESH_468:
+        return face
+    region = Region.from_landmarks(face.landmarks)
+    crop = warp_antialiased(image, region.matrix, (INPUT_SIDE, INPUT_SIDE))
+    # The network's pixels are counted from the corner, ours from the first center.
+    points = apply_affine(region.matrix, face.landmarks[:, :2].astype(np.float64)) + 0.5
+    places = [_place(points, part) for part in _PARTS]
+    grids = {
+        f"{part.output}_grid": _grid(place) for part, place in zip(_PARTS, places, strict=True)
+    }
+    found = _NETWORK(image=to_planes([crop]), **grids)
+    landmarks = face.landmarks.copy()
+    back = invert_affine(region.matrix)
+    for part, place in zip(_PARTS, places, strict=True):
+        cells = found[part.output][0].astype(np.float64) / _UNITS
+        seen = apply_affine(place, cells) * (INPUT_SIDE / _FEATURES) - 0.5
+        landmarks[list(part.landmarks), :2] = apply_affine(back, seen)
+    return replace(face, landmarks=landmarks) if np.isfinite(landmarks).all() else face
+
+
+def _place(points: np.ndarray, part: _Part) -> np.ndarray:
+    """(2, 3): points of a part -> features of the face, both counted from the corner.
+
+    Args:
+        points: (468, 2), in pixels of the network's input, counted from the corner.
+        part: which.
+    """
+    points = points * (_FEATURES / INPUT_SIDE)
+    along = points[part.ends[1]] - points[part.ends[0]]
+    along = along / max(1e-6, float(np.linalg.norm(along)))
+    axes = np.array([[along[0], -along[1]], [along[1], along[0]]])
+    level = points[list(part.landmarks)] @ axes
+    low, high = level.min(0), level.max(0)
+    linear = axes * (_MARGIN * (high - low) / _PART)
+    return np.column_stack([linear, axes @ ((low + high) / 2) - linear.sum(1) * (_PART / 2)])
+
+
+def _grid(place: np.ndarray) -> np.ndarray:
+    """(1, 16, 16, 2) float32: where a part's points lie among the features, from -1 to 1."""
+    at = (apply_affine(place, _CENTERS) - 0.5) * (2 / (_FEATURES - 1)) - 1
+    return at.reshape(1, _PART, _PART, 2).astype(np.float32)

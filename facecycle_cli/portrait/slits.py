@@ -8,7 +8,8 @@ lids close over it, or the inside of the source's mouth.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
@@ -16,9 +17,18 @@ import numpy as np
 from facecycle_cli.portrait.dense import interpolate
 from facecycle_cli.portrait.features import FeatureFrame, smoothstep
 from facecycle_cli.portrait.gaze import Look
-from facecycle_cli.types import RGBImage
 
-__all__ = ["EYE", "MOUTH", "MouthPatch", "Opening", "Slit", "SlitKind", "draw_openings"]
+__all__ = [
+    "CURVE",
+    "EYE",
+    "MOUTH",
+    "Opening",
+    "Slit",
+    "SlitKind",
+    "coarse_cells",
+    "draw_openings",
+    "widest",
+]
 
 Shape = tuple[np.ndarray, np.ndarray]
 
@@ -46,22 +56,6 @@ MOUTH = SlitKind(sideways=1.9, above=1.0, below=1.1, overlaps=(0.05, 0.05))
 EYE = SlitKind(sideways=1.7, above=1.3, below=1.0, overlaps=(0.04, 0.16), rim=0.25)
 
 
-@dataclass(frozen=True)
-class MouthPatch:
-    """The mouth in a picture, whose inside another mouth may show.
-
-    Attributes:
-        pixels: (h, w, 3) uint8.
-        upper: (k, 2) float32, pixels of the patch: the inner edge of the upper lip, from the left
-            corner to the right one.
-        lower: the same of the lower lip.
-    """
-
-    pixels: RGBImage
-    upper: np.ndarray
-    lower: np.ndarray
-
-
 _CELLS = 40
 """Cells along the width of a slit's surroundings at which displacements are computed for a picture;
 a video needs fewer."""
@@ -72,25 +66,11 @@ _SOFT = 1.0
 _SOFTER = 0.012
 """The same in half widths of the slit."""
 
+CURVE = 4
+"""Parts of a curve between two neighboring points of an edge."""
+
 _BEYOND = 0.9
 """How fast the line between above and below gets softer beyond the corners."""
-
-_ANSWERS = 0.015, 0.06
-"""Change of a mouth's opening, in half widths of it, up to which the inside of the target's own
-mouth is shown, and from which that of the source's mouth is."""
-
-_OPEN_ENOUGH = 0.35, 0.7
-"""The opening of the source's mouth over the one that is drawn, from which its inside begins to be
-shown, and from which it is shown as it is."""
-
-_INSET = 0.06, 0.16
-"""Parts of the source's opening, at its upper and lower lip, that are not shown: they are lip."""
-
-_OTHER_SKIN = 0.03, 0.2
-"""Logarithm of the gain up to which lips have one color, and from which they have another."""
-
-_WHITE, _MAX_GAIN = 200.0, 2.0
-"""Gray level up to which teeth are made brighter, and the most by which colors are changed."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +125,8 @@ class Slit:
 
     Attributes:
         frame: of the slit in the photograph.
+        opening: of the slit in the photograph, in half widths of it.
+        cells: as given.
     """
 
     def __init__(
@@ -159,10 +141,10 @@ class Slit:
         self.upper, self.lower = list(upper), list(lower)
         self._own = own
         self._kind = kind
-        self._cells = cells
+        self.cells = cells
         self.frame = FeatureFrame(own[self.upper[0]], own[self.upper[-1]])
         self._edges = tuple(_line(self.frame.of_points(own[i])) for i in (self.upper, self.lower))
-        self._opening = _widest(*self._edges)
+        self.opening = widest(*self._edges)
         edges = {*self.upper, *self.lower}
         near = [i for i in around if i not in edges]
         u, v = self.frame.of_points(own[near]).T
@@ -208,19 +190,19 @@ class Slit:
         )
         if box[2] - box[0] < 2 or box[3] - box[1] < 2:
             return None
-        cells = _cells(box, self._cells)
+        cells = coarse_cells(box, self.cells)
         at = cells.reshape(-1, 2)
         u, v = frame.of_pixels(cells[..., 0], cells[..., 1])
         fade = 1 - smoothstep(np.abs(u), 1.1, kind.sideways)
         fade *= smoothstep(v, top, top + 0.6 * kind.above)
         fade *= 1 - smoothstep(v, bottom - 0.6 * kind.below, bottom)
-        closing = 1 - min(1.0, _widest(upper, lower) / max(1e-6, self._opening))
+        closing = 1 - min(1.0, widest(upper, lower) / max(1e-6, self.opening))
         shifts = []
         for side, sign, overlap in zip(self._sides, (-1, 1), kind.overlaps, strict=True):
             points = wanted[side]
             own = self._own[side].copy()
             edge = len(self.upper if sign < 0 else self.lower)
-            cover = sign * overlap * closing * min(1.0, self._opening / 0.1)
+            cover = sign * overlap * closing * min(1.0, self.opening / 0.1)
             inner = slice(1, edge - 1)
             own[inner] += self.frame.half * cover * self.frame.down
             if sign < 0 and kind.rim:
@@ -233,49 +215,6 @@ class Slit:
             shift = interpolate(points, missing, at, 0.01 * frame.half)
             shifts.append(shift.reshape(cells.shape) * fade[..., None].astype(np.float32))
         return Opening(box, frame, upper, lower, (shifts[0], shifts[1]))
-
-    def fill_from(
-        self, opening: Opening, source: MouthPatch, gain: np.ndarray, source_opening: float
-    ) -> Opening:
-        """The opening, with the inside of the source's mouth in it.
-
-        Args:
-            opening: what :meth:`prepare` made of it.
-            source: the source's mouth.
-            gain: (3,), the target's colors over the source's.
-            source_opening: of the source's mouth, in the half widths of ``opening``.
-        """
-        drawn = _widest(opening.upper, opening.lower)
-        answers = smoothstep(np.array(abs(drawn - self._opening)), *_ANSWERS)
-        enough = smoothstep(np.array(source_opening / max(1e-3, drawn)), *_OPEN_ENOUGH)
-        share = float(answers * enough)
-        if share <= 0:
-            return opening
-        frame = opening.frame
-        edges = [np.stack(frame.to_pixels(*e), axis=-1) for e in (opening.upper, opening.lower)]
-        points = np.concatenate([edges[0], edges[1][1:-1]])
-        other = smoothstep(np.array(np.abs(np.log(gain)).max()), *_OTHER_SKIN)
-        inset = other * (source.lower - source.upper)
-        upper, lower = source.upper + _INSET[0] * inset, source.lower - _INSET[1] * inset
-        there = np.concatenate([upper, lower[1:-1]])
-        cells = _cells(opening.box, self._cells)
-        inside = interpolate(points, there - points, cells.reshape(-1, 2), 0.05 * frame.half)
-        inside = inside.reshape(cells.shape) + cells.astype(np.float32)
-        across = np.linalg.norm(source.upper[-1] - source.upper[0])
-        finer = float(across) / (2 * frame.half)
-        gain = np.clip(gain, 1 / _MAX_GAIN, _MAX_GAIN)
-        brightest = float(np.percentile(source.pixels.max(-1), 99))
-        if gain.mean() > 1:
-            gain = gain * max(1.0, min(gain.mean(), _WHITE / max(1.0, brightest))) / gain.mean()
-        pixels = source.pixels.astype(np.float32) * gain
-        if finer > 1:
-            pixels = cv2.GaussianBlur(pixels, (0, 0), 0.5 * finer)
-        return replace(
-            opening,
-            inside=inside.astype(np.float32),
-            patch=pixels.astype(np.float32),
-            share=share,
-        )
 
     def draw(
         self, opening: Opening, xs: np.ndarray, ys: np.ndarray, picture: np.ndarray
@@ -379,17 +318,34 @@ def draw_openings(
 
 
 def _line(coordinates: np.ndarray) -> Shape:
-    """(k, 2) u, v along an edge -> its u, ascending, and its v."""
-    order = np.argsort(coordinates[:, 0], kind="stable")
-    return coordinates[order, 0], coordinates[order, 1]
+    """(k, 2) u, v along an edge -> its u, ascending, and its v, of a smooth curve through them."""
+    curve = _curve_weights(len(coordinates)) @ coordinates
+    order = np.argsort(curve[:, 0], kind="stable")
+    return curve[order, 0], curve[order, 1]
 
 
-def _widest(upper: Shape, lower: Shape) -> float:
+@cache
+def _curve_weights(count: int) -> np.ndarray:
+    """(m, count): points in a row -> those of a Catmull-Rom spline through them."""
+    identity = np.eye(count)
+    before, after = 2 * identity[:1] - identity[1:2], 2 * identity[-1:] - identity[-2:-1]
+    knots = np.concatenate([before, identity, after])
+    parts = []
+    for t in np.arange(CURVE) / CURVE:
+        weights = np.array(
+            [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2]
+        )
+        parts.append(sum(w / 2 * knots[i : i + count - 1] for i, w in enumerate(weights)))
+    between = np.stack(parts, axis=1).reshape(-1, count)
+    return np.concatenate([between, identity[-1:]])
+
+
+def widest(upper: Shape, lower: Shape) -> float:
     """The widest opening between two edges, in half widths."""
     return max(0.0, float((np.interp(upper[0], *lower) - upper[1]).max()))
 
 
-def _cells(box: tuple[int, int, int, int], across: int) -> np.ndarray:
+def coarse_cells(box: tuple[int, int, int, int], across: int) -> np.ndarray:
     """(h, w, 2) float64: points of a coarse grid over a box, as cv2.resize has them."""
     x0, y0, x1, y1 = box
     step = max(1.0, (x1 - x0) / across)

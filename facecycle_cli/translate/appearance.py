@@ -15,10 +15,10 @@ from facecycle_cli.faces import Alignment, Face
 from facecycle_cli.faces.iris import UNKNOWN_GAZE, Gaze
 from facecycle_cli.faces.similarity import apply_affine, warp_antialiased
 from facecycle_cli.faces.topology import Topology
-from facecycle_cli.portrait.slits import MouthPatch
+from facecycle_cli.portrait.inside import MouthPatch
 from facecycle_cli.types import RGBImage
 
-__all__ = ["Appearance", "appearance_of", "skin_color", "skin_light"]
+__all__ = ["Appearance", "appearance_of", "lip_color", "skin_color", "skin_light"]
 
 _PATCH = 144, 112
 """Width and height in pixels of the part of a frame that shows the mouth."""
@@ -84,6 +84,20 @@ def skin_color(crop: RGBImage, points: np.ndarray, topology: Topology) -> np.nda
     return np.asarray(np.median(_sampled(smooth, cheeks), axis=0))
 
 
+def lip_color(picture: RGBImage, points: np.ndarray, topology: Topology) -> np.ndarray:
+    """(3,) float32: the color in the middle of both lips.
+
+    Args:
+        picture: (h, w, 3) uint8.
+        points: (n, 2), the landmarks in it.
+        topology: their kind.
+    """
+    middles = (points[list(topology.inner_lips)] + points[list(topology.outer_lips)]) / 2
+    thick = np.linalg.norm(points[list(topology.inner_lips)] - middles, axis=1).mean()
+    smooth = cv2.GaussianBlur(picture, (0, 0), max(0.5, 0.3 * float(thick))).astype(np.float32)
+    return np.asarray(_sampled(smooth, middles).mean(0))
+
+
 def _sampled(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
     at = points.astype(np.float32)[:, None]
     found = cv2.remap(
@@ -104,4 +118,6 @@ def _mouth_patch(image: RGBImage, face: Face) -> MouthPatch:
     middle = (edges[0].mean(0) + edges[1].mean(0)) / 2
     matrix = np.column_stack([linear, (np.array(_PATCH) - 1) / 2 - linear @ middle])
     upper, lower = (apply_affine(matrix, edge).astype(np.float32) for edge in edges)
-    return MouthPatch(warp_antialiased(image, matrix, (width, height)), upper, lower)
+    patch = warp_antialiased(image, matrix, (width, height))
+    lips = lip_color(patch, apply_affine(matrix, points), topology)
+    return MouthPatch(patch, upper, lower, lips)

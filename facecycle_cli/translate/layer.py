@@ -14,7 +14,8 @@ from facecycle_cli.faces.topology import Topology
 from facecycle_cli.portrait.correction import Correction, near_mouth, sampled
 from facecycle_cli.portrait.features import smoothstep
 from facecycle_cli.portrait.gaze import Look
-from facecycle_cli.portrait.slits import EYE, MOUTH, MouthPatch, Opening, Slit
+from facecycle_cli.portrait.inside import MouthPatch, with_inside
+from facecycle_cli.portrait.slits import EYE, MOUTH, Opening, Slit
 from facecycle_cli.translate.points import WantedPoints
 
 __all__ = ["Grid", "LandmarkChange", "LandmarkLayer", "LandmarkRequest", "blend"]
@@ -73,6 +74,7 @@ class LandmarkRequest:
         mouth: that of the source; None: the inside of the mouth is the target's own.
         mouth_opening: its opening, in distances between the eyes.
         gain: (3,), colors of the target's skin over the source's.
+        lips: (3,), the color of the target's lips, RGB 0..255.
         light: (n,), logarithm of how much lighter the face is at each landmark.
         gaze: (2,), how far the irises move, in half widths of an eye: to the right, and down.
         lag: (2, 3), as :meth:`.TargetPoints.lag` has it.
@@ -83,6 +85,7 @@ class LandmarkRequest:
     mouth: MouthPatch | None
     mouth_opening: float
     gain: np.ndarray
+    lips: np.ndarray
     light: np.ndarray
     gaze: np.ndarray = field(default_factory=lambda: np.zeros(2))
     lag: np.ndarray = field(default_factory=lambda: np.zeros((2, 3)))
@@ -198,7 +201,14 @@ class LandmarkLayer:
         ends = wanted[[self._mouth.upper[0], self._mouth.upper[-1]]]
         across = max(1e-6, float(np.linalg.norm(ends[1] - ends[0])) / 2)
         source_opening = request.mouth_opening * self._unit / across
-        filled = self._mouth.fill_from(opened, request.mouth, request.gain, source_opening)
+        filled = with_inside(
+            self._mouth,
+            opened,
+            request.mouth,
+            source_opening,
+            gain=request.gain,
+            lips=request.lips,
+        )
         return [*found, (self._mouth, filled)]
 
     def _looks_of(self, irises: np.ndarray) -> list[Look | None]:

@@ -17,7 +17,7 @@ from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.dials import part_of_way
 from facecycle_cli.portrait.features import smoothstep
 from facecycle_cli.portrait.motions import require_finite
-from facecycle_cli.translate.appearance import skin_color
+from facecycle_cli.translate.appearance import lip_color, skin_color
 from facecycle_cli.translate.dials import ALL_OF_IT, MotionDials
 from facecycle_cli.translate.gaze import TargetGaze
 from facecycle_cli.translate.layer import Grid, LandmarkLayer, LandmarkRequest
@@ -151,6 +151,7 @@ class Target:
             )
             own = alignment.apply(face.landmarks[:, :2])
             self._skin = skin_color(crop, own, face.topology)
+            self._lips = lip_color(crop, own, face.topology)
             self._points = points
             features = settings.mouth == "landmarks"
             if features and self._dials.eyes:
@@ -241,6 +242,7 @@ class Target:
             look.mouth if self._dials.mouth else None,
             motion.mouth,
             _gain(self._skin, look.skin),
+            self._lips,
             self._dials.light * self._shading * (1 - share) * (look.light - rest),
             gaze,
             points.lag(motion),

@@ -26,7 +26,7 @@ from facecycle_cli.faces.iris import Gaze
 from facecycle_cli.faces.topology import IBUG_68, MESH_468, Topology
 from facecycle_cli.media.arrays import ArrayKind, Row, RowWriter, read_rows, read_small_array
 from facecycle_cli.portrait.head import Head
-from facecycle_cli.portrait.slits import MouthPatch
+from facecycle_cli.portrait.inside import MouthPatch
 from facecycle_cli.system import atomic_path, parse_json
 from facecycle_cli.text import json_text
 from facecycle_cli.translate.appearance import Appearance

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from facecycle_cli.faces import Alignment, Face, HeadPose
-from facecycle_cli.portrait.slits import MouthPatch
+from facecycle_cli.portrait.inside import MouthPatch
 from facecycle_cli.translate.appearance import Appearance
 
 

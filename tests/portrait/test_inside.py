@@ -1,0 +1,85 @@
+"""The inside of one mouth between the lips of another."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from facecycle_cli.portrait.inside import MouthPatch, with_inside
+from facecycle_cli.portrait.slits import MOUTH, Slit
+
+_LIP, _TOOTH, _DARK = (190.0, 110.0, 90.0), (225.0, 205.0, 165.0), (50.0, 30.0, 25.0)
+
+
+def _ellipse(center, radii):
+    """The upper and the lower edge of a mouth, two of (11, 2)."""
+    u = np.linspace(-1, 1, 11)
+    v = np.sqrt(np.maximum(0, 1 - u * u))
+    return [
+        np.column_stack([center[0] + radii[0] * u, center[1] + s * radii[1] * v]) for s in (-1, 1)
+    ]
+
+
+@pytest.fixture(scope="module")
+def source() -> MouthPatch:
+    """Teeth above the dark, in a mouth whose landmarks lie within its lips."""
+    y, x = np.mgrid[:112, :144]
+    radius = np.hypot((x - 72) / 44, (y - 56) / 26)
+    pixels = np.where((y < 56)[..., None], _TOOTH, _DARK)
+    pixels = np.where((radius > 1)[..., None], _LIP, pixels).astype(np.uint8)
+    upper, lower = _ellipse((72, 56), (54, 35))
+    return MouthPatch(pixels, upper, lower, np.array(_LIP, np.float32))
+
+
+def _drawn(source, gain, lips):
+    """(h, w, 3), what is seen in a mouth that opens, and how deep its pixels lie."""
+    upper, lower = _ellipse((100, 80), (60, 2))
+    own = np.concatenate([upper, lower, [[100.0, 20.0], [100.0, 140.0], [20, 80], [180, 80]]])
+    slit = Slit(own, range(11), range(11, 22), range(22, 26), MOUTH)
+    wanted = own.copy()
+    wanted[:22] = np.concatenate(_ellipse((100, 80), (60, 36)))
+    opening = slit.prepare(wanted, np.zeros_like, (0, 0, 200, 160))
+    filled = with_inside(slit, opening, source, 1.2, gain=np.array(gain), lips=np.array(lips))
+    x0, y0, x1, y1 = filled.box
+    ys, xs = np.mgrid[y0:y1, x0:x1].astype(np.float32)
+    share, color = slit.draw(filled, xs, ys, np.zeros((160, 200, 3), np.uint8))
+    radius = np.hypot((np.mgrid[y0:y1, x0:x1][1] - 100) / 60, (np.mgrid[y0:y1, x0:x1][0] - 80) / 36)
+    assert share[radius < 0.9].min() > 0.99
+    return color, radius, np.mgrid[y0:y1, x0:x1][0] - 80
+
+
+def test_lips_that_show_in_the_mouth_have_the_color_of_the_other_lips(source):
+    lips = (150.0, 90.0, 140.0)
+    color, radius, _ = _drawn(source, (0.9, 1.0, 1.2), lips)
+    rim = color[(radius > 0.93) & (radius < 0.97)]
+    near = np.abs(rim - lips).max(1) < 25
+    assert near.mean() > 0.5
+    assert not (np.abs(rim - np.array(_LIP) * (0.9, 1.0, 1.2)).max(1) < 15).any()
+
+
+def test_teeth_are_neither_green_nor_yellow(source):
+    """Between an orange skin and a pale one all colors move towards green."""
+    color, radius, height = _drawn(source, (0.75, 1.1, 1.15), _LIP)
+    red, green, blue = color[(radius < 0.6) & (height < -6)].mean(0)
+    assert green < 0.61 * red + 0.4 * blue
+    assert blue > 0.8 * red
+    assert green > 150, "teeth stay bright"
+
+
+def test_in_one_skin_colors_are_those_of_the_source(source):
+    color, radius, height = _drawn(source, (1.0, 1.0, 1.0), _LIP)
+    inner = color[(radius < 0.6) & (height < -6)].mean(0)
+    np.testing.assert_allclose(inner, _TOOTH, atol=3)
+    np.testing.assert_allclose(color[(radius < 0.6) & (height > 6)].mean(0), _DARK, atol=3)
+
+
+def test_edges_are_smooth_curves_through_their_landmarks():
+    upper, lower = _ellipse((100, 80), (60, 30))
+    own = np.concatenate([upper, lower, [[100.0, 20.0], [100.0, 140.0], [20, 80], [180, 80]]])
+    slit = Slit(own, range(11), range(11, 22), range(22, 26), MOUTH)
+    opening = slit.prepare(own, np.zeros_like, (0, 0, 200, 160))
+    u, v = opening.upper
+    at_landmarks = np.interp((upper[:, 0] - 100) / 60, u, v)
+    np.testing.assert_allclose(at_landmarks, (upper[:, 1] - 80) / 60, atol=1e-6)
+    between = np.abs(u) < 0.8
+    np.testing.assert_allclose(v[between], -0.5 * np.sqrt(1 - u[between] ** 2), atol=0.01)

@@ -37,9 +37,9 @@ _LIP_HUE, _LIP_SHADE, _LIP_DEPTH = (0.12, 0.3), (-0.8, -0.35), (0.08, 0.3)
 it has not, and from and up to which it is too dark for them; and the depth behind their edge, in
 half widths of the mouth, up to which there may be lip, and from which there is none."""
 
-_BETWEEN, _TOOTH, _IVORY = 0.6, (0.75, 0.9), 0.84
-"""How much of the way from blue to red green lies at most; green over red up to which a color is no
-tooth's, and from which it is; and the least blue over red of a tooth."""
+_WARM, _BETWEEN, _TOOTH, _IVORY = 0.95, 0.6, (0.75, 0.9), 0.84
+"""The most blue over red; how much of the way from blue to red green lies at most; green over red
+up to which a color is no tooth's, and from which it is; and the least blue over red of a tooth."""
 
 
 @dataclass(frozen=True)
@@ -154,12 +154,14 @@ def _lips_recolored(source: MouthPatch, lips: np.ndarray, ratio: np.ndarray) -> 
 def _natural(pixels: np.ndarray) -> np.ndarray:
     """Colors (h, w, 3) of the inside of a mouth without those that no mouth has.
 
-    Between two skins, what is no skin can turn green or yellow: nothing in a mouth is greener than
-    what lies between red and blue, and teeth, which are hardly redder than green, are no less blue
-    than ivory.
+    Between two skins, what is no skin can turn blue, green or yellow. Nothing in a mouth is as blue
+    as red, or greener than what lies between red and blue; teeth, which are hardly redder than
+    green, are no less blue than ivory, and no less green than gray.
     """
     red, green, blue = np.moveaxis(pixels, -1, 0)
-    green = np.minimum(green, _BETWEEN * red + (1 - _BETWEEN) * blue)
+    blue = np.minimum(blue, _WARM * red)
     tooth = smoothstep(green / np.maximum(red, 1), *_TOOTH)
     blue = blue + tooth * np.maximum(0, _IVORY * red - blue)
+    green = np.minimum(green, _BETWEEN * red + (1 - _BETWEEN) * blue)
+    green = green + tooth * np.maximum(0, (red + blue) / 2 - green)
     return np.stack([red, green, blue], axis=-1)

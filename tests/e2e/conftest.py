@@ -54,3 +54,12 @@ def translate(talk_folder, run_here):
         return subprocess.CompletedProcess(arguments, done.returncode, *texts)
 
     return call
+
+
+@pytest.fixture
+def face(examples: Path, tmp_path: Path) -> Path:
+    """A small photograph in an empty folder."""
+    path = tmp_path / "face.jpg"
+    with Image.open(examples / "faces" / "person1_smiling.jpg") as image:
+        image.resize((240, 240 * image.height // image.width)).save(path, quality=95)
+    return path

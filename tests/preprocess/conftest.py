@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from facecycle_cli.faces import load_backend
+from facecycle_cli.media import read_image
+from facecycle_cli.preprocess import PreprocessSettings
 from facecycle_cli.preprocess import run as runner
-from facecycle_cli.preprocess.extract import Extraction
+from facecycle_cli.preprocess.extract import Extraction, extract_crops
 from facecycle_cli.preprocess.index import to_line
-from facecycle_cli.preprocess.sources import Source
+from facecycle_cli.preprocess.sources import Source, find_sources
 from facecycle_cli.preprocess.store import open_sink
 from facecycle_cli.preprocess.workers import SourceResult, WorkerTask, failed_result, result_of
 from tests.clips import make_clip
@@ -105,3 +110,36 @@ def few(tmp_path: Path) -> Path:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
     return root
+
+
+class Shelf:
+    """A sink in memory."""
+
+    def __init__(self) -> None:
+        self.crops: dict[str, np.ndarray] = {}
+        self.landmarks: dict[str, bytes | None] = {}
+
+    def add(self, name: str, data: bytes, line: str, landmarks: bytes | None) -> None:
+        path = json.loads(line)["path"]
+        self.crops[path] = read_image(data)
+        self.landmarks[path] = landmarks
+
+    def clear(self) -> None:
+        self.crops = {}
+
+
+@pytest.fixture(scope="module")
+def backend():
+    return load_backend("mesh", threads=1)
+
+
+@pytest.fixture
+def crops_of(backend):
+    def run(path: Path, **settings) -> tuple[Extraction, list[dict], dict[str, np.ndarray]]:
+        chosen = PreprocessSettings(**settings)
+        (source,) = find_sources(str(path), chosen)
+        shelf = Shelf()
+        found = extract_crops(source, chosen, backend, shelf, lambda _: None)
+        return found, [json.loads(line) for line in found.lines], shelf.crops
+
+    return run

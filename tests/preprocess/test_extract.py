@@ -9,50 +9,17 @@ import cv2
 import numpy as np
 import pytest
 
-from facecycle_cli.errors import MediaError
-from facecycle_cli.faces import TEMPLATE, Alignment, is_inside, load_backend
+from facecycle_cli.faces import TEMPLATE, Alignment, is_inside
 from facecycle_cli.faces.crop_landmarks import LandmarkReader, decode_landmarks
-from facecycle_cli.media import Provenance, probe, read_frames, read_image, write_image
+from facecycle_cli.media import probe, read_frames, read_image
 from facecycle_cli.preprocess import PreprocessSettings, workers
 from facecycle_cli.preprocess import extract as module
 from facecycle_cli.preprocess.crops import CropWriter
-from facecycle_cli.preprocess.extract import Extraction, extract_crops
+from facecycle_cli.preprocess.extract import extract_crops
 from facecycle_cli.preprocess.sources import find_sources
 from facecycle_cli.preprocess.workers import WorkerTask, process_source
 from tests.clips import FACES, TALKER, TURNER, make_clip, run_ffmpeg
-
-
-class Shelf:
-    """A sink in memory."""
-
-    def __init__(self) -> None:
-        self.crops: dict[str, np.ndarray] = {}
-        self.landmarks: dict[str, bytes | None] = {}
-
-    def add(self, name: str, data: bytes, line: str, landmarks: bytes | None) -> None:
-        path = json.loads(line)["path"]
-        self.crops[path] = read_image(data)
-        self.landmarks[path] = landmarks
-
-    def clear(self) -> None:
-        self.crops = {}
-
-
-@pytest.fixture(scope="module")
-def backend():
-    return load_backend("mesh", threads=1)
-
-
-@pytest.fixture
-def crops_of(backend):
-    def run(path: Path, **settings) -> tuple[Extraction, list[dict], dict[str, np.ndarray]]:
-        chosen = PreprocessSettings(**settings)
-        (source,) = find_sources(str(path), chosen)
-        shelf = Shelf()
-        found = extract_crops(source, chosen, backend, shelf, lambda _: None)
-        return found, [json.loads(line) for line in found.lines], shelf.crops
-
-    return run
+from tests.preprocess.conftest import Shelf
 
 
 def points_in_crop(line: dict) -> np.ndarray:
@@ -294,47 +261,6 @@ def test_all_faces_of_a_photograph_are_different_people(crops_of, tmp_path):
     assert found.tracks == 2
     assert [n["path"] for n in lines] == [f"pair/images/pair/000{i}/pair.jpg" for i in (1, 2)]
     assert len(crops_of(tmp_path / "pair.png")[1]) == 1
-
-
-@pytest.fixture
-def frame_folder(clip, tmp_path) -> Path:
-    folder = tmp_path / "Zed" / "1.6" / "video"
-    folder.mkdir(parents=True)
-    run_ffmpeg("-i", clip, "-vf", "fps=5,crop=240:240", folder / "%d00.jpg")
-    return folder
-
-
-def test_a_folder_of_frames_is_one_source_in_the_order_of_its_numbers(crops_of, frame_folder):
-    (frame_folder / "100.jpg").rename(frame_folder / "1000.jpg")
-    found, lines, _ = crops_of(frame_folder)
-    assert found.frames == 5
-    names = ["200", "300", "400", "500", "1000"]
-    by_frame = sorted(lines, key=lambda line: line["frame"])
-    assert [n["path"] for n in by_frame] == [f"Zed/video/1.6/{name}.jpg" for name in names]
-    assert all(line["time"] is None for line in lines)
-
-
-def test_a_damaged_frame_is_left_out_and_said(crops_of, frame_folder):
-    (frame_folder / "300.jpg").write_bytes((frame_folder / "300.jpg").read_bytes()[:500])
-    found, lines, _ = crops_of(frame_folder)
-    assert found.status == "done"
-    assert found.reason.startswith("1 of 5 pictures left out (300.jpg: ")
-    assert [line["path"][-7:] for line in lines] == [f"{n}00.jpg" for n in (1, 2, 4, 5)]
-
-
-def test_results_among_the_frames_are_left_out_and_said(crops_of, frame_folder):
-    made = read_image(frame_folder / "200.jpg")
-    write_image(made, frame_folder / "200_frontal.png", provenance=Provenance("frontalize"))
-    found, lines, _ = crops_of(frame_folder, max_frames=3)
-    assert found.reason == "1 picture left out: results of facecycle"
-    assert [line["path"][-7:] for line in lines] == [f"{n}00.jpg" for n in (1, 2, 3)]
-
-
-def test_frames_none_of_which_can_be_read(crops_of, frame_folder):
-    for path in frame_folder.iterdir():
-        path.write_bytes(b"no picture")
-    with pytest.raises(MediaError, match="none of its 5 pictures can be read"):
-        crops_of(frame_folder)
 
 
 def test_no_face(crops_of, tmp_path):

@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from facecycle_cli.faces.similarity import apply_affine, invert_affine
@@ -16,6 +17,7 @@ from facecycle_cli.portrait.features import smoothstep
 from facecycle_cli.portrait.gaze import Look
 from facecycle_cli.portrait.inside import MouthPatch, with_inside
 from facecycle_cli.portrait.slits import EYE, MOUTH, Opening, Slit
+from facecycle_cli.translate.placement import UNMOVED, PlaneMotion
 from facecycle_cli.translate.points import WantedPoints
 
 __all__ = ["Grid", "LandmarkChange", "LandmarkLayer", "LandmarkRequest", "blend"]
@@ -35,6 +37,10 @@ _LIGHT_REACH = 0.18
 
 _MAX_LIGHT = 0.5
 """The largest change of light, as a logarithm."""
+
+_LIGHT_FADES = -0.1, 0.1
+"""Distances inwards from the outline of the face, in sizes of the head, up to which no light
+changes, and from which all of it does: what lies beside a face keeps its light."""
 
 _FEATURE_REACH = 0.12
 """Distance from lips and lids, in sizes of the head, within which brightness is not light: mouths
@@ -78,6 +84,7 @@ class LandmarkRequest:
         light: (n,), logarithm of how much lighter the face is at each landmark.
         gaze: (2,), how far the irises move, in half widths of an eye: to the right, and down.
         lag: (2, 3), as :meth:`.TargetPoints.lag` has it.
+        head: as :meth:`.TargetPoints.outline_motion` has it.
     """
 
     wanted: WantedPoints
@@ -89,6 +96,7 @@ class LandmarkRequest:
     light: np.ndarray
     gaze: np.ndarray = field(default_factory=lambda: np.zeros(2))
     lag: np.ndarray = field(default_factory=lambda: np.zeros((2, 3)))
+    head: PlaneMotion = UNMOVED
 
 
 class LandmarkChange(NamedTuple):
@@ -143,6 +151,7 @@ class LandmarkLayer:
         self._eyes = [Slit(own, *pair, around, _EYE, _CELLS) for pair in lids] if features else []
         self._looks = [None] * len(self._eyes) if irises is None else self._looks_of(irises)
         self._smooth_light = _light_smoother(own, topology, sorted(edges), self._unit)
+        self._lit = _within_face(own, topology, self._unit)
 
     def change(
         self, request: LandmarkRequest, displacement: np.ndarray
@@ -166,7 +175,7 @@ class LandmarkLayer:
             meet = upper + _LIDS_MEET * (lower - upper)
             wanted[eye.upper] = upper + request.eyes_closed * (meet - upper)
             wanted[eye.lower] = lower + request.eyes_closed * (meet - lower)
-        light = np.clip(self._smooth_light @ request.light, -_MAX_LIGHT, _MAX_LIGHT)
+        light = np.clip(self._smooth_light @ request.light, -_MAX_LIGHT, _MAX_LIGHT) * self._lit
         both = self._correction(displacement, wanted, request.wanted.in_view, light)
         both[..., :2] += displacement
         lag = (moves * self._to_picture[:, :2] @ request.lag).astype(np.float32)
@@ -226,6 +235,13 @@ def blend(
     """Blend colors (h, w, 3) into a part of a picture (H, W, 3) uint8, by shares (h, w)."""
     below = picture[part].astype(np.float32)
     picture[part] = np.clip(np.rint(below + share[..., None] * (color - below)), 0, 255)
+
+
+def _within_face(own: np.ndarray, topology: Topology, unit: float) -> np.ndarray:
+    """(len(own),): how far each point lies within the outline of the face, from 0 to 1."""
+    outline = own[list(topology.oval)].astype(np.float32)
+    inside = [cv2.pointPolygonTest(outline, (float(x), float(y)), True) for x, y in own]
+    return np.asarray(smoothstep(np.array(inside) / unit, *_LIGHT_FADES))
 
 
 def _light_smoother(

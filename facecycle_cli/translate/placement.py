@@ -57,7 +57,7 @@ class HeadPlacement:
     """Position, size and roll of a head in a picture.
 
     Attributes:
-        center: of the face's crop, in picture pixels, as x + iy.
+        center: of the face's crop, or of the head, in picture pixels, as x + iy.
         log_side: logarithm of the crop's side in picture pixels.
         roll: of the face in radians, clockwise in the picture.
     """

@@ -40,10 +40,10 @@ _PROFILE = 32.0, 55.0
 """Degrees of yaw up to which landmarks show the source's expression, and from which they do not:
 half of a profile's landmarks are guessed."""
 
-_NOD = 1.28
-"""How far the head nods, over what the source's landmarks say: a nod shows in depth, which a warped
-picture does not have, and landmarks see about four fifths of it (slopes of pitch in
-``facecycle evaluate translate``)."""
+_YAW, _NOD = 1.06, 1.28
+"""How far the head turns and nods, over what the source's landmarks say: a turn shows in depth,
+which a warped picture does not have, and landmarks see nine tenths of a turn and four fifths of a
+nod (slopes of yaw and pitch in ``facecycle evaluate translate``)."""
 
 _EXPRESSION = 1.07
 """How far the face moves, over what the source's landmarks say: smoothing in time, and landmarks
@@ -57,8 +57,13 @@ _LAGS = 0.06, 0.15
 """Sizes of the head by which it has gone from where the slow one is, up to which what is around it
 stays behind, and from which everything moves with it: that is no tremble, nor a word's nod."""
 
-_HAIR = 1.3
-"""Distance of the hair's points from the middle of the face, in distances of its outline."""
+_HAIR, _STILL = 1.3, 2.5
+"""Distances from the middle of the face, in distances of its outline: of the hair's points, and of
+those around the head that do not turn with it."""
+
+_SKULL = 1.4, 2.1, 0.85
+"""Half the width, the height and the depth of the front of the head with its hair, in sizes of the
+head, above the middle of the face: the hairline turns with the forehead, the outline hardly."""
 
 
 class WantedPoints(NamedTuple):
@@ -112,7 +117,7 @@ class TargetPoints:
         self._level = HeadPlacement.of(alignment).roll
         self._head = Head.in_crop(face, alignment)
         self._neutral = rest_shape(self._head)
-        self._hair = self._hair_offsets()
+        self._hair, self._before = self._hair_around()
         self.own = self._placed(self._head.shape, self._head).points
 
     def wanted(self, motion: Motion) -> WantedPoints:
@@ -122,8 +127,20 @@ class TargetPoints:
         return self._placed(shape, self._part_of(self._pose(motion)))
 
     def plane_motion(self, motion: Motion) -> PlaneMotion:
-        """The motion of the head within the plane of the picture."""
-        return self._dials.plane(self._whole_plane_motion(motion))
+        """The motion of the face within the plane of the picture."""
+        turn = self._motion_of_middle(motion).turn
+        shift = self._pose(motion).center - self._head.center
+        return self._dials.plane(PlaneMotion(turn, complex(*shift)))
+
+    def outline_motion(self, motion: Motion) -> PlaneMotion:
+        """The motion within the plane of the picture of the whole head, which is round: a face that
+        turns to the side moves, its head does not.
+        """
+        own, now = (
+            self._turn_of_hair(pose) for pose in (self._head, self._part_of(self._pose(motion)))
+        )
+        turn = now[1] / own[1]
+        return PlaneMotion(turn, now[0] - turn * own[0])
 
     def lag(self, motion: Motion) -> np.ndarray:
         """How far what is around the head is behind it: the slow head's place in the photograph
@@ -158,7 +175,10 @@ class TargetPoints:
             own.angles + share * (pose.angles - own.angles),
         )
 
-    def _whole_plane_motion(self, motion: Motion) -> PlaneMotion:
+    def _motion_of_middle(self, motion: Motion) -> PlaneMotion:
+        """Of the middle of the head, not of the face: a head that turns stays on its neck, even if
+        the source's begins in profile.
+        """
         if self._absolute:
             return self._plane_motion(motion.head, motion.reference.first, self._level)
         rest = motion.reference.head
@@ -172,7 +192,7 @@ class TargetPoints:
         return plane_motion(*places, level=level, limits=self._limits)
 
     def _pose(self, motion: Motion) -> _Turned:
-        moved = self._whole_plane_motion(motion)
+        moved = self._motion_of_middle(motion)
         yaw, pitch, roll = self._head.angles
         now, rest, trust = motion.head.angles, motion.reference.head.angles, motion.reference.trust
         angles = now[:2]
@@ -182,10 +202,13 @@ class TargetPoints:
         else:
             angles = angles + trust * (np.array([yaw, pitch]) - rest[:2])
         roll = roll + math.degrees(cmath.phase(moved.turn))
-        center = self._head.center + np.array([moved.shift.real, moved.shift.imag])
+        center = _middle_of_head(self._head) + np.array([moved.shift.real, moved.shift.imag])
         size = self._head.size * abs(moved.turn)
         nod = pitch + _NOD * (angles[1] - pitch)
-        turned = [_bounded(yaw, angles[0]), _bounded(pitch, nod), roll]
+        turned = [_bounded(yaw, yaw + _YAW * (angles[0] - yaw)), _bounded(pitch, nod), roll]
+        # What a turn is given beyond the source's own does not move the face as a whole.
+        plain = np.array([_bounded(yaw, angles[0]), _bounded(pitch, angles[1]), roll])
+        center = center - size * _DEPTH * _behind(plain)
         return _Turned(center, size, np.array(turned))
 
     def _shape(self, motion: Motion) -> np.ndarray:
@@ -234,7 +257,7 @@ class TargetPoints:
         head = Head(pose.center, pose.size, pose.angles, shape)
         middle, turn = self._turn_of_hair(pose)
         hair = middle + self._hair * turn
-        hair = np.column_stack([hair.real, hair.imag])
+        hair = np.column_stack([hair.real, hair.imag]) + _forward(pose, self._before)
         space = head.in_space
         seen = np.concatenate([visibility(space, self._face.topology), np.ones(len(hair))])
         return WantedPoints(np.concatenate([space[:, :2], hair]), seen)
@@ -245,16 +268,51 @@ class TargetPoints:
         turn = cmath.rect(pose.size, math.radians(pose.angles[2]))
         return complex(*_middle_of_head(pose)), turn
 
-    def _hair_offsets(self) -> np.ndarray:
-        """(k,) complex: points around the face, from the middle of an upright head of size 1.
+    def _hair_around(self) -> tuple[np.ndarray, np.ndarray]:
+        """Points around the face: on the hair, and further out, where nothing turns.
 
-        A head is round: its outline turns with the roll only, and goes where its middle goes.
+        A head is round: its outline turns with the roll only, and goes where its middle goes. The
+        hairline lies before the middle, and turns with the face.
+
+        Returns:
+            (k,) complex, from the middle of an upright head of size 1 that faces the camera, and
+            (k,), how far they lie before it, in sizes of the head.
         """
-        head = self._head
-        outline = head.points[list(self._face.topology.oval)]
-        points = outline.mean(0) + _HAIR * (outline - outline.mean(0))
+        head, oval = self._head, list(self._face.topology.oval)
+        still = _spread(head.points[oval], _STILL)[::3]
+        points = np.concatenate([_spread(head.points[oval], _HAIR), still])
+        before = np.zeros(len(points))
+        before[: len(oval)] = _before_middle(_spread(head.shape[oval, :2], _HAIR))
+        points = points - _forward(head, before)
         middle, turn = self._turn_of_hair(head)
-        return np.asarray((points[:, 0] + 1j * points[:, 1] - middle) / turn)
+        return (points[:, 0] + 1j * points[:, 1] - middle) / turn, before
+
+
+def _spread(outline: np.ndarray, factor: float) -> np.ndarray:
+    """An outline (n, 2), scaled about the mean of its points."""
+    middle = outline.mean(0)
+    return np.asarray(middle + factor * (outline - middle))
+
+
+def _before_middle(points: np.ndarray) -> np.ndarray:
+    """(n,): how far a head is before its middle at points (n, 2) of a :class:`.Head`'s shape.
+
+    Ears and neck are not: they count as in the plane of the middle.
+    """
+    width, height, depth = _SKULL
+    x, y = points.T
+    left = 1 - np.square(x / width) - np.square(y / height)
+    return np.asarray(depth * np.sqrt(np.where(y < 0, left, 0).clip(0)))
+
+
+def _forward(pose: Head | _Turned, before: np.ndarray) -> np.ndarray:
+    """(n, 2): where points lie that are that far (n,) before the middle, from those that are not.
+
+    Args:
+        pose: of the head.
+        before: in sizes of the head.
+    """
+    return np.asarray(-pose.size * before[:, None] * _behind(pose.angles))
 
 
 def _bounded(own: float, angle: float) -> float:
@@ -267,15 +325,19 @@ def _bounded(own: float, angle: float) -> float:
     return own + math.copysign(bounded, angle - own)
 
 
+def _behind(angles: np.ndarray) -> np.ndarray:
+    """(2,): which way the back of a head lies in the picture, 1 long if in its plane."""
+    return np.asarray(HeadPose(*angles).rotation[:2, 2])
+
+
 def _middle_of_head(head: Head | _Turned) -> np.ndarray:
     """(2,), about which it turns, where ``center`` is."""
-    behind = HeadPose(*head.angles).rotation[:2, 2]
-    return np.asarray(head.center + head.size * _DEPTH * behind)
+    return np.asarray(head.center + head.size * _DEPTH * _behind(head.angles))
 
 
 def _placement(head: Head, unit: float) -> HeadPlacement:
     """The placement of a head, as large as a head whose ``size`` would be ``unit`` in the crop."""
-    x, y = head.center
+    x, y = _middle_of_head(head)
     return HeadPlacement(
         complex(x, y), math.log(2 * head.size / unit), math.radians(head.angles[2])
     )

@@ -7,6 +7,7 @@ The networks say at a coarse grid of points how the picture changes (:class:`Fie
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -24,7 +25,7 @@ from facecycle_cli.translate.layer import (
     LandmarkRequest,
     blend,
 )
-from facecycle_cli.translate.placement import BY_FLOW, IN_PICTURE, Limits
+from facecycle_cli.translate.placement import BY_FLOW, IN_PICTURE, Limits, PlaneMotion
 from facecycle_cli.types import RGBImage
 
 __all__ = ["Drawing", "Fields", "Stage", "crop_stage", "picture_stage"]
@@ -36,6 +37,10 @@ _RADII = (0.68, 0.85)
 _HEAD, _REACH = 1.05, 1.9
 """In radii of that ellipse: up to the first, everything moves with the head; beyond the second,
 nothing moves. What lies between is stretched, so there is no seam, and nothing is uncovered."""
+
+_REACH_PER_SHIFT = 4.0
+"""How far beyond the first of these the motion reaches at least, in the same radii, over the shift
+of the head in grid units: what is stretched more than about twice pulls the ear with it."""
 
 _FIRM, _LOOSE = 0.85, 1.1
 """In the same radii: up to the first, the picture trembles and nods as the face does; beyond the
@@ -133,6 +138,7 @@ class Stage:
         linear = to_crop[:, :2]
         self._to_pixels = np.linalg.inv(linear)
         limits = BY_FLOW if landmarks is None else IN_PICTURE
+        self._room = math.exp(limits.growth) * _REACH * min(_RADII) + limits.shift
         x0, y0, x1, y1 = _moving_part(frame, to_crop, limits)
         self._part = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
         self._cell = 2 / cells / np.sqrt(abs(np.linalg.det(linear)))
@@ -143,6 +149,7 @@ class Stage:
         pixels = np.stack(np.meshgrid(xs, ys), axis=-1)
         self.points = (pixels @ linear.T + to_crop[:, 2]).astype(np.float32)
         self._pixels = pixels
+        self._points = self.points[..., 0] + np.complex64(1j) * self.points[..., 1]
         factors = np.array([columns / (x1 - x0), rows / (y1 - y0)])
         shift = (0.5 - np.array([x0, y0])) * factors - 0.5
         self._to_cells = np.column_stack([np.diag(factors), shift])
@@ -185,19 +192,23 @@ class Stage:
                 effect.
             request: what the layer of landmarks is to do.
         """
-        x, y = ((fields.inside[i] - _CENTER[i]) / _RADII[i] for i in range(2))
+        inside = fields.inside if request is None else self._inside(request.head)
+        x, y = ((inside[i] - _CENTER[i]) / _RADII[i] for i in range(2))
         radius = np.hypot(x, y)
-        moving = 1 - smoothstep(radius, _HEAD, _REACH)[..., None].astype(np.float32)
-        changing = 1 - smoothstep(radius, _FACE, _HAIR)[..., None].astype(np.float32)
+        reach = _REACH if request is None else self._reach(request.head)
+        moving = 1 - smoothstep(radius, _HEAD, reach)[..., None].astype(np.float32)
         pixels = fields.displacement.transpose(1, 2, 0) @ self._to_pixels.T.astype(np.float32)
-        change = None if fields.change is None else fields.change.transpose(1, 2, 0) * changing
+        change = None
+        if fields.change is not None:
+            changing = 1 - smoothstep(radius, _FACE, _HAIR)[..., None].astype(np.float32)
+            change = fields.change.transpose(1, 2, 0) * changing
         if self._layer is not None and request is not None:
             smooth, places = self._layer.change(request, pixels)
             loose = smoothstep(radius, _FIRM, _LOOSE) * smoothstep(y, _CROWN, _EARS)
             loose = moving * loose[..., None].astype(np.float32)
             pixels = unfolded(smooth.displacement * moving + smooth.lag * loose, self._cell)
             openings = self._layer.openings(request, places, pixels)
-            light = smooth.light * changing[..., 0]
+            light = smooth.light * moving[..., 0]
             return Drawing(pixels, change, light=light, openings=openings)
         pixels = unfolded(pixels * moving, self._cell)
         if self._features is None:
@@ -205,6 +216,18 @@ class Stage:
         wanted = opening * self._features.mouth.unit
         missing = self._features.mouth.missing(wanted, pixels, self._to_cells)
         return Drawing(pixels, change, wanted, missing, eyes_closed)
+
+    def _inside(self, head: PlaneMotion) -> np.ndarray:
+        """(2, h, w): where the grid lies in the photograph if it moves as the whole head does."""
+        turn, shift = head.inverse()
+        at = np.complex64(turn) * self._points + np.complex64(shift)
+        return np.stack((at.real, at.imag))
+
+    def _reach(self, head: PlaneMotion) -> float:
+        """Where the motion of a head ends: a head that goes far takes more along with it."""
+        far, size = abs(head.shift), abs(head.turn)
+        within_part = (self._room - far) / (size * max(_RADII))
+        return max(_REACH, min(_HEAD + _REACH_PER_SHIFT * far / size, within_part))
 
     def draw(self, drawing: Drawing) -> RGBImage:
         """The frame, (H, W, 3) uint8."""

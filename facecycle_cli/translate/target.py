@@ -246,6 +246,7 @@ class Target:
             self._dials.light * self._shading * (1 - share) * (look.light - rest),
             gaze,
             points.lag(motion),
+            points.outline_motion(motion),
         )
 
     def _opening(self, motion: Motion) -> float:

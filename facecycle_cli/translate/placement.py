@@ -23,6 +23,7 @@ __all__ = [
     "HeadPlacement",
     "Limits",
     "PlaneMotion",
+    "limited_shift",
     "mean_placement",
     "plane_motion",
 ]
@@ -122,12 +123,16 @@ def plane_motion(
     """
     axis = reference.roll if level is None else level
     shift = (now.center - reference.center) * cmath.rect(2 * math.exp(-reference.log_side), -axis)
-    distance = abs(shift)
-    if distance > 0:
-        shift *= _limited(distance, limits.shift) / distance
+    shift = limited_shift(shift, limits)
     growth = _limited(now.log_side - reference.log_side, limits.growth)
     roll = math.remainder(now.roll - axis, 2 * math.pi)
     return PlaneMotion(cmath.rect(math.exp(growth), _limited(roll, limits.roll)), shift)
+
+
+def limited_shift(shift: complex, limits: Limits) -> complex:
+    """A shift in grid units, no further than ``limits`` say."""
+    distance = abs(shift)
+    return shift if distance == 0 else shift * (_limited(distance, limits.shift) / distance)
 
 
 def _limited(value: float, limit: float) -> float:

@@ -20,7 +20,13 @@ from facecycle_cli.portrait.features import smoothstep
 from facecycle_cli.portrait.head import Head, shape_distance
 from facecycle_cli.translate.dials import ALL_OF_IT, MotionDials
 from facecycle_cli.translate.motion import Motion
-from facecycle_cli.translate.placement import HeadPlacement, Limits, PlaneMotion, plane_motion
+from facecycle_cli.translate.placement import (
+    HeadPlacement,
+    Limits,
+    PlaneMotion,
+    limited_shift,
+    plane_motion,
+)
 from facecycle_cli.translate.rest import rest_shape
 
 __all__ = ["TargetPoints", "WantedPoints"]
@@ -189,11 +195,11 @@ class TargetPoints:
     def _plane_motion(self, now: Head, rest: Head, level: float | None) -> PlaneMotion:
         own = self._head.size
         places = _placement(now, own), _placement(rest, own)
-        return plane_motion(*places, level=level, limits=self._limits)
+        return plane_motion(*places, level=level, limits=self._limits._replace(shift=math.inf))
 
     def _pose(self, motion: Motion) -> _Turned:
-        moved = self._motion_of_middle(motion)
-        yaw, pitch, roll = self._head.angles
+        own, moved = self._head, self._motion_of_middle(motion)
+        yaw, pitch, roll = own.angles
         now, rest, trust = motion.head.angles, motion.reference.head.angles, motion.reference.trust
         angles = now[:2]
         if self._absolute:
@@ -202,13 +208,14 @@ class TargetPoints:
         else:
             angles = angles + trust * (np.array([yaw, pitch]) - rest[:2])
         roll = roll + math.degrees(cmath.phase(moved.turn))
-        center = _middle_of_head(self._head) + np.array([moved.shift.real, moved.shift.imag])
-        size = self._head.size * abs(moved.turn)
+        size = own.size * abs(moved.turn)
         nod = pitch + _NOD * (angles[1] - pitch)
         turned = [_bounded(yaw, yaw + _YAW * (angles[0] - yaw)), _bounded(pitch, nod), roll]
         # What a turn is given beyond the source's own does not move the face as a whole.
         plain = np.array([_bounded(yaw, angles[0]), _bounded(pitch, angles[1]), roll])
-        center = center - size * _DEPTH * _behind(plain)
+        turn = _middle_of_head(own) - size * _DEPTH * _behind(plain) - own.center
+        shift = limited_shift(moved.shift + complex(*turn), self._limits)
+        center = own.center + np.array([shift.real, shift.imag])
         return _Turned(center, size, np.array(turned))
 
     def _shape(self, motion: Motion) -> np.ndarray:

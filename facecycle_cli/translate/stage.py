@@ -227,7 +227,7 @@ class Stage:
         """Where the motion of a head ends: a head that goes far takes more along with it."""
         far, size = abs(head.shift), abs(head.turn)
         within_part = (self._room - far) / (size * max(_RADII))
-        return max(_REACH, min(_HEAD + _REACH_PER_SHIFT * far / size, within_part))
+        return min(within_part, max(_REACH, _HEAD + _REACH_PER_SHIFT * far / size))
 
     def draw(self, drawing: Drawing) -> RGBImage:
         """The frame, (H, W, 3) uint8."""

@@ -29,7 +29,7 @@ that are not shown: they are lip."""
 _OTHER_SKIN = 0.03, 0.2
 """Logarithm of the gain up to which lips have one color, and from which they have another."""
 
-_WHITE, _MAX_GAIN = 200.0, 2.0
+_WHITE, _MAX_GAIN = 215.0, 2.0
 """Gray level up to which teeth are made brighter, and the most by which colors are changed."""
 
 _LIP_HUE, _LIP_SHADE, _LIP_DEPTH = (0.12, 0.3), (-0.8, -0.35), (0.08, 0.3)

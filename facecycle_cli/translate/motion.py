@@ -179,7 +179,7 @@ class Reference:
         lids: how low the upper lids usually are.
         trust: how much this is the person at rest, 0..1.
         roll_trust: the same of the head's roll.
-        head: pose and shape of the face; of a mouth that is as closed as it gets.
+        head: pose of the head, and shape of a face whose mouth is as closed as it gets.
         first: of the first frame of the track, not smoothed.
         neutral: (n, 2), the shape of ``head`` at rest, as :func:`.rest_shape` has it.
         light: (n,), as :class:`.Appearance` has it.
@@ -359,7 +359,9 @@ def _reference(frames: Iterable[Measurement | None]) -> Reference:
     roll_trust = _rest_trust(math.degrees(placement.roll))
     # Of the calmer half of the frames, those in which the mouth is closed furthest.
     calm = sorted(sorted(measured, key=_energy)[: 2 * count], key=lambda m: m.mouth)[:count]
-    head = mean_head([m.head for m in calm])
+    # Whether the head is at rest is said of the same frames as where it is.
+    at_rest, closed = (mean_head([m.head for m in chosen]) for chosen in (neutral, calm))
+    head = replace(at_rest, shape=closed.shape)
     return Reference(
         replace(placement, roll=placement.roll * roll_trust),
         yaw,

@@ -41,9 +41,10 @@ _LIGHT_LOST = 12.0, 30.0
 """Degrees of yaw by which the source turns until its landmarks lie on other skin, in another light,
 or on what is behind it."""
 
-_BRIGHTNESS, _HUE = 0.5, 0.25
-"""How much of the difference in brightness, and in hue, between two skins is taken as a difference
-in light (as an exponent). The rest is that of the skins, which teeth do not share."""
+_BRIGHTER, _DARKER, _HUE = 0.75, 0.5, 0.25
+"""How much of the difference between two skins is taken as a difference in light (as an exponent):
+where the target's is brighter, where it is darker, and in hue. The rest is that of the skins, which
+teeth do not share; but dull teeth in a bright face are seen, and bright ones have a limit."""
 
 
 class EncodedFace:
@@ -280,7 +281,8 @@ def _gain(target: np.ndarray, source: np.ndarray) -> np.ndarray:
     """
     brighter = float(max(1.0, target.mean()) / max(1.0, source.mean()))
     hue = target / np.maximum(source, 1) / brighter
-    return np.asarray(brighter**_BRIGHTNESS * hue**_HUE)
+    share = _BRIGHTER if brighter > 1 else _DARKER
+    return np.asarray(brighter**share * hue**_HUE)
 
 
 def _moved_back(plane_motions: Sequence[PlaneMotion], points: Tensor) -> Tensor:

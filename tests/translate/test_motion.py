@@ -36,6 +36,14 @@ def test_the_reference_is_the_most_neutral_quarter():
     assert result[0].reference.yaw == pytest.approx(15)
 
 
+def test_the_head_at_rest_is_that_of_the_frames_that_are_trusted():
+    """The mouth closes while the head is turned."""
+    frames = [measured(0, s, yaw=y, mouth=m) for s, y, m in ((0.1, 2, 0.3), (0.11, 37, 0.0))]
+    reference = next(with_references(frames + 4 * [measured(0, 0.9, mouth=0.5)], 6)).reference
+    assert reference.trust == 1
+    assert reference.head.angles[0] == pytest.approx(reference.yaw)
+
+
 @pytest.mark.parametrize(("yaw", "trust"), [(0, 1), (3, 1), (-9, 0.5), (30, 0)])
 def test_a_turned_head_is_no_reference(yaw, trust):
     (motion,) = with_references([measured(0, yaw=yaw)], 1)

@@ -166,7 +166,8 @@ def translate_command(
         typer.Option(
             "--save-motion",
             metavar="FILE.npz",
-            help="Also keep the motion of SRC, without its pictures. Such a file can be SRC.",
+            help="Also keep the motion of SRC; of its pictures only the inside of the mouth. "
+            "Such a file can be SRC.",
             show_default=False,
         ),
     ] = None,

@@ -85,6 +85,11 @@ class PictureReader(PillowPlugin):
         return upright_srgb(self._picture)
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self._picture.size
+
+    @property
     def is_animated(self) -> bool:
         """Whether there is more than one frame. Unlike ``properties`` it counts no further."""
         if self._picture.format in _STILL:
@@ -126,6 +131,22 @@ def read_image(source: ImageSource) -> RGBImage:
         OSError: it cannot be opened.
     """
     with _opened(source) as picture, _decoding():
+        return picture.read_srgb()
+
+
+def read_small_image(data: bytes, longest: int) -> RGBImage:
+    """Read a picture whose sides have at most ``longest`` pixels, as :func:`read_image` does.
+
+    Args:
+        data: the bytes of a file that may say of itself whatever it likes.
+        longest: the most pixels of a side.
+
+    Raises:
+        MediaError: it is no picture, is damaged, or is larger.
+    """
+    with _opened(data) as picture, _decoding():
+        if max(picture.size) > longest:
+            raise MediaError(f"more than {longest} pixels wide or high")
         return picture.read_srgb()
 
 

@@ -1,8 +1,8 @@
-"""A motion as a file: what was measured of the source's face, without the source's pixels.
+"""A motion as a file: what was measured of the source's face.
 
 An ``.npz`` with one row for each frame. Any picture can perform it again, without the video that it
-was taken from. The points of the face are in it (its shape, as a motion has it), but no picture:
-the inside of the mouth is then a typical one.
+was taken from. The points of the face are in it (its shape, as a motion has it), and of its pixels
+those between its lips.
 """
 
 from __future__ import annotations
@@ -20,11 +20,22 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from facecycle_cli import __version__, weights
-from facecycle_cli.errors import DataError
+from facecycle_cli.errors import DataError, MediaError
 from facecycle_cli.faces import Face
 from facecycle_cli.faces.iris import Gaze
 from facecycle_cli.faces.topology import IBUG_68, MESH_468, Topology
-from facecycle_cli.media.arrays import ArrayKind, Row, RowWriter, read_rows, read_small_array
+from facecycle_cli.media.arrays import (
+    ArrayKind,
+    BytesKind,
+    Kind,
+    Row,
+    RowWriter,
+    has_array,
+    read_rows,
+    read_small_array,
+)
+from facecycle_cli.media.images import encode_image, read_small_image
+from facecycle_cli.portrait.features import smoothstep
 from facecycle_cli.portrait.head import Head
 from facecycle_cli.portrait.inside import MouthPatch
 from facecycle_cli.system import atomic_path, parse_json
@@ -33,6 +44,7 @@ from facecycle_cli.translate.appearance import Appearance
 from facecycle_cli.translate.lids import upper_lids
 from facecycle_cli.translate.motion import Measurement
 from facecycle_cli.translate.placement import HeadPlacement
+from facecycle_cli.types import RGBImage
 
 __all__ = ["MotionRecorder", "MotionTemplate"]
 
@@ -48,15 +60,49 @@ _TOPOLOGIES = {topology.count: topology for topology in (MESH_468, IBUG_68)}
 
 _MOST_FPS = 1000
 
-_LARGEST = {"backflow": 4.0, "light": 20.0, "gaze": 100.0}
-"""No face has numbers beyond these: grid units, logarithms, half widths of an eye."""
+_LARGEST = {
+    "backflow": 4.0,
+    "light": 20.0,
+    "gaze": 100.0,
+    "skin": 255.0,
+    "lip_color": 255.0,
+    "lips": 1000.0,
+}
+"""No face has numbers beyond these: grid units, logarithms, half widths of an eye, gray levels,
+pixels of the mouth."""
 
 _LARGEST_PLACE = 1e6
 """The same of all other arrays: pixels from the corner of a picture."""
 
+_MOUTH_QUALITY = 95
+"""Of the WebP pictures of the mouth."""
 
-def _kinds(landmarks: int, flow_size: int) -> dict[str, ArrayKind]:
-    return {
+_MOUTH_BYTES = 1 << 16
+"""The most of one of them. An open mouth has about 2,500."""
+
+_MOUTH_SIDE = 256
+"""Its longest side in pixels."""
+
+_BESIDE_LIPS = 8
+"""Pixels around the inner edges of the lips that are kept: edges are soft."""
+
+_LIPS_SHADE, _LIPS_SHADE_ENDS = 0.35, 0.3
+"""How much darker a typical mouth is at the edge of the upper lip, and the part of its opening
+below that at which this ends."""
+
+_CHEEKS_SHADE, _CHEEKS_SHADE_REACH = 0.5, (0.2, 1.0)
+"""The same at the corners, and where that begins and ends, in half widths from the middle."""
+
+
+def _kinds(landmarks: int, flow_size: int, *, mouth: bool = True) -> dict[str, Kind]:
+    lips = len(_TOPOLOGIES[landmarks].upper_lip)
+    inside: dict[str, Kind] = {
+        "skin": ArrayKind("<f4", (3,)),
+        "lip_color": ArrayKind("<f4", (3,)),
+        "lips": ArrayKind("<f4", (2, lips, 2)),
+        "mouth": BytesKind(_MOUTH_BYTES),
+    }
+    return (inside if mouth else {}) | {
         "track": ArrayKind("<i4"),
         "landmarks": ArrayKind("<f4", (landmarks, 3)),
         "box": ArrayKind("<f4", (4,)),
@@ -73,6 +119,8 @@ def _kinds(landmarks: int, flow_size: int) -> dict[str, ArrayKind]:
 class MotionTemplate:
     """A file with a motion.
 
+    Files of older versions have no mouth, and anybody may delete it: ``mouth``.
+
     Attributes:
         path: of the file.
         fps: frames per second.
@@ -81,6 +129,7 @@ class MotionTemplate:
         frames: how many there are.
         landmarks: number of landmarks of a face.
         flow_size: side of the networks' flow.
+        has_mouth: whether the inside of the source's mouth is in it; otherwise it is a typical one.
     """
 
     path: str
@@ -90,6 +139,7 @@ class MotionTemplate:
     frames: int
     landmarks: int
     flow_size: int
+    has_mouth: bool
 
     @classmethod
     def open(cls, path: str | PathLike[str]) -> MotionTemplate:
@@ -101,11 +151,14 @@ class MotionTemplate:
         """
         try:
             about = parse_json(read_small_array(path, "about", _ABOUT_BYTES).tobytes())
+            has_mouth = has_array(path, "mouth")
         except (ValueError, UnicodeDecodeError) as error:
             raise DataError(f"no motion that --save-motion wrote ({error})") from None
+        if not isinstance(about, dict) or about.get("format") != _FORMAT:
+            raise DataError("no motion that --save-motion wrote")
+        if about.get("version") != _VERSION:
+            raise DataError("a motion of another version of facecycle")
         try:
-            if about["format"] != _FORMAT or about["version"] != _VERSION:
-                raise DataError("a motion of another version of facecycle")
             fps = Fraction(*map(int, about["fps"]))
             still, checkpoint = bool(about["still"]), about["checkpoint"]
             sizes = [int(about[name]) for name in ("frames", "landmarks", "flow_size")]
@@ -115,7 +168,8 @@ class MotionTemplate:
             is_sane = False
         if not is_sane or sizes[1] not in _TOPOLOGIES:
             raise DataError("damaged: it does not say what motion it is")
-        return cls(str(path), fps, still, checkpoint, *sizes)
+        frames, landmarks, flow_size = sizes
+        return cls(str(path), fps, still, checkpoint, frames, landmarks, flow_size, has_mouth)
 
     def numbers(self) -> NDArray[np.int64]:
         """Where in the video each frame lies, (frames,), ascending; in between the last one holds.
@@ -130,7 +184,7 @@ class MotionTemplate:
             if not is_sane or numbers[0] < 0 or (np.diff(numbers) <= 0).any():
                 raise ValueError("its frames have no order")
         except ValueError as error:
-            raise DataError(_damaged(error)) from None
+            raise DataError(f"damaged: {error}") from None
         return numbers
 
     def measurements(self, first: int = 0, last: int | None = None) -> Iterator[Measurement | None]:
@@ -141,7 +195,7 @@ class MotionTemplate:
             OSError: it cannot be read.
         """
         topology = _TOPOLOGIES[self.landmarks]
-        rows = read_rows(self.path, _kinds(self.landmarks, self.flow_size))
+        rows = read_rows(self.path, _kinds(self.landmarks, self.flow_size, mouth=self.has_mouth))
         try:
             with contextlib.closing(rows):
                 for number, row in enumerate(rows):
@@ -150,7 +204,7 @@ class MotionTemplate:
                     if number >= first:
                         yield _measurement(row, topology)
         except ValueError as error:
-            raise DataError(_damaged(error)) from None
+            raise DataError(f"damaged: {error}") from None
 
 
 class MotionRecorder:
@@ -229,20 +283,21 @@ class MotionRecorder:
         landmarks, flow_size = len(first.face.landmarks), first.backflow.shape[-1]
         self._about |= {"landmarks": landmarks, "flow_size": flow_size}
         kinds = _kinds(landmarks, flow_size)
-        self._nothing = {name: np.zeros(kind.shape, kind.dtype) for name, kind in kinds.items()}
+        self._nothing = {
+            name: np.zeros(0, np.uint8)
+            if isinstance(kind, BytesKind)
+            else np.zeros(kind.shape, kind.dtype)
+            for name, kind in kinds.items()
+        }
         self._nothing["track"] = np.array(_NO_FACE)
         self._writer = self._stack.enter_context(RowWriter(kinds))
         for _ in range(self._waiting):
             self._writer.append(self._nothing)
 
 
-def _damaged(error: ValueError) -> str:
-    text = str(error)
-    return text if text.startswith("damaged") else f"damaged: {text}"
-
-
 def _row(measured: Measurement) -> Row:
-    face, place = measured.face, measured.placement
+    face, place, mouth = measured.face, measured.placement, _cut(measured.look.mouth)
+    picture = encode_image(mouth.pixels, format="webp", provenance=None, quality=_MOUTH_QUALITY)
     return {
         "track": np.array(measured.track),
         "landmarks": face.landmarks,
@@ -253,6 +308,10 @@ def _row(measured: Measurement) -> Row:
         "backflow": measured.backflow,
         "light": measured.look.light,
         "gaze": measured.look.gaze.numbers,
+        "skin": measured.look.skin,
+        "lip_color": np.zeros(3) if mouth.lips is None else mouth.lips,
+        "lips": np.stack([mouth.upper, mouth.lower]),
+        "mouth": np.frombuffer(picture, np.uint8),
     }
 
 
@@ -260,7 +319,8 @@ def _measurement(row: Row, topology: Topology) -> Measurement | None:
     """One frame.
 
     Raises:
-        ValueError: its numbers are not finite, or far beyond those of any picture.
+        ValueError: its numbers are not finite, or far beyond those of any picture; or its mouth is
+            no picture.
     """
     track = int(row["track"])
     if track == _NO_FACE:
@@ -271,7 +331,7 @@ def _measurement(row: Row, topology: Topology) -> Measurement | None:
         raise ValueError("it holds numbers that no face has")
     face = Face(row["box"], float(row["score"]), row["landmarks"], float(row["presence"]), topology)
     x, y, log_side, roll = map(float, row["placement"])
-    head, inside = Head.of(face), _typical_mouth()
+    head, inside = Head.of(face), _mouth(row) if "mouth" in row else _typical_mouth()
     return Measurement(
         face,
         track,
@@ -286,9 +346,48 @@ def _measurement(row: Row, topology: Topology) -> Measurement | None:
     )
 
 
+def _cut(mouth: MouthPatch) -> MouthPatch:
+    """The part of it between the lips."""
+    lips = np.concatenate([mouth.upper, mouth.lower])
+    height, width = mouth.pixels.shape[:2]
+    x0, y0 = np.maximum(np.floor(lips.min(0)).astype(int) - _BESIDE_LIPS, 0)
+    x1, y1 = np.minimum(np.ceil(lips.max(0)).astype(int) + _BESIDE_LIPS + 1, (width, height))
+    corner = np.array([x0, y0], np.float32)
+    upper, lower = mouth.upper - corner, mouth.lower - corner
+    return MouthPatch(mouth.pixels[y0:y1, x0:x1], upper, lower, mouth.lips)
+
+
+def _mouth(row: Row) -> Appearance:
+    """The source's own mouth, and its skin.
+
+    Raises:
+        ValueError: its mouth is no picture, or a larger one than any mouth.
+    """
+    try:
+        pixels = read_small_image(row["mouth"].tobytes(), _MOUTH_SIDE)
+    except MediaError:
+        raise ValueError("a mouth in it is no small picture") from None
+    color = row["lip_color"] if row["lip_color"].any() else None
+    upper, lower = row["lips"]
+    mouth = MouthPatch(pixels, upper, lower, color)
+    return Appearance(mouth, row["skin"], np.zeros(0, np.float32))
+
+
 @cache
 def _typical_mouth() -> Appearance:
     """Teeth and tongue of nobody, on a skin of that color."""
     arrays = load_file(weights.path("mouth.safetensors"))
-    mouth = MouthPatch(arrays["pixels"], arrays["upper"], arrays["lower"])
+    pixels = _shaded(arrays["pixels"], arrays["upper"], arrays["lower"])
+    mouth = MouthPatch(pixels, arrays["upper"], arrays["lower"])
     return Appearance(mouth, arrays["skin"], np.zeros(0, np.float32))
+
+
+def _shaded(pixels: RGBImage, upper: np.ndarray, lower: np.ndarray) -> RGBImage:
+    """A mouth as it lies in the shadow of its lips and, towards the corners, of its cheeks."""
+    rows, columns = np.indices(pixels.shape[:2])
+    top, bottom = (np.interp(columns, *edge.T) for edge in (upper, lower))
+    below = (rows - top) / np.maximum(bottom - top, 1)
+    aside = np.abs(2 * (columns - upper[0, 0]) / (upper[-1, 0] - upper[0, 0]) - 1)
+    lips = 1 - _LIPS_SHADE * (1 - smoothstep(below, 0, _LIPS_SHADE_ENDS))
+    cheeks = 1 - _CHEEKS_SHADE * smoothstep(aside, *_CHEEKS_SHADE_REACH)
+    return np.asarray(np.rint(pixels * (lips * cheeks)[..., None]), np.uint8)

@@ -25,6 +25,7 @@ from facecycle_cli.media import (
     write_image,
 )
 from facecycle_cli.media import images as images_module
+from facecycle_cli.media.images import read_small_image
 from tests.media.pictures import difference, encoded
 
 
@@ -315,3 +316,11 @@ def test_a_damaged_tiff_says_nothing_of_its_own(tmp_path, capfd):
         read_image(path)
     os.write(2, b"still open\n")
     assert capfd.readouterr().err == "still open\n"
+
+
+def test_a_small_picture_is_small_before_it_is_decoded(monkeypatch):
+    small, wide = (encoded(Image.new("RGB", size)) for size in ((64, 48), (65, 3)))
+    assert read_small_image(small, 64).shape == (48, 64, 3)
+    monkeypatch.setattr(images_module.PictureReader, "read_srgb", None)
+    with pytest.raises(MediaError, match="more than 64 pixels"):
+        read_small_image(wide, 64)

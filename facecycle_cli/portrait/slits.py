@@ -17,6 +17,13 @@ import numpy as np
 from facecycle_cli.portrait.dense import interpolate
 from facecycle_cli.portrait.features import FeatureFrame, smoothstep
 from facecycle_cli.portrait.gaze import Look
+from facecycle_cli.portrait.lids import (
+    PhotographedSlit,
+    SlitPixels,
+    draw_lids,
+    part_of_lids,
+    smooth_stretched,
+)
 
 __all__ = [
     "CURVE",
@@ -42,18 +49,21 @@ class SlitKind:
         above, below: the same beyond its edges.
         overlaps: by which its upper and its lower edge cover what lies between them when it closes:
             landmarks lie on the edges, and what they enclose is a little larger.
-        rim: how far above the upper edge the skin is stiff: lashes are not stretched.
+        rims: how far above the upper edge and below the lower one skin is stiff: lashes are not
+            stretched.
+        lashes: whether its edges are lids that meet in a line of lashes.
     """
 
     sideways: float
     above: float
     below: float
     overlaps: tuple[float, float]
-    rim: float = 0.0
+    rims: tuple[float, float] = (0.0, 0.0)
+    lashes: bool = False
 
 
 MOUTH = SlitKind(sideways=1.9, above=1.0, below=1.1, overlaps=(0.05, 0.05))
-EYE = SlitKind(sideways=1.7, above=1.3, below=1.0, overlaps=(0.04, 0.16), rim=0.25)
+EYE = SlitKind(sideways=1.7, above=1.3, below=1.0, overlaps=(0.04, 0.16), rims=(0.25, 0.0))
 
 
 _CELLS = 40
@@ -145,6 +155,7 @@ class Slit:
         self.frame = FeatureFrame(own[self.upper[0]], own[self.upper[-1]])
         self._edges = tuple(_line(self.frame.of_points(own[i])) for i in (self.upper, self.lower))
         self.opening = widest(*self._edges)
+        self._photographed = PhotographedSlit(self.frame, self._edges[0], self._edges[1])
         edges = {*self.upper, *self.lower}
         near = [i for i in around if i not in edges]
         u, v = self.frame.of_points(own[near]).T
@@ -198,18 +209,18 @@ class Slit:
         fade *= 1 - smoothstep(v, bottom - 0.6 * kind.below, bottom)
         closing = 1 - min(1.0, widest(upper, lower) / max(1e-6, self.opening))
         shifts = []
-        for side, sign, overlap in zip(self._sides, (-1, 1), kind.overlaps, strict=True):
+        sides = zip(self._sides, (-1, 1), kind.overlaps, kind.rims, strict=True)
+        for side, sign, overlap, rim in sides:
             points = wanted[side]
             own = self._own[side].copy()
             edge = len(self.upper if sign < 0 else self.lower)
             cover = sign * overlap * closing * min(1.0, self.opening / 0.1)
             inner = slice(1, edge - 1)
             own[inner] += self.frame.half * cover * self.frame.down
-            if sign < 0 and kind.rim:
-                own = np.concatenate(
-                    [own, own[inner] - kind.rim * self.frame.half * self.frame.down]
-                )
-                stiff = points[inner] - kind.rim * frame.half * frame.down
+            if rim:
+                ends = own[inner] + sign * rim * self.frame.half * self.frame.down
+                own = np.concatenate([own, ends])
+                stiff = points[inner] + sign * rim * frame.half * frame.down
                 points = np.concatenate([points, stiff])
             missing = own - points - moved_by(points)
             shift = interpolate(points, missing, at, 0.01 * frame.half)
@@ -242,9 +253,26 @@ class Slit:
         above_shift, below_shift = (
             cv2.resize(shift, size, interpolation=cv2.INTER_LINEAR) for shift in opening.shifts
         )
+        place = SlitPixels(u, v, upper, lower)
+        lids = None
+        if self._kind.lashes:
+            part = part_of_lids(opening.frame, (opening.upper, opening.lower), opening.box)
+            skins = [
+                (xs[part] + by[part][..., 0], ys[part] + by[part][..., 1])
+                for by in (above_shift, below_shift)
+            ]
+            own = self._photographed._replace(look=opening.look)
+            openness = widest(opening.upper, opening.lower) / max(1e-6, self.opening)
+            lids = draw_lids(place, part, soft, skins, picture, own, openness)
+            if openness < 1:
+                skin = xs + above_shift[..., 0], ys + above_shift[..., 1]
+                upper_lid = smooth_stretched(opening.shifts[0], place, skin, picture, opening.frame)
+                lids = _over(upper_lid, lids)
         shift = above_shift + below * (below_shift - above_shift)
         xs += shift[..., 0]
         ys += shift[..., 1]
+        if lids is not None:
+            return lids
         within = np.minimum(v - upper, lower - v)
         alpha = smoothstep(within, -soft / 2, soft / 2) * smoothstep(lower - upper, 0, 2 * soft)
         alpha = np.where(np.abs(u) < 1, alpha, 0).astype(np.float32)
@@ -258,36 +286,8 @@ class Slit:
                 borderMode=cv2.BORDER_REPLICATE,
             )
             return alpha * opening.share, color
-        return alpha, self._eyeball(opening, (u, v), (upper, lower), picture)
-
-    def _eyeball(
-        self,
-        opening: Opening,
-        place: tuple[np.ndarray, np.ndarray],
-        lids: tuple[np.ndarray, np.ndarray],
-        picture: np.ndarray,
-    ) -> np.ndarray:
-        """The color of the photograph's eye at u and v of the drawn one, (h, w, 3) float32.
-
-        The eyeball stays where it is between the corners, unless it looks elsewhere. Only lids that
-        are opened further than in the photograph stretch it.
-        """
-        (u, v), (upper, lower) = place, lids
-        own_upper, own_lower = (np.interp(u, *edge) for edge in self._edges)
-        part = np.clip((v - upper) / np.maximum(lower - upper, 1e-3), 0, 1)
-        stretch = np.maximum(own_upper - upper, 0) * (1 - part)
-        stretch += np.minimum(own_lower - lower, 0) * part
-        v = v + stretch
-        if opening.look is not None:
-            u, v = opening.look.source(u, v, *self._edges)
-        x, y = self.frame.to_pixels(u, v)
-        return cv2.remap(
-            picture,
-            x.astype(np.float32),
-            y.astype(np.float32),
-            cv2.INTER_CUBIC,
-            borderMode=cv2.BORDER_REPLICATE,
-        ).astype(np.float32)
+        own = self._photographed._replace(look=opening.look)
+        return alpha, own.inside(place, picture)
 
 
 def draw_openings(
@@ -315,6 +315,14 @@ def draw_openings(
         part = slice(y0 - origin[1], y1 - origin[1]), slice(x0 - origin[0], x1 - origin[0])
         layers.append((part, *slit.draw(opening, xs[part], ys[part], picture)))
     return layers
+
+
+def _over(
+    below: tuple[np.ndarray, np.ndarray], above: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Two layers as one: shares (h, w) and colors (h, w, 3). What is above is opaque or absent."""
+    seen = above[0] > 0
+    return np.where(seen, above[0], below[0]), np.where(seen[..., None], above[1], below[1])
 
 
 def _line(coordinates: np.ndarray) -> Shape:

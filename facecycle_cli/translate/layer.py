@@ -29,7 +29,7 @@ moves, whatever the networks see in two crops of one face, and from which their 
 _TREMBLES = 0.003, 0.01
 """The same motion up to which it is the trembling of landmarks, and from which none is."""
 
-_LIDS_MEET = 0.8
+_LIDS_MEET = 0.85
 """Where lids meet, from the upper one (0) to the lower one (1): the upper one comes down."""
 
 _LIGHT_REACH = 0.18
@@ -46,8 +46,9 @@ _FEATURE_REACH = 0.12
 """Distance from lips and lids, in sizes of the head, within which brightness is not light: mouths
 open and eyes close."""
 
-_EYE = replace(EYE, overlaps=(0.14, 0.26))
-"""Lids that shut cover more: their landmarks lie within the eye, and its white shows as a line."""
+_EYE = replace(EYE, overlaps=(0.1, 0.16), rims=(0.25, 0.3), lashes=True)
+"""Lids that shut cover more from above: their landmarks lie within the eye. The lower lid keeps its
+lashes."""
 
 _CELLS = 22
 """Cells along the width of the surroundings of lips and lids. With 40 a frame takes longer and is

@@ -29,11 +29,21 @@ _CLOSING = 0.5
 _TAPERS = 0.7, 1.0
 """Half widths from the middle of the eye between which the line ends towards its corners."""
 
-_SEARCHED = np.linspace(-0.15, 0.06, 8)[:, None]
+_SEARCHED = np.linspace(-0.14, 0.02, 7)[:, None]
 """Half widths below the upper edge at which the photograph shows its lashes."""
+
+_ABOVE = np.linspace(-0.75, -0.55, 3)[:, None]
+"""The same at which it shows skin between the fold of the lid and the brow."""
+
+_LIKE_SKIN = 0.6
+"""How much of the difference in color to that skin a lid loses where it is stretched: most of the
+strip that it is made of lies in the shadow of its fold."""
 
 _ALONG = np.linspace(-0.8, 0.8, 17)
 """The same along it, from the middle of the eye."""
+
+_MIDDLE = np.linspace(-0.5, 0.5, 7)
+"""Those of them that are as far from both corners as from the middle, at most."""
 
 
 _STRETCHED = 0.35, 0.7
@@ -101,6 +111,12 @@ class PhotographedSlit(NamedTuple):
         if self.look is not None:
             u, v = self.look.source(u, v, self.upper, self.lower)
         return _colors_at(picture, *self.frame.to_pixels(u, v))
+
+    def skin_above(self, picture: np.ndarray) -> np.ndarray:
+        """(3,): the color of the skin above the lid."""
+        v = np.interp(_MIDDLE, *self.upper) + _ABOVE
+        found = _colors_at(picture, *self.frame.to_pixels(np.broadcast_to(_MIDDLE, v.shape), v))
+        return np.asarray(np.median(found.reshape(-1, 3), axis=0))
 
     def lashes(self, u: np.ndarray, picture: np.ndarray) -> np.ndarray:
         """The colors of an eye's lashes, (h, w, 3) at u (h, w): the darkest ones around the edge of
@@ -190,11 +206,12 @@ def smooth_stretched(
     place: SlitPixels,
     skin: tuple[np.ndarray, np.ndarray],
     picture: np.ndarray,
-    frame: FeatureFrame,
+    own: PhotographedSlit,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The upper lid where it comes down so far that its skin is stretched.
 
-    Lashes and folds on a strip of skin become bars on a whole lid. Across them it is blurred.
+    Lashes on a strip of skin become bars on a whole lid, and its fold a dark patch. Across the
+    lashes it is blurred, and it takes on the color of the skin above it.
 
     Args:
         shift: (h', w', 2), pixels: what is added to where the skin's colors are taken from, on a
@@ -202,14 +219,14 @@ def smooth_stretched(
         place: of the pixels, (h, w).
         skin: where they take their colors from, x and y, in pixels of the photograph.
         picture: the photograph, (H, W, 3).
-        frame: of the eye where it is drawn.
+        own: the eye in the photograph.
 
     Returns:
         (h, w) float32, how much of each pixel is blurred, and (h, w, 3) float32, its color then.
     """
     height, width = place.u.shape
     rows = height / len(shift)
-    higher = 1 + np.gradient(shift @ frame.down, rows, axis=0).astype(np.float32)
+    higher = 1 + np.gradient(shift @ own.frame.down, rows, axis=0).astype(np.float32)
     share = 1 - smoothstep(higher, *_STRETCHED)
     color = np.zeros((height, width, 3), np.float32)
     if not share.any():
@@ -221,8 +238,11 @@ def smooth_stretched(
         return share, color
     band = slice(int(seen[0]), int(seen[-1]) + 1)
     lid = _colors_at(picture, *(each[band] for each in skin))
-    across = 2 * int(np.ceil(2 * _FINE * frame.half)) + 1
-    color[band] = cv2.GaussianBlur(lid, (across, 1), _FINE * frame.half)
+    fine = _FINE * own.frame.half
+    lid = cv2.GaussianBlur(lid, (2 * int(np.ceil(2 * fine)) + 1, 1), fine)
+    mean = np.average(lid.reshape(-1, 3), axis=0, weights=share[band].ravel())
+    darker = np.maximum(0, own.skin_above(picture) - mean)
+    color[band] = lid + _LIKE_SKIN * share[band][..., None] * darker
     return share, color
 
 

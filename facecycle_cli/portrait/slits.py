@@ -266,7 +266,7 @@ class Slit:
             lids = draw_lids(place, part, soft, skins, picture, own, openness)
             if openness < 1:
                 skin = xs + above_shift[..., 0], ys + above_shift[..., 1]
-                upper_lid = smooth_stretched(opening.shifts[0], place, skin, picture, opening.frame)
+                upper_lid = smooth_stretched(opening.shifts[0], place, skin, picture, own)
                 lids = _over(upper_lid, lids)
         shift = above_shift + below * (below_shift - above_shift)
         xs += shift[..., 0]

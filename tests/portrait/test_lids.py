@@ -79,7 +79,7 @@ def test_lashes_do_not_become_bars_on_a_lid(height, blurred):
     shift = np.zeros((12, 16, 2))
     shift[..., 1] = (height - 1) * 10 * np.arange(12)[:, None]
     skin = xs, ys * height
-    share, color = smooth_stretched(shift, SlitPixels(u, v, upper, lower), skin, picture, FRAME)
+    share, color = smooth_stretched(shift, SlitPixels(u, v, upper, lower), skin, picture, OWN)
     lid = np.s_[20:35, 70:91]
     assert (share[lid] > 0.99).all() == blurred
     assert not share[v > upper].any(), "the eye is no lid"

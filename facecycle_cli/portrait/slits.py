@@ -76,6 +76,9 @@ _SOFT = 1.0
 _SOFTER = 0.012
 """The same in half widths of the slit."""
 
+_COMES_DOWN = 0.9
+"""The opening of an eye over that in the photograph below which its lid may be stretched."""
+
 CURVE = 4
 """Parts of a curve between two neighboring points of an edge."""
 
@@ -264,7 +267,7 @@ class Slit:
             own = self._photographed._replace(look=opening.look)
             openness = widest(opening.upper, opening.lower) / max(1e-6, self.opening)
             lids = draw_lids(place, part, soft, skins, picture, own, openness)
-            if openness < 1:
+            if openness < _COMES_DOWN:
                 skin = xs + above_shift[..., 0], ys + above_shift[..., 1]
                 upper_lid = smooth_stretched(opening.shifts[0], place, skin, picture, own)
                 lids = _over(upper_lid, lids)

@@ -20,11 +20,11 @@ from facecycle_cli.types import RGBImage
 
 __all__ = ["Appearance", "appearance_of", "lip_color", "skin_color", "skin_light"]
 
-_PATCH = 144, 112
-"""Width and height in pixels of the part of a frame that shows the mouth."""
+_MOUTH_WIDTH = 100
+"""Width in pixels at which a mouth is kept; a smaller one is not enlarged."""
 
-_MOUTH_SHARE = 0.7
-"""The most of that width that the mouth takes; a smaller mouth is not enlarged."""
+_BESIDE, _MOST = 8, 255
+"""Pixels around it that are kept, and the most along a side."""
 
 _LIGHT_BLUR = 0.03
 """Standard deviation of the blur in which light is measured, in sides of the crop."""
@@ -92,10 +92,16 @@ def lip_color(picture: RGBImage, points: np.ndarray, topology: Topology) -> np.n
         points: (n, 2), the landmarks in it.
         topology: their kind.
     """
-    middles = (points[list(topology.inner_lips)] + points[list(topology.outer_lips)]) / 2
+    middles = _lip_middles(points, topology)
     thick = np.linalg.norm(points[list(topology.inner_lips)] - middles, axis=1).mean()
     smooth = cv2.GaussianBlur(picture, (0, 0), max(0.5, 0.3 * float(thick))).astype(np.float32)
     return np.asarray(_sampled(smooth, middles).mean(0))
+
+
+def _lip_middles(points: np.ndarray, topology: Topology) -> np.ndarray:
+    """(2, 2): the middle of the upper and of the lower lip."""
+    both = points[list(topology.inner_lips)] + points[list(topology.outer_lips)]
+    return np.asarray(both / 2)
 
 
 def _sampled(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -111,13 +117,13 @@ def _mouth_patch(image: RGBImage, face: Face) -> MouthPatch:
     edges = points[list(topology.upper_lip)], points[list(topology.lower_lip)]
     left, right = edges[0][0], edges[0][-1]
     across = max(1.0, float(np.linalg.norm(right - left)))
-    width, height = _PATCH
-    scale = min(1.0, _MOUTH_SHARE * width / across)
-    c, s = scale * (right - left) / across
-    linear = np.array([[c, s], [-s, c]])
-    middle = (edges[0].mean(0) + edges[1].mean(0)) / 2
-    matrix = np.column_stack([linear, (np.array(_PATCH) - 1) / 2 - linear @ middle])
+    c, s = min(1.0, _MOUTH_WIDTH / across) * (right - left) / across
+    level = points @ np.array([[c, -s], [s, c]])
+    lips = [*topology.upper_lip, *topology.lower_lip]
+    shown = np.concatenate([level[lips], _lip_middles(level, topology)])
+    corner = np.floor(shown.min(0)) - _BESIDE
+    width, height = np.minimum(np.ceil(shown.max(0)) + _BESIDE - corner, _MOST).astype(int)
+    matrix = np.array([[c, s, -corner[0]], [-s, c, -corner[1]]])
+    patch = warp_antialiased(image, matrix, (int(width), int(height)))
     upper, lower = (apply_affine(matrix, edge).astype(np.float32) for edge in edges)
-    patch = warp_antialiased(image, matrix, (width, height))
-    lips = lip_color(patch, apply_affine(matrix, points), topology)
-    return MouthPatch(patch, upper, lower, lips)
+    return MouthPatch(patch, upper, lower, lip_color(patch, level - corner, topology))

@@ -9,6 +9,7 @@ are seen.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -21,9 +22,12 @@ from facecycle_cli.faces.similarity import apply_affine, invert_affine, warp_ant
 from facecycle_cli.faces.topology import MESH_468
 from facecycle_cli.types import RGBImage
 
-__all__ = ["with_close_look"]
+__all__ = ["with_close_look", "with_close_looks"]
 
 _NETWORK = Network("attention_mesh.onnx", 1)
+
+_BATCH: Final = 4
+"""Faces that go through the network together: a fifth faster than one by one."""
 
 _FEATURES: Final = 48
 """Side of the features of the whole face from which the parts are cut."""
@@ -76,41 +80,77 @@ _PARTS: Final = (
 )
 # fmt: on
 
+_OUTPUTS: Final = [part.output for part in _PARTS]
+
 _CENTERS: Final = np.stack(np.meshgrid(*2 * [np.arange(_PART) + 0.5]), axis=-1).reshape(-1, 2)
 """(256, 2): the points of a part, counted from its corner."""
 
 
 def with_close_look(image: RGBImage, face: Face) -> Face:
-    """The face with lips, lids, brows and the skin around the eyes where they are seen closely.
+    """:func:`with_close_looks` of one face."""
+    return with_close_looks([image], [face])[0]
+
+
+def with_close_looks(images: Sequence[RGBImage], faces: Sequence[Face]) -> list[Face]:
+    """Faces with lips, lids, brows and the skin around the eyes where they are seen closely.
 
     Args:
-        image: (H, W, 3) uint8, the picture that it was found in.
-        face: with the landmarks of the mesh; others stay as they are.
+        images: the pictures, (H, W, 3) uint8; ``images[i]`` belongs to ``faces[i]``.
+        faces: with the landmarks of the mesh; others stay as they are.
 
     Returns:
-        The face with other x and y of these landmarks.
+        The faces with other x and y of these landmarks.
 
     Raises:
         FaceError: the network's file is missing or damaged.
     """
-    if face.topology is not MESH_468:
-        return face
-    region = Region.from_landmarks(face.landmarks)
-    crop = warp_antialiased(image, region.matrix, (INPUT_SIDE, INPUT_SIDE))
-    # The network's pixels are counted from the corner, ours from the first center.
-    points = apply_affine(region.matrix, face.landmarks[:, :2].astype(np.float64)) + 0.5
-    places = [_place(points, part) for part in _PARTS]
-    grids = {
-        f"{part.output}_grid": _grid(place) for part, place in zip(_PARTS, places, strict=True)
-    }
-    found = _NETWORK(image=to_planes([crop]), **grids)
-    landmarks = face.landmarks.copy()
-    back = invert_affine(region.matrix)
-    for part, place in zip(_PARTS, places, strict=True):
-        cells = found[part.output][0].astype(np.float64) / _UNITS
-        seen = apply_affine(place, cells) * (INPUT_SIDE / _FEATURES) - 0.5
-        landmarks[list(part.landmarks), :2] = apply_affine(back, seen)
-    return replace(face, landmarks=landmarks) if np.isfinite(landmarks).all() else face
+    chosen = [i for i, face in enumerate(faces) if face.topology is MESH_468]
+    found = list(faces)
+    for start in range(0, len(chosen), _BATCH):
+        part = chosen[start : start + _BATCH]
+        looks = [_Look(images[i], faces[i]) for i in part]
+        grids = {
+            f"{name}_grid": np.stack([look.grids[name] for look in looks]) for name in _OUTPUTS
+        }
+        seen = _NETWORK(image=to_planes([look.crop for look in looks]), **grids)
+        for k, (i, look) in enumerate(zip(part, looks, strict=True)):
+            landmarks = look.landmarks({name: seen[name][k] for name in _OUTPUTS})
+            if np.isfinite(landmarks).all():
+                found[i] = replace(faces[i], landmarks=landmarks)
+    return found
+
+
+class _Look:
+    """A face that is looked at once more.
+
+    Args:
+        image: the picture.
+        face: in it.
+
+    Attributes:
+        crop: (192, 192, 3) uint8, what the network is shown.
+        grids: of each output (16, 16, 2) float32, where its part is cut from the features.
+    """
+
+    def __init__(self, image: RGBImage, face: Face) -> None:
+        region = Region.from_landmarks(face.landmarks)
+        self._face = face
+        self._back = invert_affine(region.matrix)
+        self.crop = warp_antialiased(image, region.matrix, (INPUT_SIDE, INPUT_SIDE))
+        # The network's pixels are counted from the corner, ours from the first center.
+        points = apply_affine(region.matrix, face.landmarks[:, :2].astype(np.float64)) + 0.5
+        self._places = {part.output: _place(points, part) for part in _PARTS}
+        self.grids = {name: _grid(place) for name, place in self._places.items()}
+
+    def landmarks(self, found: Mapping[str, np.ndarray]) -> np.ndarray:
+        """(468, 3) float32, from what the network found in each part."""
+        landmarks = self._face.landmarks.copy()
+        for part in _PARTS:
+            cells = found[part.output].astype(np.float64) / _UNITS
+            seen = apply_affine(self._places[part.output], cells)
+            seen = seen * (INPUT_SIDE / _FEATURES) - 0.5
+            landmarks[list(part.landmarks), :2] = apply_affine(self._back, seen)
+        return landmarks
 
 
 def _place(points: np.ndarray, part: _Part) -> np.ndarray:
@@ -131,6 +171,6 @@ def _place(points: np.ndarray, part: _Part) -> np.ndarray:
 
 
 def _grid(place: np.ndarray) -> np.ndarray:
-    """(1, 16, 16, 2) float32: where a part's points lie among the features, from -1 to 1."""
+    """(16, 16, 2) float32: where a part's points lie among the features, from -1 to 1."""
     at = (apply_affine(place, _CENTERS) - 0.5) * (2 / (_FEATURES - 1)) - 1
-    return at.reshape(1, _PART, _PART, 2).astype(np.float32)
+    return at.reshape(_PART, _PART, 2).astype(np.float32)

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from facecycle_cli.faces import Alignment, Face
-from facecycle_cli.faces.attention_mesh import with_close_look
+from facecycle_cli.faces.attention_mesh import with_close_look, with_close_looks
 from facecycle_cli.faces.choice import FaceChoice, check_face_choice, choose_faces
 from facecycle_cli.faces.following import Sighting, skull_template
 from facecycle_cli.faces.iris import UNKNOWN_GAZE, EyePatches, Gaze, cut_eyes, find_irises, gaze_of
 from facecycle_cli.faces.similarity import fit_similarity
 from facecycle_cli.faces.smoothing import smoothed
+from facecycle_cli.media.pipeline import batches
 from facecycle_cli.translate.appearance import Appearance, appearance_of
 from facecycle_cli.types import RGBImage
 
@@ -47,7 +48,6 @@ class SourceFace:
     @classmethod
     def cut(cls, image: RGBImage, face: Face, track: int, alignment: Alignment) -> SourceFace:
         """The face in a frame (H, W, 3) uint8, cut out by an alignment."""
-        face = with_close_look(image, face)
         crop = alignment.crop(image)
         look = appearance_of(image, face, alignment, crop)
         return cls(face, track, alignment, crop, look)
@@ -77,16 +77,27 @@ def crop_sightings(
     """
     track: int | None = None
     template = np.empty((5, 2))
-    for number, seen in enumerate(smoothed(sightings, [width])):
-        if seen is None:
+    numbered = enumerate(_seen_closely(smoothed(sightings, [width])))
+    for number, (seen, close) in numbered:
+        if seen is None or close is None:
             yield None
             continue
         if seen.track != track:
             track = seen.track
             template = skull_template(seen.face, side)
         alignment = Alignment(fit_similarity(seen.points, template), side)
-        face = SourceFace.cut(seen.image, seen.face, seen.track, alignment)
+        face = SourceFace.cut(seen.image, close, seen.track, alignment)
         yield face.with_eyes(seen.image) if eyes and number % _GAZE_STEP == 0 else face
+
+
+def _seen_closely(
+    sightings: Iterable[Sighting | None],
+) -> Iterator[tuple[Sighting | None, Face | None]]:
+    """With the face of each, lips and lids looked at closely."""
+    for batch in batches(sightings):
+        seen = [each for each in batch if each is not None]
+        close = iter(with_close_looks([s.image for s in seen], [s.face for s in seen]))
+        yield from ((each, None if each is None else next(close)) for each in batch)
 
 
 def with_gazes(batch: Sequence[SourceFace | None]) -> list[SourceFace | None]:
@@ -137,6 +148,7 @@ def crop_still(image: RGBImage, faces: Sequence[Face], choice: FaceChoice, side:
         SettingsError: there is no such choice.
     """
     (face,) = choose_faces(image, faces, check_face_choice(choice, single=True))
-    seen = SourceFace.cut(image, face, 0, Alignment.from_face(face, side))
+    alignment = Alignment.from_face(face, side)
+    seen = SourceFace.cut(image, with_close_look(image, face), 0, alignment)
     (found,) = with_gazes([seen.with_eyes(image)])
     return found or seen

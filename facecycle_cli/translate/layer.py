@@ -50,6 +50,9 @@ _EYE = replace(EYE, overlaps=(0.1, 0.16), rims=(0.25, 0.3), lashes=True)
 """Lids that shut cover more from above: their landmarks lie within the eye. The lower lid keeps its
 lashes."""
 
+_MOUTH = replace(MOUTH, overlaps=(0.09, 0.14))
+"""Lips that close over teeth hide their rims."""
+
 _CELLS = 22
 """Cells along the width of the surroundings of lips and lids. With 40 a frame takes longer and is
 the same to 0.005 gray levels in the mean."""
@@ -148,7 +151,7 @@ class LandmarkLayer:
             chosen = [i for i in chosen if not near_mouth(own, topology)[i]]
         self._correction = Correction(own, chosen, grid.pixels, grid.to_cells, self._unit)
         around = [i for i in range(topology.count) if i not in edges]
-        self._mouth = Slit(own, *lips, around, MOUTH, _CELLS) if features else None
+        self._mouth = Slit(own, *lips, around, _MOUTH, _CELLS) if features else None
         self._eyes = [Slit(own, *pair, around, _EYE, _CELLS) for pair in lids] if features else []
         self._looks = [None] * len(self._eyes) if irises is None else self._looks_of(irises)
         self._smooth_light = _light_smoother(own, topology, sorted(edges), self._unit)

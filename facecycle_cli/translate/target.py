@@ -41,7 +41,7 @@ _LIGHT_LOST = 12.0, 30.0
 """Degrees of yaw by which the source turns until its landmarks lie on other skin, in another light,
 or on what is behind it."""
 
-_BRIGHTER, _DARKER, _HUE = 0.75, 0.5, 0.25
+_BRIGHTER, _DARKER, _HUE = 0.75, 0.3, 0.25
 """How much of the difference between two skins is taken as a difference in light (as an exponent):
 where the target's is brighter, where it is darker, and in hue. The rest is that of the skins, which
 teeth do not share; but dull teeth in a bright face are seen, and bright ones have a limit."""

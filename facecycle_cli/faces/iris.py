@@ -44,7 +44,7 @@ _CORNERS: Final = 0, 8
 _LEAST_WIDTH = 7.0, 14.0
 """Width of an eye in pixels up to which its iris is not found, and from which it is."""
 
-_OPEN = 0.05, 0.1
+_OPEN = 0.07, 0.14
 """Opening of eyes over their width up to which lids cover the irises, and from which they do
 not."""
 

@@ -52,9 +52,15 @@ class SourceFace:
         look = appearance_of(image, face, alignment, crop)
         return cls(face, track, alignment, crop, look)
 
-    def with_eyes(self, image: RGBImage) -> SourceFace:
-        """The same with the eyes cut out of its frame."""
-        return replace(self, eyes=cut_eyes(image, self.face))
+    def with_eyes(self, image: RGBImage, found: Face) -> SourceFace:
+        """The same with the eyes cut out of its frame.
+
+        Args:
+            image: (H, W, 3) uint8, the frame.
+            found: the face before it was looked at closely: corners of eyes that are seen closely
+                move with the lids, and gaze is measured from the corners.
+        """
+        return replace(self, eyes=cut_eyes(image, found))
 
     def looking(self, gaze: Gaze) -> SourceFace:
         """The same with another gaze."""
@@ -87,7 +93,7 @@ def crop_sightings(
             template = skull_template(seen.face, side)
         alignment = Alignment(fit_similarity(seen.points, template), side)
         face = SourceFace.cut(seen.image, close, seen.track, alignment)
-        yield face.with_eyes(seen.image) if eyes and number % _GAZE_STEP == 0 else face
+        yield face.with_eyes(seen.image, seen.face) if eyes and number % _GAZE_STEP == 0 else face
 
 
 def _seen_closely(
@@ -150,5 +156,5 @@ def crop_still(image: RGBImage, faces: Sequence[Face], choice: FaceChoice, side:
     (face,) = choose_faces(image, faces, check_face_choice(choice, single=True))
     alignment = Alignment.from_face(face, side)
     seen = SourceFace.cut(image, with_close_look(image, face), 0, alignment)
-    (found,) = with_gazes([seen.with_eyes(image)])
+    (found,) = with_gazes([seen.with_eyes(image, face)])
     return found or seen

@@ -135,7 +135,8 @@ class Target:
         cells = model.config.image_size
         alignment = Alignment.from_face(face, cells)
         crop = alignment.crop(image)
-        self.face = face = with_close_look(image, face)
+        found, face = face, with_close_look(image, face)
+        self.face = face
         self._points: TargetPoints | None = None
         self._gaze: TargetGaze | None = None
         self._shading = settings.shading
@@ -156,7 +157,7 @@ class Target:
             self._points = points
             features = settings.mouth == "landmarks"
             if features and self._dials.eyes:
-                self._gaze = TargetGaze(image, face, alignment, absolute=self._is_absolute)
+                self._gaze = TargetGaze(image, found, alignment, absolute=self._is_absolute)
             irises = None if self._gaze is None else self._gaze.irises
 
             def landmarks(grid: Grid) -> LandmarkLayer:

@@ -38,6 +38,7 @@ class Correction:
         pixels: (h, w, 2), the grid, in pixels of the picture.
         to_cells: (2, 3), pixels of the picture -> cells of that grid.
         unit: size of the head in pixels.
+        exact: numbers of those among them that are interpolated between in any case.
     """
 
     def __init__(
@@ -47,9 +48,11 @@ class Correction:
         pixels: np.ndarray,
         to_cells: np.ndarray,
         unit: float,
+        exact: Sequence[int] = (),
     ) -> None:
         self._own = own
-        self._centers = np.array(chosen)[spread_out(own[list(chosen)], _CENTERS)]
+        spread = np.array(chosen)[spread_out(own[list(chosen)], _CENTERS)]
+        self._centers = np.union1d(spread, np.intersect1d(chosen, exact)).astype(int)
         self._to_cells = to_cells
         self._unit = unit
         height, width = pixels.shape[:2]

@@ -149,7 +149,10 @@ class LandmarkLayer:
         chosen = [i for i in range(len(own)) if i not in edges]
         if not features:
             chosen = [i for i in chosen if not near_mouth(own, topology)[i]]
-        self._correction = Correction(own, chosen, grid.pixels, grid.to_cells, self._unit)
+        brows = [*topology.left_brow, *topology.right_brow]
+        self._correction = Correction(
+            own, chosen, grid.pixels, grid.to_cells, self._unit, exact=brows
+        )
         around = [i for i in range(topology.count) if i not in edges]
         self._mouth = Slit(own, *lips, around, _MOUTH, _CELLS) if features else None
         self._eyes = [Slit(own, *pair, around, _EYE, _CELLS) for pair in lids] if features else []

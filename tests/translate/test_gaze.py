@@ -86,7 +86,7 @@ def test_half_of_the_doubt_takes_nothing_from_a_glance(model, picture, face, see
 def test_frames_between_have_the_gaze_between(seen, picture):
     def shifted(by: float):
         matrix = np.array([[1.0, 0, by], [0, 1, 0]])
-        return seen.with_eyes(cv2.warpAffine(picture, matrix, picture.shape[1::-1]))
+        return seen.with_eyes(cv2.warpAffine(picture, matrix, picture.shape[1::-1]), seen.face)
 
     between = replace(seen, eyes=None, look=replace(seen.look, gaze=UNKNOWN_GAZE))
     frames = [shifted(-2), between, shifted(2), replace(between, track=1), None]

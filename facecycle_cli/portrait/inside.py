@@ -32,10 +32,14 @@ _OTHER_SKIN = 0.03, 0.2
 _WHITE, _MAX_GAIN = 215.0, 2.0
 """Gray level up to which teeth are made brighter, and the most by which colors are changed."""
 
-_LIP_HUE, _LIP_SHADE, _LIP_DEPTH = (0.12, 0.3), (-0.8, -0.35), (0.08, 0.3)
-"""Differences of the logarithms of colors up to which one has the hue of the lips, and from which
-it has not, and from and up to which it is too dark for them; and the depth behind their edge, in
-half widths of the mouth, up to which there may be lip, and from which there is none."""
+_LIP_HUE, _LIP_SHADE, _LIP_SHINE = (0.12, 0.3), (-0.8, -0.35), (0.1, 0.3)
+"""Differences of the logarithms of colors: up to which one has the hue of the lips, and from which
+it has not; up to which it is too dark for them, and from which it is not; and from and up to which
+it becomes too bright for them: a tooth."""
+
+_LIP_DEPTH = 0.08, 0.3
+"""How far behind their edge, in half widths of the mouth, there may be lip, and from where on there
+is none."""
 
 _WARM, _BETWEEN, _TOOTH, _IVORY = 0.95, 0.6, (0.75, 0.9), 0.84
 """The most blue over red; how much of the way from blue to red green lies at most; green over red
@@ -147,7 +151,7 @@ def _lips_recolored(source: MouthPatch, lips: np.ndarray, ratio: np.ndarray) -> 
     red, green, blue = np.moveaxis(apart, -1, 0)
     hue = np.hypot(red - green, blue - green)
     share = (1 - smoothstep(hue, *_LIP_HUE)) * smoothstep(green, *_LIP_SHADE)
-    share *= 1 - smoothstep(depth, *_LIP_DEPTH)
+    share *= (1 - smoothstep(green, *_LIP_SHINE)) * (1 - smoothstep(depth, *_LIP_DEPTH))
     return np.asarray(1 + share[..., None] * (np.clip(ratio, 0.4, 2.5) - 1), np.float32)
 
 

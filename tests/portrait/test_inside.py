@@ -83,3 +83,14 @@ def test_edges_are_smooth_curves_through_their_landmarks():
     np.testing.assert_allclose(at_landmarks, (upper[:, 1] - 80) / 60, atol=1e-6)
     between = np.abs(u) < 0.8
     np.testing.assert_allclose(v[between], -0.5 * np.sqrt(1 - u[between] ** 2), atol=0.01)
+
+
+def test_dull_teeth_do_not_take_the_color_of_lips(source):
+    """In a small or soft picture, teeth have nearly the hue of pale lips, but are brighter."""
+    pale = (150.0, 115.0, 110.0)
+    pixels = source.pixels.copy()
+    pixels[:56][(pixels[:56] == np.uint8(_TOOTH)).all(-1)] = (205, 172, 165)
+    soft = MouthPatch(pixels, source.upper, source.lower, np.array(pale, np.float32))
+    color, radius, height = _drawn(soft, (1.0, 1.0, 1.0), (150.0, 60.0, 110.0))
+    rim = color[(radius > 0.6) & (radius < 0.75) & (height < -6)]
+    np.testing.assert_allclose(rim.mean(0), (205, 172, 165), atol=8)

@@ -24,6 +24,7 @@ __all__ = [
     "find_irises",
     "gaze_of",
     "read_gaze",
+    "rises",
     "usual_gaze",
 ]
 
@@ -127,8 +128,8 @@ def cut_eyes(image: RGBImage, face: Face) -> EyePatches:
         matrices.append(matrix)
         widths.append(width)
     patches[0] = patches[0][:, ::-1]
-    seen = _rises(min(widths), _LEAST_WIDTH) * _rises(face.eye_opening, _OPEN)
-    seen *= 1 - _rises(abs(face.pose.yaw), _TURNED)
+    seen = rises(min(widths), _LEAST_WIDTH) * rises(face.eye_opening, _OPEN)
+    seen *= 1 - rises(abs(face.pose.yaw), _TURNED)
     return EyePatches(np.stack(patches), (matrices[0], matrices[1]), seen)
 
 
@@ -148,7 +149,7 @@ def gaze_of(eyes: EyePatches, irises: tuple[Iris, Iris]) -> Gaze:
     """
     left, right = (iris.place for iris in irises)
     apart = abs(float(left[0] - right[0]) - _CONVERGE)
-    return Gaze((left + right) / 2, eyes.seen * (1 - _rises(apart, _DISAGREE)))
+    return Gaze((left + right) / 2, eyes.seen * (1 - rises(apart, _DISAGREE)))
 
 
 def read_gaze(image: RGBImage, face: Face) -> Gaze:
@@ -197,6 +198,7 @@ def _iris(matrix: np.ndarray, points: np.ndarray, corners: np.ndarray) -> Iris:
     return Iris(apply_affine(back, points), apply_affine(back, corners), np.array([x, y]))
 
 
-def _rises(value: float, limits: tuple[float, float]) -> float:
+def rises(value: float, limits: tuple[float, float]) -> float:
+    """From 0 at the first limit, and below, straight to 1 at the second one, and beyond."""
     low, high = limits
     return min(1.0, max(0.0, (value - low) / (high - low)))

@@ -11,7 +11,14 @@ import numpy as np
 from facecycle_cli.portrait.features import FeatureFrame, smoothstep
 from facecycle_cli.portrait.gaze import Look
 
-__all__ = ["PhotographedSlit", "SlitPixels", "draw_lids", "part_of_lids", "smooth_stretched"]
+__all__ = [
+    "PhotographedSlit",
+    "SlitPixels",
+    "colors_at",
+    "draw_lids",
+    "part_of_lids",
+    "smooth_stretched",
+]
 
 _THICK, _THICK_PIXELS = 0.05, 0.7
 """Standard deviation of the line of lashes across it: in half widths of the eye, and the least in
@@ -110,12 +117,12 @@ class PhotographedSlit(NamedTuple):
         v = v + stretch
         if self.look is not None:
             u, v = self.look.source(u, v, self.upper, self.lower)
-        return _colors_at(picture, *self.frame.to_pixels(u, v))
+        return colors_at(picture, *self.frame.to_pixels(u, v))
 
     def skin_above(self, picture: np.ndarray) -> np.ndarray:
         """(3,): the color of the skin above the lid."""
         v = np.interp(_MIDDLE, *self.upper) + _ABOVE
-        found = _colors_at(picture, *self.frame.to_pixels(np.broadcast_to(_MIDDLE, v.shape), v))
+        found = colors_at(picture, *self.frame.to_pixels(np.broadcast_to(_MIDDLE, v.shape), v))
         return np.asarray(np.median(found.reshape(-1, 3), axis=0))
 
     def lashes(self, u: np.ndarray, picture: np.ndarray) -> np.ndarray:
@@ -123,7 +130,7 @@ class PhotographedSlit(NamedTuple):
         its upper lid.
         """
         v = np.interp(_ALONG, *self.upper) + _SEARCHED
-        found = _colors_at(picture, *self.frame.to_pixels(np.broadcast_to(_ALONG, v.shape), v))
+        found = colors_at(picture, *self.frame.to_pixels(np.broadcast_to(_ALONG, v.shape), v))
         darkest = found[found.sum(-1).argmin(0), np.arange(len(_ALONG))]
         smooth = cv2.GaussianBlur(darkest[None], (0, 0), 2, borderType=cv2.BORDER_REPLICATE)[0]
         return np.stack([np.interp(u, _ALONG, channel) for channel in smooth.T], axis=-1)
@@ -184,7 +191,7 @@ def draw_lids(
     place = SlitPixels(*(each[part] for each in place))
     gap = place.gap
     reach = (gap + soft) / 2
-    above, below = (_colors_at(picture, *skin) for skin in skins)
+    above, below = (colors_at(picture, *skin) for skin in skins)
     low = smoothstep(place.v - (place.upper + place.lower) / 2, -reach, reach)
     drawn = above + low[..., None] * (below - above)
     within = np.minimum(place.v - place.upper, place.lower - place.v)
@@ -237,7 +244,7 @@ def smooth_stretched(
     if not len(seen):
         return share, color
     band = slice(int(seen[0]), int(seen[-1]) + 1)
-    lid = _colors_at(picture, *(each[band] for each in skin))
+    lid = colors_at(picture, *(each[band] for each in skin))
     fine = _FINE * own.frame.half
     lid = cv2.GaussianBlur(lid, (2 * int(np.ceil(2 * fine)) + 1, 1), fine)
     mean = np.average(lid.reshape(-1, 3), axis=0, weights=share[band].ravel())
@@ -246,7 +253,7 @@ def smooth_stretched(
     return share, color
 
 
-def _colors_at(picture: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def colors_at(picture: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """(h, w, 3) float32: the colors of a picture at pixels x and y, (h, w) each."""
     at = x.astype(np.float32), y.astype(np.float32)
     found = cv2.remap(picture, *at, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)

@@ -20,6 +20,7 @@ from facecycle_cli.portrait.gaze import Look
 from facecycle_cli.portrait.lids import (
     PhotographedSlit,
     SlitPixels,
+    colors_at,
     draw_lids,
     part_of_lids,
     smooth_stretched,
@@ -156,14 +157,14 @@ class Slit:
         self._kind = kind
         self.cells = cells
         self.frame = FeatureFrame(own[self.upper[0]], own[self.upper[-1]])
-        self._edges = tuple(_line(self.frame.of_points(own[i])) for i in (self.upper, self.lower))
-        self.opening = widest(*self._edges)
-        self._photographed = PhotographedSlit(self.frame, self._edges[0], self._edges[1])
+        edges_there = [_line(self.frame.of_points(own[i])) for i in (self.upper, self.lower)]
+        self._photographed = PhotographedSlit(self.frame, edges_there[0], edges_there[1])
+        self.opening = widest(*edges_there)
         edges = {*self.upper, *self.lower}
         near = [i for i in around if i not in edges]
         u, v = self.frame.of_points(own[near]).T
         reach = (np.abs(u) < kind.sideways) & (v > -kind.above) & (v < kind.below)
-        middle = (np.interp(u, *self._edges[0]) + np.interp(u, *self._edges[1])) / 2
+        middle = np.mean(self._photographed.edges_at(u), axis=0)
         beside = np.abs(u) > 1
         numbers = np.array(near)
         self._sides = (
@@ -281,14 +282,7 @@ class Slit:
         alpha = np.where(np.abs(u) < 1, alpha, 0).astype(np.float32)
         if opening.inside is not None and opening.patch is not None:
             at = cv2.resize(opening.inside, size, interpolation=cv2.INTER_LINEAR)
-            color = cv2.remap(
-                opening.patch,
-                at[..., 0],
-                at[..., 1],
-                cv2.INTER_CUBIC,
-                borderMode=cv2.BORDER_REPLICATE,
-            )
-            return alpha * opening.share, color
+            return alpha * opening.share, colors_at(opening.patch, at[..., 0], at[..., 1])
         own = self._photographed._replace(look=opening.look)
         return alpha, own.inside(place, picture)
 

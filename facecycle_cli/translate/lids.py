@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from facecycle_cli.faces.iris import rises
 from facecycle_cli.faces.topology import Topology
 
 __all__ = ["eyelid_closure", "eyelid_closure_beyond_landmarks", "upper_lids"]
@@ -68,7 +69,7 @@ def eyelid_closure_beyond_landmarks(
         opening, usual, yaw: as for :func:`eyelid_closure`.
         lowered: by how much the upper lids are lower than usual, over the width of the eye.
     """
-    from_above = _rises(lowered / max(usual, _NARROWEST_EYE), _FROM_ABOVE)
+    from_above = rises(lowered / max(usual, _NARROWEST_EYE), _FROM_ABOVE)
     return from_above * _closure(_narrower(opening, usual), yaw, _ALMOST_SHUT)
 
 
@@ -77,9 +78,4 @@ def _narrower(opening: float, usual: float) -> float:
 
 
 def _closure(smaller: float, yaw: float, shares: tuple[float, float]) -> float:
-    return _rises(smaller, shares) * (1 - _rises(abs(yaw), (_LIDS_TRUSTED, _LIDS_UNKNOWN)))
-
-
-def _rises(value: float, limits: tuple[float, float]) -> float:
-    low, high = limits
-    return min(1.0, max(0.0, (value - low) / (high - low)))
+    return rises(smaller, shares) * (1 - rises(abs(yaw), (_LIDS_TRUSTED, _LIDS_UNKNOWN)))

@@ -130,7 +130,7 @@ class TargetPoints:
         """Where the points belong for a motion."""
         own = self._head.shape
         shape = self._dials.shape(own[:, :2], own, self._shape(motion))
-        return self._placed(shape, self._part_of(self._pose(motion)))
+        return self._placed(shape, self._posed(motion))
 
     def plane_motion(self, motion: Motion) -> PlaneMotion:
         """The motion of the face within the plane of the picture."""
@@ -142,9 +142,7 @@ class TargetPoints:
         """The motion within the plane of the picture of the whole head, which is round: a face that
         turns to the side moves, its head does not.
         """
-        own, now = (
-            self._turn_of_hair(pose) for pose in (self._head, self._part_of(self._pose(motion)))
-        )
+        own, now = (self._turn_of_hair(pose) for pose in (self._head, self._posed(motion)))
         turn = now[1] / own[1]
         return PlaneMotion(turn, now[0] - turn * own[0])
 
@@ -160,8 +158,8 @@ class TargetPoints:
             self._turn_of_hair(pose)
             for pose in (
                 self._head,
-                self._part_of(self._pose(motion)),
-                self._part_of(self._pose(replace(motion, head=motion.slow))),
+                self._posed(motion),
+                self._posed(replace(motion, head=motion.slow)),
             )
         )
         back, slowly = own[1] / now[1], own[1] / slow[1]
@@ -171,8 +169,9 @@ class TargetPoints:
         lag = [[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]]
         return share * np.array(lag)
 
-    def _part_of(self, pose: _Turned) -> Head | _Turned:
-        share, own = self._dials.pose, self._head
+    def _posed(self, motion: Motion) -> Head | _Turned:
+        """The pose of the head, as far as the dials let it move."""
+        pose, share, own = self._pose(motion), self._dials.pose, self._head
         if share == 1:
             return pose
         return _Turned(

@@ -83,11 +83,11 @@ def crop_sightings(
     """
     track: int | None = None
     template = np.empty((5, 2))
-    numbered = enumerate(_seen_closely(smoothed(sightings, [width])))
-    for number, (seen, close) in numbered:
-        if seen is None or close is None:
+    for number, pair in enumerate(_seen_closely(smoothed(sightings, [width]))):
+        if pair is None:
             yield None
             continue
+        seen, close = pair
         if seen.track != track:
             track = seen.track
             template = skull_template(seen.face, side)
@@ -98,12 +98,12 @@ def crop_sightings(
 
 def _seen_closely(
     sightings: Iterable[Sighting | None],
-) -> Iterator[tuple[Sighting | None, Face | None]]:
-    """With the face of each, lips and lids looked at closely."""
+) -> Iterator[tuple[Sighting, Face] | None]:
+    """Each with its face, lips and lids looked at closely; None for None."""
     for batch in batches(sightings):
         seen = [each for each in batch if each is not None]
         close = iter(with_close_looks([s.image for s in seen], [s.face for s in seen]))
-        yield from ((each, None if each is None else next(close)) for each in batch)
+        yield from (None if each is None else (each, next(close)) for each in batch)
 
 
 def with_gazes(batch: Sequence[SourceFace | None]) -> list[SourceFace | None]:

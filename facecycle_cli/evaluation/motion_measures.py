@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from facecycle_cli.faces import Face
-from facecycle_cli.faces.iris import Gaze
+from facecycle_cli.faces.gaze import Gaze
 from facecycle_cli.translate.report import Agreement
 
 __all__ = [

@@ -4,14 +4,14 @@ Kartynnik, Raveendran, Grundmann, "Attention Mesh: High-fidelity Face Mesh Predi
 
 The mesh of the whole face draws lips and lids near where they are on most faces. This network looks
 at them once more, each in a part of its own: parted lips, wide eyes and shut ones lie where they
-are seen.
+are seen. In the parts of the eyes it finds the irises as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from facecycle_cli.faces.similarity import apply_affine, invert_affine, warp_ant
 from facecycle_cli.faces.topology import MESH_468
 from facecycle_cli.types import RGBImage
 
-__all__ = ["with_close_look", "with_close_looks"]
+__all__ = ["CloseLook", "look_closely", "look_closely_at"]
 
 _NETWORK = Network("attention_mesh.onnx", 1)
 
@@ -82,30 +82,46 @@ _PARTS: Final = (
 
 _OUTPUTS: Final = [part.output for part in _PARTS]
 
+_EYES: Final = "left", "right"
+"""The parts in which irises are."""
+
 _CENTERS: Final = np.stack(np.meshgrid(*2 * [np.arange(_PART) + 0.5]), axis=-1).reshape(-1, 2)
 """(256, 2): the points of a part, counted from its corner."""
 
 
-def with_close_look(image: RGBImage, face: Face) -> Face:
-    """:func:`with_close_looks` of one face."""
-    return with_close_looks([image], [face])[0]
+class CloseLook(NamedTuple):
+    """What a close look at a face finds.
+
+    Attributes:
+        face: with lips, lids, brows and the skin around the eyes where they are seen closely.
+        irises: (2, 5, 2) float64, pixels of the picture: of the image-left and of the other eye the
+            middle of the iris and four points of its rim; None: the face is none of the mesh's.
+    """
+
+    face: Face
+    irises: np.ndarray | None
 
 
-def with_close_looks(images: Sequence[RGBImage], faces: Sequence[Face]) -> list[Face]:
-    """Faces with lips, lids, brows and the skin around the eyes where they are seen closely.
+def look_closely(image: RGBImage, face: Face) -> CloseLook:
+    """:func:`look_closely_at` one face."""
+    return look_closely_at([image], [face])[0]
+
+
+def look_closely_at(images: Sequence[RGBImage], faces: Sequence[Face]) -> list[CloseLook]:
+    """Look at faces once more.
 
     Args:
         images: the pictures, (H, W, 3) uint8; ``images[i]`` belongs to ``faces[i]``.
         faces: with the landmarks of the mesh; others stay as they are.
 
     Returns:
-        The faces with other x and y of these landmarks.
+        What was found; of the landmarks only x and y change.
 
     Raises:
         FaceError: the network's file is missing or damaged.
     """
     chosen = [i for i, face in enumerate(faces) if face.topology is MESH_468]
-    found = list(faces)
+    found = [CloseLook(face, None) for face in faces]
     for start in range(0, len(chosen), _BATCH):
         part = chosen[start : start + _BATCH]
         looks = [_Look(images[i], faces[i]) for i in part]
@@ -114,9 +130,9 @@ def with_close_looks(images: Sequence[RGBImage], faces: Sequence[Face]) -> list[
         }
         seen = _NETWORK(image=to_planes([look.crop for look in looks]), **grids)
         for k, (i, look) in enumerate(zip(part, looks, strict=True)):
-            landmarks = look.landmarks({name: seen[name][k] for name in _OUTPUTS})
-            if np.isfinite(landmarks).all():
-                found[i] = replace(faces[i], landmarks=landmarks)
+            landmarks, irises = look.found({name: points[k] for name, points in seen.items()})
+            if np.isfinite(landmarks).all() and np.isfinite(irises).all():
+                found[i] = CloseLook(replace(faces[i], landmarks=landmarks), irises)
     return found
 
 
@@ -142,15 +158,22 @@ class _Look:
         self._places = {part.output: _place(points, part) for part in _PARTS}
         self.grids = {name: _grid(place) for name, place in self._places.items()}
 
-    def landmarks(self, found: Mapping[str, np.ndarray]) -> np.ndarray:
-        """(468, 3) float32, from what the network found in each part."""
+    def found(self, seen: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """(468, 3) float32, the landmarks, and the irises, as :class:`CloseLook` has them.
+
+        Args:
+            seen: the points that the network found in each part, in units of its own.
+        """
         landmarks = self._face.landmarks.copy()
         for part in _PARTS:
-            cells = found[part.output].astype(np.float64) / _UNITS
-            seen = apply_affine(self._places[part.output], cells)
-            seen = seen * (INPUT_SIDE / _FEATURES) - 0.5
-            landmarks[list(part.landmarks), :2] = apply_affine(self._back, seen)
-        return landmarks
+            landmarks[list(part.landmarks), :2] = self._in_picture(part.output, seen[part.output])
+        irises = np.stack([self._in_picture(eye, seen[f"{eye}_iris"]) for eye in _EYES])
+        return landmarks, irises
+
+    def _in_picture(self, part: str, points: np.ndarray) -> np.ndarray:
+        """Points (n, 2) of a part -> pixels of the picture."""
+        seen = apply_affine(self._places[part], points.astype(np.float64) / _UNITS)
+        return apply_affine(self._back, seen * (INPUT_SIDE / _FEATURES) - 0.5)
 
 
 def _place(points: np.ndarray, part: _Part) -> np.ndarray:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from facecycle_cli.faces import Alignment, Face
-from facecycle_cli.faces.iris import UNKNOWN_GAZE, Gaze
+from facecycle_cli.faces.gaze import UNKNOWN_GAZE, Gaze
 from facecycle_cli.faces.similarity import apply_affine, warp_antialiased
 from facecycle_cli.faces.topology import Topology
 from facecycle_cli.portrait.inside import MouthPatch

@@ -7,10 +7,9 @@ import math
 import numpy as np
 
 from facecycle_cli.faces import Alignment, Face
-from facecycle_cli.faces.iris import cut_eyes, find_irises, gaze_of
+from facecycle_cli.faces.gaze import seen_gaze
 from facecycle_cli.portrait.features import smoothstep
 from facecycle_cli.translate.motion import Motion
-from facecycle_cli.types import RGBImage
 
 __all__ = ["TargetGaze"]
 
@@ -34,9 +33,9 @@ class TargetGaze:
     """The irises of the target.
 
     Args:
-        image: (H, W, 3) uint8, the photograph.
-        face: in it.
-        alignment: from it to the networks' crop.
+        face: in the photograph, before it was looked at closely.
+        irises: (2, 5, 2), pixels, as :class:`.CloseLook` has them.
+        alignment: from the photograph to the networks' crop.
         absolute: the target looks where the source looks; otherwise it looks elsewhere as far as
             the source does.
 
@@ -46,14 +45,12 @@ class TargetGaze:
     """
 
     def __init__(
-        self, image: RGBImage, face: Face, alignment: Alignment, *, absolute: bool
+        self, face: Face, irises: np.ndarray, alignment: Alignment, *, absolute: bool
     ) -> None:
-        eyes = cut_eyes(image, face)
-        (both,) = find_irises([eyes])
-        self._own = gaze_of(eyes, both)
+        self._own = seen_gaze(face, irises[:, 0])
         self._absolute = absolute
         half = (alignment.size - 1) / 2
-        self.irises = np.stack([alignment.apply(iris.points) / half - 1 for iris in both])
+        self.irises = np.stack([alignment.apply(iris) / half - 1 for iris in irises])
 
     def shift(self, motion: Motion, begins_alike: float) -> np.ndarray:
         """(2,): how far the irises move, in half widths of an eye: to the right, and down.

@@ -87,8 +87,8 @@ class LandmarkRequest:
         lips: (3,), the color of the target's lips, RGB 0..255.
         light: (n,), logarithm of how much lighter the face is at each landmark.
         gaze: (2,), how far the irises move, in half widths of an eye: to the right, and down.
-        lag: (2, 3), as :meth:`.TargetPoints.lag` has it.
-        head: as :meth:`.TargetPoints.outline_motion` has it.
+        lag: (2, 3), as :class:`.TargetMotion` has it.
+        head: as :class:`.TargetMotion` has it.
     """
 
     wanted: WantedPoints

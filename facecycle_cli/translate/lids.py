@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from facecycle_cli.faces.iris import rises
+from facecycle_cli.faces.gaze import rises
 from facecycle_cli.faces.topology import Topology
 
 __all__ = ["eyelid_closure", "eyelid_closure_beyond_landmarks", "upper_lids"]

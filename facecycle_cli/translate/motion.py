@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from facecycle_cli.faces import Face
-from facecycle_cli.faces.iris import UNKNOWN_GAZE, Gaze, usual_gaze
+from facecycle_cli.faces.gaze import UNKNOWN_GAZE, Gaze, usual_gaze
 from facecycle_cli.faces.smoothing import Signal, smoothed
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.head import Head, mean_head

@@ -59,11 +59,6 @@ class Performers:
             frame[part] += change if shares is None else shares * change
         return np.clip(np.rint(frame), 0, 255).astype(np.uint8)
 
-    @property
-    def follows_gaze(self) -> bool:
-        """Whether the eyes look where those of the source look."""
-        return any(target.follows_gaze for target in self._targets)
-
     def expected_yaw(self, motion: Motion) -> float:
         """The yaw that the largest face of the output should have, in degrees."""
         return self._targets[0].expected_yaw(motion)

@@ -29,7 +29,7 @@ from facecycle_cli.translate.placement import (
 )
 from facecycle_cli.translate.rest import rest_shape
 
-__all__ = ["TargetPoints", "WantedPoints"]
+__all__ = ["TargetMotion", "TargetPoints", "WantedPoints"]
 
 _SAME_FACE = 0.012, 0.03
 """Root mean square difference of two shapes, in sizes of the head, up to which the source begins
@@ -84,6 +84,28 @@ class WantedPoints(NamedTuple):
     in_view: np.ndarray
 
 
+class TargetMotion(NamedTuple):
+    """What a motion of the source makes of the target's head.
+
+    Attributes:
+        wanted: where the points belong.
+        plane: the motion of the face within the plane of the picture.
+        head: the same of the whole head, which is round: a face that turns to the side moves, its
+            head does not.
+        lag: (2, 3): how far what is around the head is behind it, the slow head's place in the
+            photograph from that of the head: from points of the picture in grid units of the crop
+            to what is to be added to where their color is taken from.
+        begins_alike: 1 if the source begins with the target's own face, expression included, else
+            0.
+    """
+
+    wanted: WantedPoints
+    plane: PlaneMotion
+    head: PlaneMotion
+    lag: np.ndarray
+    begins_alike: float
+
+
 @dataclass(frozen=True)
 class _Turned:
     """A pose of the target's head: center, size, angles."""
@@ -126,42 +148,30 @@ class TargetPoints:
         self._hair, self._before = self._hair_around()
         self.own = self._placed(self._head.shape, self._head).points
 
-    def wanted(self, motion: Motion) -> WantedPoints:
-        """Where the points belong for a motion."""
+    def moved(self, motion: Motion) -> TargetMotion:
+        """What a motion makes of the face and of its head."""
         own = self._head.shape
         shape = self._dials.shape(own[:, :2], own, self._shape(motion))
-        return self._placed(shape, self._posed(motion))
+        middle = self._motion_of_middle(motion, motion.head)
+        pose = self._pose(motion, motion.head, middle)
+        slow = self._pose(motion, motion.slow, self._motion_of_middle(motion, motion.slow))
+        now, slowly = self._posed(pose), self._posed(slow)
+        plane = PlaneMotion(middle.turn, complex(*(pose.center - self._head.center)))
+        return TargetMotion(
+            self._placed(shape, now),
+            self._dials.plane(plane),
+            self._outline_motion(now),
+            self._lag(now, slowly),
+            self._same_face(motion.reference.first.shape),
+        )
 
-    def plane_motion(self, motion: Motion) -> PlaneMotion:
-        """The motion of the face within the plane of the picture."""
-        turn = self._motion_of_middle(motion).turn
-        shift = self._pose(motion).center - self._head.center
-        return self._dials.plane(PlaneMotion(turn, complex(*shift)))
-
-    def outline_motion(self, motion: Motion) -> PlaneMotion:
-        """The motion within the plane of the picture of the whole head, which is round: a face that
-        turns to the side moves, its head does not.
-        """
-        own, now = (self._turn_of_hair(pose) for pose in (self._head, self._posed(motion)))
+    def _outline_motion(self, pose: Head | _Turned) -> PlaneMotion:
+        own, now = (self._turn_of_hair(each) for each in (self._head, pose))
         turn = now[1] / own[1]
         return PlaneMotion(turn, now[0] - turn * own[0])
 
-    def lag(self, motion: Motion) -> np.ndarray:
-        """How far what is around the head is behind it: the slow head's place in the photograph
-        from that of the head.
-
-        Returns:
-            (2, 3): from points of the picture in grid units of the crop to what is to be added to
-            where their color is taken from.
-        """
-        own, now, slow = (
-            self._turn_of_hair(pose)
-            for pose in (
-                self._head,
-                self._posed(motion),
-                self._posed(replace(motion, head=motion.slow)),
-            )
-        )
+    def _lag(self, pose: Head | _Turned, slow_pose: Head | _Turned) -> np.ndarray:
+        own, now, slow = (self._turn_of_hair(each) for each in (self._head, pose, slow_pose))
         back, slowly = own[1] / now[1], own[1] / slow[1]
         turn, shift = slowly - back, now[0] * back - slow[0] * slowly
         far = (abs(turn * now[0] + shift) + abs(turn) * self._head.size) / self._head.size
@@ -169,9 +179,9 @@ class TargetPoints:
         lag = [[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]]
         return share * np.array(lag)
 
-    def _posed(self, motion: Motion) -> Head | _Turned:
-        """The pose of the head, as far as the dials let it move."""
-        pose, share, own = self._pose(motion), self._dials.pose, self._head
+    def _posed(self, pose: _Turned) -> _Turned:
+        """A pose of the head, as far as the dials let it move."""
+        share, own = self._dials.pose, self._head
         if share == 1:
             return pose
         return _Turned(
@@ -180,30 +190,37 @@ class TargetPoints:
             own.angles + share * (pose.angles - own.angles),
         )
 
-    def _motion_of_middle(self, motion: Motion) -> PlaneMotion:
+    def _motion_of_middle(self, motion: Motion, now: Head) -> PlaneMotion:
         """Of the middle of the head, not of the face: a head that turns stays on its neck, even if
         the source's begins in profile.
         """
         if self._absolute:
-            return self._plane_motion(motion.head, motion.reference.first, self._level)
+            return self._plane_motion(now, motion.reference.first, self._level)
         rest = motion.reference.head
         roll = rest.angles[2] * motion.reference.roll_trust
         rest = replace(rest, angles=np.array([*rest.angles[:2], roll]))
-        return self._plane_motion(motion.head, rest, None)
+        return self._plane_motion(now, rest, None)
 
     def _plane_motion(self, now: Head, rest: Head, level: float | None) -> PlaneMotion:
         own = self._head.size
         places = _placement(now, own), _placement(rest, own)
         return plane_motion(*places, level=level, limits=self._limits._replace(shift=math.inf))
 
-    def _pose(self, motion: Motion) -> _Turned:
-        own, moved = self._head, self._motion_of_middle(motion)
+    def _pose(self, motion: Motion, now: Head, moved: PlaneMotion) -> _Turned:
+        """The pose that the target's head takes on.
+
+        Args:
+            motion: of the source.
+            now: its head, whose pose is taken.
+            moved: as :meth:`_motion_of_middle` has it.
+        """
+        own, reference = self._head, motion.reference
         yaw, pitch, roll = own.angles
-        now, rest, trust = motion.head.angles, motion.reference.head.angles, motion.reference.trust
-        angles = now[:2]
+        rest, trust = reference.head.angles, reference.trust
+        angles = now.angles[:2]
         if self._absolute:
             roll = 0.0
-            angles = angles + self._same_pose(motion.reference.first)
+            angles = angles + self._same_pose(reference.first)
         else:
             angles = angles + trust * (np.array([yaw, pitch]) - rest[:2])
         roll = roll + math.degrees(cmath.phase(moved.turn))
@@ -232,11 +249,8 @@ class TargetPoints:
         moved[:, :2] = self._neutral + now[:, :2] - reference.neutral
         return np.asarray(moved + self._same_face(first) * (own + now - first - moved))
 
-    def begins_alike(self, motion: Motion) -> float:
-        """1 if the source begins with the target's own face, expression included, else 0."""
-        return self._same_face(motion.reference.first.shape)
-
     def _same_face(self, first: np.ndarray) -> float:
+        """1 if a shape is the target's own face, expression included, else 0."""
         apart = shape_distance(first, self._head.shape)
         return 1 - float(smoothstep(np.array(apart), *_SAME_FACE))
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from facecycle_cli.faces import Alignment, Face
-from facecycle_cli.faces.attention_mesh import with_close_look
+from facecycle_cli.faces.attention_mesh import look_closely
 from facecycle_cli.faces.topology import MESH_468
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.dials import part_of_way
@@ -29,7 +29,7 @@ from facecycle_cli.translate.placement import (
     PlaneMotion,
     plane_motion,
 )
-from facecycle_cli.translate.points import TargetPoints
+from facecycle_cli.translate.points import TargetMotion, TargetPoints
 from facecycle_cli.translate.settings import TranslateSettings
 from facecycle_cli.translate.stage import Drawing, Fields, crop_stage, picture_stage
 from facecycle_cli.types import RGBImage
@@ -135,7 +135,7 @@ class Target:
         cells = model.config.image_size
         alignment = Alignment.from_face(face, cells)
         crop = alignment.crop(image)
-        found, face = face, with_close_look(image, face)
+        found, (face, seen_irises) = face, look_closely(image, face)
         self.face = face
         self._points: TargetPoints | None = None
         self._gaze: TargetGaze | None = None
@@ -156,8 +156,8 @@ class Target:
             self._lips = lip_color(crop, own, face.topology)
             self._points = points
             features = settings.mouth == "landmarks"
-            if features and self._dials.eyes:
-                self._gaze = TargetGaze(image, found, alignment, absolute=self._is_absolute)
+            if features and self._dials.eyes and seen_irises is not None:
+                self._gaze = TargetGaze(found, seen_irises, alignment, absolute=self._is_absolute)
             irises = None if self._gaze is None else self._gaze.irises
 
             def landmarks(grid: Grid) -> LandmarkLayer:
@@ -191,18 +191,24 @@ class Target:
         if not motions:
             return []
         backflow = torch.from_numpy(np.stack([self._backflow(motion) for motion in motions]))
+        backflow = backflow.to(self._model.device)
+        if self._points is None:
+            return self._prepare_by_flow(motions, backflow)
+        moved = [self._points.moved(motion) for motion in motions]
+        planes = [each.plane for each in moved]
+        fields = self._encoded.fields(backflow, planes, self._grid, keep_own=True, draw=False)
+        return [
+            self.stage.prepare(each, request=self._request(motion, its))
+            for each, motion, its in zip(fields, motions, moved, strict=True)
+        ]
+
+    def _prepare_by_flow(self, motions: Sequence[Motion], backflow: Tensor) -> list[Drawing]:
         fields = self._encoded.fields(
-            backflow.to(self._model.device),
+            backflow,
             [self._plane_motion(motion) for motion in motions],
             self._grid,
-            keep_own=not self._is_absolute or self._points is not None or self._dials != ALL_OF_IT,
-            draw=self._points is None,
+            keep_own=not self._is_absolute or self._dials != ALL_OF_IT,
         )
-        if self._points is not None:
-            return [
-                self.stage.prepare(each, request=self._request(self._points, motion))
-                for each, motion in zip(fields, motions, strict=True)
-            ]
         return [
             self.stage.prepare(
                 each,
@@ -211,11 +217,6 @@ class Target:
             )
             for each, motion in zip(fields, motions, strict=True)
         ]
-
-    @property
-    def follows_gaze(self) -> bool:
-        """Whether the eyes look where those of the source look."""
-        return self._gaze is not None
 
     def draw(self, drawing: Drawing) -> RGBImage:
         """The frame, (H, W, 3) uint8."""
@@ -228,7 +229,7 @@ class Target:
             yaw += reference.trust * (own - reference.yaw)
         return part_of_way(own, yaw, self._dials.pose)
 
-    def _request(self, points: TargetPoints, motion: Motion) -> LandmarkRequest:
+    def _request(self, motion: Motion, moved: TargetMotion) -> LandmarkRequest:
         look, reference = motion.look, motion.reference
         # The target begins where the source begins, or rests where it rests.
         rest = reference.first_light if self._is_absolute else reference.light
@@ -237,9 +238,9 @@ class Target:
         share = np.float32(smoothstep(turned, *_LIGHT_LOST))
         gaze = np.zeros(2)
         if self._gaze is not None:
-            gaze = self._dials.eyes * self._gaze.shift(motion, points.begins_alike(motion))
+            gaze = self._dials.eyes * self._gaze.shift(motion, moved.begins_alike)
         return LandmarkRequest(
-            points.wanted(motion),
+            moved.wanted,
             min(1.0, self._dials.eyes * motion.lids_beyond_landmarks),
             look.mouth if self._dials.mouth else None,
             motion.mouth,
@@ -247,8 +248,8 @@ class Target:
             self._lips,
             self._dials.light * self._shading * (1 - share) * (look.light - rest),
             gaze,
-            points.lag(motion),
-            points.outline_motion(motion),
+            moved.lag,
+            moved.head,
         )
 
     def _opening(self, motion: Motion) -> float:
@@ -269,8 +270,6 @@ class Target:
         return backflow if share == 1 else np.clip(rest + share * (backflow - rest), -1, 1)
 
     def _plane_motion(self, motion: Motion) -> PlaneMotion:
-        if self._points is not None:
-            return self._points.plane_motion(motion)
         level = self._level if self._is_absolute else None
         whole = plane_motion(motion.placement, motion.reference.placement, level=level)
         return self._dials.plane(whole)

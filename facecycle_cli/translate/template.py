@@ -22,7 +22,7 @@ from safetensors.numpy import load_file
 from facecycle_cli import __version__, weights
 from facecycle_cli.errors import DataError, MediaError
 from facecycle_cli.faces import Face
-from facecycle_cli.faces.iris import Gaze
+from facecycle_cli.faces.gaze import Gaze
 from facecycle_cli.faces.topology import IBUG_68, MESH_468, Topology
 from facecycle_cli.media.arrays import (
     ArrayKind,

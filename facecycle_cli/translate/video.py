@@ -31,7 +31,7 @@ from facecycle_cli.translate.motion import (
 from facecycle_cli.translate.performers import find_performers
 from facecycle_cli.translate.report import MotionMeter
 from facecycle_cli.translate.settings import TranslateSettings
-from facecycle_cli.translate.source import SourceFace, crop_sightings, crop_still, with_gazes
+from facecycle_cli.translate.source import SourceFace, crop_sightings, crop_still
 from facecycle_cli.translate.stage import Drawing
 from facecycle_cli.translate.template import MotionRecorder
 from facecycle_cli.types import RGBImage
@@ -149,9 +149,7 @@ class Translation(Iterator[RGBImage]):
         """The source's faces, in batches."""
         sightings = self._follower.follow(self._source)
         side, width = self._model.config.image_size, self._timing.flow_width
-        eyes = self._target.follows_gaze or self._recorder is not None
-        for batch in batches(crop_sightings(sightings, side, width=width, eyes=eyes)):
-            yield with_gazes(batch) if eyes else batch
+        yield from batches(crop_sightings(sightings, side, width=width))
 
     def _measurements(self) -> Generator[Measurement | None, None, None]:
         if self._measured is not None:

@@ -17,7 +17,7 @@ from facecycle_cli.evaluation.reenactment import Reenactment, evaluate_reenactme
 from facecycle_cli.evaluation.reenactment_meters import Pair, SelfMeter, target_face
 from facecycle_cli.evaluation.strips import COLUMNS, Strip, StripFrame
 from facecycle_cli.faces import Face, load_backend
-from facecycle_cli.faces.iris import UNKNOWN_GAZE, Gaze
+from facecycle_cli.faces.gaze import UNKNOWN_GAZE, Gaze
 from facecycle_cli.media import read_frames
 from tests.clips import TALKER, TURNER, make_clip
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from facecycle_cli.faces.attention_mesh import with_close_look
+from facecycle_cli.faces.attention_mesh import look_closely
 from facecycle_cli.faces.topology import IBUG_68, MESH_468, MESH_468_MIRRORED
 from facecycle_cli.media import read_image
 
@@ -27,12 +27,12 @@ def found(picture, backend):
 
 
 def _points(image, face, numbers):
-    return with_close_look(image, face).landmarks[numbers, :2].astype(np.float64)
+    return look_closely(image, face).face.landmarks[numbers, :2].astype(np.float64)
 
 
 def test_closed_lips_meet_on_the_dark_line_between_them(picture, found):
     """The brightness along a line across the lips is lowest where their edges are put."""
-    close = with_close_look(picture, found)
+    close = look_closely(picture, found).face
     assert close.mouth_opening < 0.02
     gray = cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (0, 0), 2)
     unit = found.landmarks[291, 0] - found.landmarks[61, 0]
@@ -69,9 +69,9 @@ def test_a_tilted_picture_has_tilted_points(picture, found):
 
 
 def test_what_it_does_not_look_at_stays(picture, found):
-    close = with_close_look(picture, found)
+    close = look_closely(picture, found).face
     moved = np.flatnonzero((close.landmarks != found.landmarks).any(1))
     assert not set(moved) & {*MESH_468.oval, MESH_468.nose_tip}
     np.testing.assert_array_equal(close.landmarks[:, 2], found.landmarks[:, 2])
     other = replace(found, landmarks=found.landmarks[:68], topology=IBUG_68)
-    assert with_close_look(picture, other) is other
+    assert look_closely(picture, other) == (other, None)

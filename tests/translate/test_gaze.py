@@ -8,12 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
-from facecycle_cli.faces.iris import UNKNOWN_GAZE, Gaze, cut_eyes, find_irises, gaze_of
+from facecycle_cli.faces.gaze import Gaze
+from facecycle_cli.faces.iris import read_gaze
 from facecycle_cli.media import read_image
 from facecycle_cli.model import load
 from facecycle_cli.translate.motion import measure_still, motion_of_still
 from facecycle_cli.translate.settings import TranslateSettings
-from facecycle_cli.translate.source import crop_still, with_gazes
+from facecycle_cli.translate.source import crop_still
 from facecycle_cli.translate.target import Target
 
 
@@ -48,10 +49,7 @@ def test_a_glance_arrives_and_moves_nothing_but_the_eyes(model, picture, face, s
         (drawing,) = target.prepare([replace(still, look=replace(still.look, gaze=gaze))])
         made[glance] = target.draw(drawing)
     np.testing.assert_array_equal(made[0.0], picture)
-    eyes = [cut_eyes(image, face) for image in made.values()]
-    places = [
-        gaze_of(e, irises).place[0] for e, irises in zip(eyes, find_irises(eyes), strict=True)
-    ]
+    places = [read_gaze(image, face).place[0] for image in made.values()]
     assert places[0] < places[1] - 0.08 < places[1] + 0.08 < places[2]
     changed = np.argwhere(np.abs(made[0.25].astype(int) - picture).max(-1) > 2)[:, ::-1]
     lids = [i for pair in (face.topology.left_lids, face.topology.right_lids) for lid in pair
@@ -81,16 +79,3 @@ def test_half_of_the_doubt_takes_nothing_from_a_glance(model, picture, face, see
     whole, part = (np.abs(each - picture).sum() for each in (made[0], made[2]))
     assert 0 < part < whole
     np.testing.assert_array_equal(made[3], picture)
-
-
-def test_frames_between_have_the_gaze_between(seen, picture):
-    def shifted(by: float):
-        matrix = np.array([[1.0, 0, by], [0, 1, 0]])
-        return seen.with_eyes(cv2.warpAffine(picture, matrix, picture.shape[1::-1]), seen.face)
-
-    between = replace(seen, eyes=None, look=replace(seen.look, gaze=UNKNOWN_GAZE))
-    frames = [shifted(-2), between, shifted(2), replace(between, track=1), None]
-    first, middle, last, another = (f.look.gaze for f in with_gazes(frames) if f is not None)
-    assert first.place[0] != last.place[0]
-    np.testing.assert_allclose(middle.place, (first.place + last.place) / 2)
-    assert another is UNKNOWN_GAZE

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from facecycle_cli.faces import Alignment
-from facecycle_cli.faces.attention_mesh import with_close_look
+from facecycle_cli.faces.attention_mesh import look_closely
 from facecycle_cli.media import read_image
 from facecycle_cli.portrait.features import eyes_of
 from facecycle_cli.translate.lids import eyelid_closure
@@ -80,7 +80,7 @@ def test_lids_come_down_as_far_as_is_asked(backend, stage):
     for closed in (0.0, 0.5, 1.0):
         picture = drawn(stage, closed=closed)
         ((found,),) = backend.detect([picture])
-        openings.append(with_close_look(picture, found).eye_opening)
+        openings.append(look_closely(picture, found).face.eye_opening)
     assert openings[0] > openings[1] > openings[2]
     assert eyelid_closure(openings[2], openings[0], 0.0) > 0.5, "it counts as a blink again"
 

@@ -70,7 +70,9 @@ def performing(motion: Motion, head: Head) -> Motion:
 
 @pytest.mark.parametrize("yaw", [20.0, -20.0])
 def test_the_hairline_turns_with_the_face_and_what_is_around_the_head_does_not(still, yaw):
-    wanted = still.points.wanted(performing(still.motion, turned(still.motion.head, yaw))).points
+    wanted = still.points.moved(
+        performing(still.motion, turned(still.motion.head, yaw))
+    ).wanted.points
     moved = (wanted - still.points.own)[:, 0] * np.sign(yaw)
     hair, far = moved[still.face.topology.count : -FAR], moved[-FAR:]
     own = still.points.own[still.face.topology.count : -FAR]
@@ -88,7 +90,9 @@ def test_a_source_that_begins_in_profile_leaves_the_head_on_its_neck(still):
     first = replace(profile, shape=shape)
     reference = replace(still.motion.reference, first=first)
     moved = (
-        still.points.wanted(replace(performing(still.motion, first), reference=reference)).points
+        still.points.moved(
+            replace(performing(still.motion, first), reference=reference)
+        ).wanted.points
         - still.points.own
     )
     forehead = moved[still.face.topology.oval[0], 0]
@@ -101,7 +105,9 @@ def test_ears_go_where_the_head_goes_however_far(still, yaw, shift):
     """The stretched background is further out."""
     motion = performing(still.motion, turned(still.motion.head, yaw, shift))
     (drawing,) = still.target.prepare([motion])
-    wanted, own = (still.pixels(p) for p in (still.points.wanted(motion).points, still.points.own))
+    wanted, own = (
+        still.pixels(p) for p in (still.points.moved(motion).wanted.points, still.points.own)
+    )
     ears = [i + still.face.topology.count for i in (8, 9, 27, 28)]
     moved = -sampled(drawing.displacement, wanted[ears], still.target.stage._to_cells)[:, 0]
     expected = (wanted - own)[ears, 0]
@@ -115,7 +121,7 @@ def test_light_ends_where_the_face_ends(still):
         still.target.draw(still.target.prepare([each])[0]).astype(float).mean(-1)
         for each in (motion, replace(motion, look=replace(motion.look, light=light)))
     )
-    wanted = still.points.wanted(motion).points[: still.face.topology.count]
+    wanted = still.points.moved(motion).wanted.points[: still.face.topology.count]
     pixels = still.pixels(wanted)
     face = np.zeros(dark.shape, np.uint8)
     cv2.fillConvexPoly(face, np.rint(cv2.convexHull(pixels.astype(np.float32))).astype(int), 1)

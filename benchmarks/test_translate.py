@@ -28,7 +28,8 @@ from facecycle_cli.faces.following import FaceFollower
 from facecycle_cli.media import open_video, probe, read_frames, read_image
 from facecycle_cli.media.pipeline import BATCH, batches
 from facecycle_cli.model import FaceCycle, load, preset
-from facecycle_cli.translate.motion import MotionTiming, measure, motions
+from facecycle_cli.translate.measurement import measure
+from facecycle_cli.translate.motion import MotionTiming, motions
 from facecycle_cli.translate.settings import TranslateSettings
 from facecycle_cli.translate.source import SourceFace, crop_sightings
 from facecycle_cli.translate.target import Target

@@ -35,6 +35,10 @@ _FEATURES: Final = 48
 _PART: Final = 16
 """Side of a part."""
 
+_AVERAGED_BELOW: Final = 0.6
+"""The scale of the face from which down its pixels are averaged: the network was trained on pixels
+that were not."""
+
 _UNITS: Final = 4.0
 """Landmarks are in units of so many along one point of a part."""
 
@@ -152,7 +156,8 @@ class _Look:
         region = Region.from_landmarks(face.landmarks)
         self._face = face
         self._back = invert_affine(region.matrix)
-        self.crop = warp_antialiased(image, region.matrix, (INPUT_SIDE, INPUT_SIDE))
+        size = INPUT_SIDE, INPUT_SIDE
+        self.crop = warp_antialiased(image, region.matrix, size, averaged_below=_AVERAGED_BELOW)
         # The network's pixels are counted from the corner, ours from the first center.
         points = apply_affine(region.matrix, face.landmarks[:, :2].astype(np.float64)) + 0.5
         self._places = {part.output: _place(points, part) for part in _PARTS}

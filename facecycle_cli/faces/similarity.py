@@ -62,7 +62,9 @@ def invert_affine(matrix: np.ndarray) -> np.ndarray:
     return np.column_stack([linear, -linear @ matrix[:, 2]])
 
 
-def warp_antialiased(image: RGBImage, matrix: np.ndarray, size: tuple[int, int]) -> RGBImage:
+def warp_antialiased(
+    image: RGBImage, matrix: np.ndarray, size: tuple[int, int], *, averaged_below: float = 1.0
+) -> RGBImage:
     """Resample a picture through a similarity; where that shrinks it, average pixels.
 
     ``cv2.warpAffine`` reads four (or sixteen) neighbors however far apart its samples lie, so hair
@@ -74,6 +76,8 @@ def warp_antialiased(image: RGBImage, matrix: np.ndarray, size: tuple[int, int])
         image: (H, W, C) uint8.
         matrix: (2, 3), picture pixels -> result pixels; a similarity (one scale, no shear).
         size: (width, height) of the result.
+        averaged_below: the scale from which down pixels are averaged; what is only measured needs
+            it later, and averaging takes most of the time.
 
     Returns:
         (height, width, C) uint8; beyond the picture its border is repeated.
@@ -90,7 +94,7 @@ def warp_antialiased(image: RGBImage, matrix: np.ndarray, size: tuple[int, int])
     part = image[y0:y1, x0:x1]
     matrix = matrix.copy()
     matrix[:, 2] += matrix[:, :2] @ (x0, y0)
-    if scale < 1.0:
+    if scale < averaged_below:
         small = (max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale)))
         part = np.asarray(cv2.resize(part, small, interpolation=cv2.INTER_AREA), np.uint8)
         fx, fy = (x1 - x0) / small[0], (y1 - y0) / small[1]

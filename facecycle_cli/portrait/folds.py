@@ -39,13 +39,20 @@ def stretch(displacement: np.ndarray, cell: float) -> np.ndarray:
         (h, w) float32, the smaller singular value of the Jacobian, with the sign of its
         determinant.
     """
-    down, across = (np.gradient(displacement, cell, axis=axis) for axis in (0, 1))
-    a, c = 1 + across[..., 0], across[..., 1]
-    b, d = down[..., 0], 1 + down[..., 1]
-    # Half sum and half difference of a 2x2 matrix's singular values (the latter signed).
-    mean, half = np.hypot(a + d, b - c) / 2, np.hypot(a - d, b + c) / 2
-    least: np.ndarray = (mean - half).astype(np.float32)
-    return least
+    across, down = (
+        cv2.Sobel(
+            displacement, -1, *axis, ksize=1, scale=0.5 / cell, borderType=cv2.BORDER_REPLICATE
+        )
+        for axis in ((1, 0), (0, 1))
+    )
+    # On a border it has seen half of the change.
+    across[:, [0, -1]] *= 2
+    down[[0, -1]] *= 2
+    (a, c), (b, d) = cv2.split(across), cv2.split(down)
+    # Sum and difference of a 2x2 matrix's singular values (the latter signed).
+    both = cv2.magnitude(a + d + 2, b - c)
+    apart = cv2.magnitude(a - d, b + c)
+    return np.asarray((both - apart) / 2)
 
 
 def unfolded(displacement: np.ndarray, cell: float) -> np.ndarray:

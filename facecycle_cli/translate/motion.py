@@ -3,64 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
-from facecycle_cli.faces import Face
 from facecycle_cli.faces.gaze import UNKNOWN_GAZE, Gaze, usual_gaze
-from facecycle_cli.faces.smoothing import Signal, smoothed
-from facecycle_cli.model import FaceCycle
+from facecycle_cli.faces.smoothing import smoothed
 from facecycle_cli.portrait.head import Head, mean_head
-from facecycle_cli.portrait.motions import require_finite
-from facecycle_cli.translate.appearance import Appearance
-from facecycle_cli.translate.lids import (
-    eyelid_closure,
-    eyelid_closure_beyond_landmarks,
-    upper_lids,
-)
+from facecycle_cli.translate.lids import eyelid_closure, eyelid_closure_beyond_landmarks
+from facecycle_cli.translate.measurement import Measurement
 from facecycle_cli.translate.placement import HeadPlacement, mean_placement
 from facecycle_cli.translate.rest import rest_shape
-from facecycle_cli.translate.source import SourceFace
-from facecycle_cli.types import RGBImage
 
 __all__ = [
-    "Measurement",
     "Motion",
     "MotionTiming",
     "Reference",
-    "measure",
-    "measure_still",
     "motion_of_still",
     "motions",
     "with_references",
 ]
 
-_FLOW_TOLERANCE = 0.02
-"""Grid units. Flows of a still face differ from frame to frame by about a quarter of it."""
-
-_MOUTH_TOLERANCE = 0.03
-"""Distances between the eyes. The opening of a still mouth trembles by about a third of it."""
-
-_EYE_TOLERANCE = 0.02
-"""Widths of an eye, of the opening between its lids, and of the height of the upper one. Those of
-eyes at rest tremble by about a quarter of it, and each frame of a blink moves them by half of it or
-more."""
-
-_SLOW_TOLERANCE = 2.0
-"""How much further than those of the head the poses may lie apart that are averaged around it."""
-
-_SHAPE_TOLERANCE = 0.015
-"""Sizes of the head, of its landmarks."""
-
-_LIGHT_TOLERANCE = 0.08
-"""Logarithms of brightness."""
-
-_GAZE_TOLERANCE = 0.06
-"""Half widths of an eye, of the place of its iris. That of eyes at rest trembles by a sixth of it,
-and a glance moves it by several times as much within two frames."""
+_FLOW_STEP, _MOST_FLOW_STEP = 2.5, 4
+"""Standard deviations of the flow's smoothing, in frames, for each of which the networks leave out
+one frame more, and the most of them that they see one of."""
 
 _NOD_COUNTS = 2.0
 """How many degrees of a turn hide as much of the lids as one of a nod: of a head that rises, both
@@ -103,67 +70,10 @@ class MotionTiming:
     slow_width: float
     reference_frames: int
 
-
-@dataclass(frozen=True)
-class Measurement:
-    """What was measured of the source's face in one frame.
-
-    Attributes:
-        face: the face as it was found, before any smoothing.
-        track: the same number as long as it is the same face in the same shot.
-        placement: of the head in the picture.
-        backflow: (2, s, s) float32, grid units: from the neutral face to this one.
-        mouth: opening of the mouth, in distances between the eyes.
-        eyes: opening of the eyes, over their width.
-        lids: how low the upper lids are, as :func:`.upper_lids` has it.
-        head: pose and shape of the face.
-        slow: the same head, its pose smoothed more: what is around it moves with this one.
-        look: what the frame shows of the face.
-    """
-
-    face: Face
-    track: int
-    placement: HeadPlacement
-    backflow: np.ndarray
-    mouth: float
-    eyes: float
-    lids: float
-    head: Head
-    slow: Head
-    look: Appearance
-
     @property
-    def yaw(self) -> float:
-        """Of the head, in degrees."""
-        return self.face.pose.yaw
-
-    def signals(self) -> Sequence[Signal]:
-        """Backflow, mouth, eyes, lids; pose and shape of the head; light, gaze; slow pose."""
-        return (
-            Signal(self.backflow, _FLOW_TOLERANCE),
-            Signal(np.array(self.mouth), _MOUTH_TOLERANCE),
-            Signal(np.array(self.eyes), _EYE_TOLERANCE),
-            Signal(np.array(self.lids), _EYE_TOLERANCE),
-            *self.head.pose_signals(),
-            Signal(self.head.shape, _SHAPE_TOLERANCE),
-            Signal(self.look.light, _LIGHT_TOLERANCE),
-            Signal(self.look.gaze.numbers, _GAZE_TOLERANCE),
-            *self.slow.pose_signals(_SLOW_TOLERANCE),
-        )
-
-    def with_signals(self, values: Sequence[np.ndarray]) -> Measurement:
-        """The same with other values of :meth:`signals`."""
-        backflow, mouth, eyes, lids, center, pose, shape, light, gaze, *slow = values
-        return replace(
-            self,
-            backflow=backflow,
-            mouth=float(mouth),
-            eyes=float(eyes),
-            lids=float(lids),
-            head=replace(self.head, shape=shape).with_pose(center, pose),
-            slow=self.slow.with_pose(*slow),
-            look=replace(self.look, light=light, gaze=Gaze.of(gaze)),
-        )
+    def flow_step(self) -> int:
+        """Of how many frames one is enough for the networks, as smooth as their flow becomes."""
+        return min(_MOST_FLOW_STEP, max(1, round(self.flow_width / _FLOW_STEP)))
 
 
 @dataclass(frozen=True)
@@ -238,55 +148,6 @@ class Motion(Measurement):
     def _turn(self) -> float:
         """Degrees by which the head is turned further than the one whose eyes are usually open."""
         return min(abs(self.yaw), abs(self.yaw - self.reference.yaw))
-
-
-@torch.inference_mode()
-def _encode_backflow(model: FaceCycle, crops: Sequence[RGBImage]) -> np.ndarray:
-    """Crops (S, S, 3) uint8, N of them -> (N, 2, s, s) float32: E_exp and D_flow."""
-    code = model.encode_expression(model.to_input(np.stack(crops)))
-    backflow = model.decode_flow(code).backflow
-    require_finite(backflow)
-    return backflow.cpu().numpy()
-
-
-def measure(
-    model: FaceCycle, batches: Iterable[Sequence[SourceFace | None]]
-) -> Iterator[Measurement | None]:
-    """Measure the face in every frame of the source.
-
-    Args:
-        model: the networks.
-        batches: the frames; those of a batch go through the networks together.
-
-    Yields:
-        one measurement for each frame, None for None.
-    """
-    for batch in batches:
-        crops = [seen.crop for seen in batch if seen is not None]
-        backflows = iter(_encode_backflow(model, crops) if crops else ())
-        for seen in batch:
-            yield None if seen is None else _measurement(seen, next(backflows))
-
-
-def _measurement(seen: SourceFace, backflow: np.ndarray) -> Measurement:
-    face, head = seen.face, Head.of(seen.face)
-    return Measurement(
-        face,
-        seen.track,
-        HeadPlacement.of(seen.alignment),
-        backflow,
-        face.mouth_opening,
-        face.eye_opening,
-        upper_lids(head.shape, face.topology),
-        head,
-        head,
-        seen.look,
-    )
-
-
-def measure_still(model: FaceCycle, seen: SourceFace) -> Measurement:
-    """Measure the face in a single picture."""
-    return _measurement(seen, _encode_backflow(model, [seen.crop])[0])
 
 
 def motion_of_still(measured: Measurement) -> Motion:

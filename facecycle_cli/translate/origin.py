@@ -13,7 +13,7 @@ from facecycle_cli.errors import DataError
 from facecycle_cli.media import Frame
 from facecycle_cli.media.clips import Clip, Part, Silent
 from facecycle_cli.media.video import FrameReader, images_of
-from facecycle_cli.translate.motion import Measurement
+from facecycle_cli.translate.measurement import Measurement
 from facecycle_cli.translate.template import MotionTemplate
 from facecycle_cli.types import RGBImage
 

@@ -42,7 +42,7 @@ from facecycle_cli.system import atomic_path, parse_json
 from facecycle_cli.text import json_text
 from facecycle_cli.translate.appearance import Appearance
 from facecycle_cli.translate.lids import upper_lids
-from facecycle_cli.translate.motion import Measurement
+from facecycle_cli.translate.measurement import Measurement
 from facecycle_cli.translate.placement import HeadPlacement
 from facecycle_cli.types import RGBImage
 

@@ -19,15 +19,8 @@ from facecycle_cli.media.pipeline import batches, in_thread
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.defaults import default_backend, default_model
 from facecycle_cli.portrait.likeness import open_choice
-from facecycle_cli.translate.motion import (
-    Measurement,
-    Motion,
-    MotionTiming,
-    measure,
-    measure_still,
-    motion_of_still,
-    motions,
-)
+from facecycle_cli.translate.measurement import Measurement, measure, measure_still
+from facecycle_cli.translate.motion import Motion, MotionTiming, motion_of_still, motions
 from facecycle_cli.translate.performers import find_performers
 from facecycle_cli.translate.report import MotionMeter
 from facecycle_cli.translate.settings import TranslateSettings
@@ -156,7 +149,7 @@ class Translation(Iterator[RGBImage]):
             yield from self._measured
             return
         with closing(in_thread(self._crop)) as faces:
-            measured = measure(self._model, faces)
+            measured = measure(self._model, faces, self._timing.flow_step)
             yield from measured if self._recorder is None else self._recorder.taking(measured)
 
     def _prepare(

@@ -12,7 +12,8 @@ from facecycle_cli.faces.gaze import Gaze
 from facecycle_cli.faces.iris import read_gaze
 from facecycle_cli.media import read_image
 from facecycle_cli.model import load
-from facecycle_cli.translate.motion import measure_still, motion_of_still
+from facecycle_cli.translate.measurement import measure_still
+from facecycle_cli.translate.motion import motion_of_still
 from facecycle_cli.translate.settings import TranslateSettings
 from facecycle_cli.translate.source import crop_still
 from facecycle_cli.translate.target import Target

@@ -15,7 +15,8 @@ from facecycle_cli.model import load
 from facecycle_cli.portrait.dense import interpolate
 from facecycle_cli.portrait.head import Head, mean_head, shape_distance
 from facecycle_cli.portrait.neutral import neutral_shape
-from facecycle_cli.translate.motion import Motion, measure_still, motion_of_still
+from facecycle_cli.translate.measurement import measure_still
+from facecycle_cli.translate.motion import Motion, motion_of_still
 from facecycle_cli.translate.rest import rest_shape
 from facecycle_cli.translate.settings import TranslateSettings
 from facecycle_cli.translate.source import crop_still

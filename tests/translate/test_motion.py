@@ -9,7 +9,8 @@ import pytest
 
 from facecycle_cli.faces.smoothing import smoothed
 from facecycle_cli.portrait.head import Head
-from facecycle_cli.translate.motion import Measurement, MotionTiming, motions, with_references
+from facecycle_cli.translate.measurement import Measurement
+from facecycle_cli.translate.motion import MotionTiming, motions, with_references
 from facecycle_cli.translate.placement import HeadPlacement
 from tests.translate.placed import alignment, plain_look, posed
 

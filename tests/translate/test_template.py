@@ -11,7 +11,7 @@ import pytest
 from facecycle_cli.errors import DataError
 from facecycle_cli.media import read_frames, read_image
 from facecycle_cli.media.images import encode_image
-from facecycle_cli.translate.motion import measure_still
+from facecycle_cli.translate.measurement import measure_still
 from facecycle_cli.translate.settings import TranslateSettings
 from facecycle_cli.translate.source import crop_still
 from facecycle_cli.translate.template import MotionRecorder, MotionTemplate

@@ -12,7 +12,8 @@ from facecycle_cli.faces import Face, HeadPose
 from facecycle_cli.media import read_image
 from facecycle_cli.portrait.correction import sampled
 from facecycle_cli.portrait.head import Head
-from facecycle_cli.translate.motion import Motion, measure_still, motion_of_still
+from facecycle_cli.translate.measurement import measure_still
+from facecycle_cli.translate.motion import Motion, motion_of_still
 from facecycle_cli.translate.points import TargetPoints
 from facecycle_cli.translate.settings import TranslateSettings
 from facecycle_cli.translate.source import crop_still

@@ -35,7 +35,7 @@ _FEATURES: Final = 48
 _PART: Final = 16
 """Side of a part."""
 
-_AVERAGED_BELOW: Final = 0.6
+_AVERAGED_BELOW: Final = 0.5
 """The scale of the face from which down its pixels are averaged: the network was trained on pixels
 that were not."""
 

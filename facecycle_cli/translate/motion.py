@@ -25,7 +25,7 @@ __all__ = [
     "with_references",
 ]
 
-_FLOW_STEP, _MOST_FLOW_STEP = 2.5, 4
+_FLOW_STEP, _MOST_FLOW_STEP = 1.75, 4
 """Standard deviations of the flow's smoothing, in frames, for each of which the networks leave out
 one frame more, and the most of them that they see one of."""
 

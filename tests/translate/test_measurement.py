@@ -50,7 +50,7 @@ def test_no_flow_is_taken_from_another_face_or_over_a_gap(seen_by_networks):
     assert _flows([None, None], 2) == [None, None]
 
 
-@pytest.mark.parametrize(("width", "step"), [(0.0, 1), (2.0, 1), (5.0, 2), (12.0, 4), (50.0, 4)])
+@pytest.mark.parametrize(("width", "step"), [(0.0, 1), (2.0, 1), (3.5, 2), (9.0, 4), (50.0, 4)])
 def test_the_less_flows_are_smoothed_the_more_of_them_are_measured(width, step):
     timing = MotionTiming(width, pose_width=1.0, lips_width=1.0, slow_width=1.0, reference_frames=9)
     assert timing.flow_step == step

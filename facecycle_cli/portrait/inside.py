@@ -41,9 +41,21 @@ _LIP_DEPTH = 0.08, 0.3
 """How far behind their edge, in half widths of the mouth, there may be lip, and from where on there
 is none."""
 
-_WARM, _BETWEEN, _TOOTH, _IVORY = 0.95, 0.6, (0.75, 0.9), 0.84
+_SHADE = 0.15
+"""Of the color of lips: what the darkest part of an open mouth has. Where the source has less, its
+light has more contrast than that of a photograph of a person."""
+
+_WARM, _BETWEEN, _TOOTH, _IVORY, _PURPLE = 0.95, 0.6, (0.75, 0.9), 0.84, 1.1
 """The most blue over red; how much of the way from blue to red green lies at most; green over red
-up to which a color is no tooth's, and from which it is; and the least blue over red of a tooth."""
+up to which a color is no tooth's, and from which it is; the least blue over red of a tooth; and the
+most blue over green."""
+
+_COLORED = 0.03, 0.12
+"""Logarithm of the most over the least of red, green and blue of lips up to which a picture has no
+colors, and from which it has."""
+
+_GRAY = np.array([0.299, 0.587, 0.114], np.float32)
+"""Shares of red, green and blue in the gray level."""
 
 
 @dataclass(frozen=True)
@@ -101,14 +113,12 @@ def with_inside(
     inside = inside.reshape(cells.shape) + cells.astype(np.float32)
     across = np.linalg.norm(source.upper[-1] - source.upper[0])
     finer = float(across) / (2 * frame.half)
-    gain = np.clip(gain, 1 / _MAX_GAIN, _MAX_GAIN)
-    brightest = float(np.percentile(source.pixels.max(-1), 99))
-    if gain.mean() > 1:
-        gain = gain * max(1.0, min(gain.mean(), _WHITE / max(1.0, brightest))) / gain.mean()
+    gain = _bounded(gain, float(np.percentile(source.pixels.max(-1), 99)))
     pixels = source.pixels.astype(np.float32) * gain.astype(np.float32)
     if source.lips is not None:
         pixels *= _lips_recolored(source, source.lips, lips / np.maximum(1, source.lips * gain))
-    colors = np.asarray(pixels + other * (_natural(pixels) - pixels), np.float32)
+    natural = _natural(_lifted(pixels, lips), lips)
+    colors = np.asarray(pixels + other * (natural - pixels), np.float32)
     if finer > 1:
         colors = np.asarray(cv2.GaussianBlur(colors, (0, 0), 0.5 * finer))
     return replace(
@@ -117,6 +127,14 @@ def with_inside(
         patch=colors,
         share=share,
     )
+
+
+def _bounded(gain: np.ndarray, brightest: float) -> np.ndarray:
+    """A gain (3,) that keeps its hue and makes the brightest gray level no whiter than teeth."""
+    brighter = float(gain.mean())
+    hue = np.clip(gain / brighter, 1 / _MAX_GAIN, _MAX_GAIN)
+    most = min(_MAX_GAIN, max(1.0, _WHITE / max(1.0, brightest)))
+    return np.asarray(hue * np.clip(brighter, 1 / _MAX_GAIN, most))
 
 
 def _inset(source: MouthPatch, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -155,12 +173,20 @@ def _lips_recolored(source: MouthPatch, lips: np.ndarray, ratio: np.ndarray) -> 
     return np.asarray(1 + share[..., None] * (np.clip(ratio, 0.4, 2.5) - 1), np.float32)
 
 
-def _natural(pixels: np.ndarray) -> np.ndarray:
+def _lifted(pixels: np.ndarray, lips: np.ndarray) -> np.ndarray:
+    """Colors (h, w, 3) of the inside of a mouth, no darker than the shade between lips (3,)."""
+    shade = _SHADE * lips
+    dark = cv2.exp(-pixels.mean(-1) / max(1.0, float(shade.mean())))
+    return np.asarray(pixels + dark[..., None] * shade, np.float32)
+
+
+def _natural(pixels: np.ndarray, lips: np.ndarray) -> np.ndarray:
     """Colors (h, w, 3) of the inside of a mouth without those that no mouth has.
 
-    Between two skins, what is no skin can turn blue, green or yellow. Nothing in a mouth is as blue
-    as red, or greener than what lies between red and blue; teeth, which are hardly redder than
-    green, are no less blue than ivory, and no less green than gray.
+    Between two skins, what is no skin can turn blue, green, yellow or purple. Nothing in a mouth is
+    as blue as red, greener than what lies between red and blue, or more purple than its lips (3,);
+    teeth, which are hardly redder than green, are no less blue than ivory, and no less green than
+    gray. What loses a color does not become darker. In a picture without colors all of it is gray.
     """
     red, green, blue = np.moveaxis(pixels, -1, 0)
     blue = np.minimum(blue, _WARM * red)
@@ -168,4 +194,9 @@ def _natural(pixels: np.ndarray) -> np.ndarray:
     blue = blue + tooth * np.maximum(0, _IVORY * red - blue)
     green = np.minimum(green, _BETWEEN * red + (1 - _BETWEEN) * blue)
     green = green + tooth * np.maximum(0, (red + blue) / 2 - green)
-    return np.stack([red, green, blue], axis=-1)
+    blue = np.minimum(blue, max(_PURPLE, float(lips[2] / max(1.0, lips[1]))) * green)
+    natural = np.stack([red, green, blue], axis=-1)
+    before, after = (np.maximum(colors @ _GRAY, 1) for colors in (pixels, natural))
+    natural *= np.clip(before / after, 1, _MAX_GAIN)[..., None]
+    colored = smoothstep(np.log(lips.max() / max(1.0, float(lips.min()))), *_COLORED)
+    return np.asarray(before[..., None] + colored * (natural - before[..., None]))

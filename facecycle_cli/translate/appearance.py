@@ -18,7 +18,7 @@ from facecycle_cli.faces.topology import Topology
 from facecycle_cli.portrait.inside import MouthPatch
 from facecycle_cli.types import RGBImage
 
-__all__ = ["Appearance", "appearance_of", "lip_color", "skin_color", "skin_light"]
+__all__ = ["Appearance", "appearance_of", "light_gain", "lip_color", "skin_color", "skin_light"]
 
 _MOUTH_WIDTH = 100
 """Width in pixels at which a mouth is kept; a smaller one is not enlarged."""
@@ -28,6 +28,24 @@ _BESIDE, _MOST = 8, 255
 
 _LIGHT_BLUR = 0.03
 """Standard deviation of the blur in which light is measured, in sides of the crop."""
+
+_DOWN, _ASIDE = (0.45, 0.6, 0.75), (0.0, 0.25)
+"""Points of a cheek: parts of the way from the eye to the corner of the mouth, and of the way from
+the middle between the eyes to an eye, outwards from there."""
+
+_CHEEKS = 1.32
+"""How much brighter cheeks are than the skin at the rigid landmarks, the eyes' corners among them:
+motions that were saved before have the color of the latter."""
+
+_BRIGHTER, _DARKER, _HUE = 0.75, 0.3, 0.25
+"""How much of the difference between two skins is taken as a difference in light (as an exponent):
+where the target's is brighter, where it is darker, and in hue. The rest is that of the skins, which
+teeth do not share; but dull teeth in a bright face are seen, and bright ones have a limit."""
+
+_SKIN_HUE, _SKIN_SPREAD, _SKIN_MOST = (0.28, -0.13), (0.10, 0.06), 1.5
+"""Hues of skins in white light, as logarithms of red and of blue over green: their mean, how much
+they differ (a standard deviation), and how many of these from the mean a hue is still a skin's.
+What lies beyond is the light's, all of it."""
 
 
 @dataclass(frozen=True)
@@ -72,16 +90,43 @@ def skin_light(crop: RGBImage, points: np.ndarray) -> np.ndarray:
 
 
 def skin_color(crop: RGBImage, points: np.ndarray, topology: Topology) -> np.ndarray:
-    """(3,) float32: the median color at the rigid landmarks, which hair and lips do not cover.
+    """(3,) float32: the median color of both cheeks, which glasses, hair and beards cover least.
 
     Args:
         crop: (S, S, 3) uint8, aligned.
         points: (n, 2), the landmarks in it.
         topology: their kind.
     """
-    cheeks = points[[*np.ravel(topology.pairs), *topology.lower]]
+    eyes = np.stack([points[list(eye)].mean(0) for eye in (topology.left_eye, topology.right_eye)])
+    outwards = eyes - eyes.mean(0)
+    to_mouth = points[list(topology.mouth)] - eyes
+    cheeks = [eyes + down * to_mouth + aside * outwards for down in _DOWN for aside in _ASIDE]
     smooth = cv2.GaussianBlur(crop, (0, 0), _LIGHT_BLUR * len(crop)).astype(np.float32)
-    return np.asarray(np.median(_sampled(smooth, cheeks), axis=0))
+    return np.asarray(np.median(_sampled(smooth, np.concatenate(cheeks)), axis=0) / _CHEEKS)
+
+
+def light_gain(target: np.ndarray, source: np.ndarray) -> np.ndarray:
+    """(3,): how much brighter, and how much redder or bluer, the light on the target is, from the
+    colors (3,) of both skins.
+    """
+    brighter = float(max(1.0, target.mean()) / max(1.0, source.mean()))
+    share = _BRIGHTER if brighter > 1 else _DARKER
+    (target_skin, target_light), (source_skin, source_light) = map(_hues, (target, source))
+    hue = np.exp(target_light - source_light + _HUE * (target_skin - source_skin))
+    same = (source * hue).sum() / max(1.0, float(source.sum()))
+    return np.asarray(brighter**share * hue / same)
+
+
+def _hues(color: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The hue of a skin in white light, and that of the light on it, each (3,), logarithms over
+    green, from the color (3,) that is seen.
+    """
+    logs = np.log(np.maximum(color, 1))
+    apart = (logs - logs[1])[[0, 2]] - _SKIN_HUE
+    far = float(np.linalg.norm(apart / _SKIN_SPREAD))
+    light = apart * max(0.0, 1 - _SKIN_MOST / max(far, _SKIN_MOST))
+    skin = _SKIN_HUE + apart - light
+    return np.insert(skin, 1, 0.0), np.insert(light, 1, 0.0)
 
 
 def lip_color(picture: RGBImage, points: np.ndarray, topology: Topology) -> np.ndarray:

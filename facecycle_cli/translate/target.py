@@ -17,7 +17,7 @@ from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.dials import part_of_way
 from facecycle_cli.portrait.features import smoothstep
 from facecycle_cli.portrait.motions import require_finite
-from facecycle_cli.translate.appearance import lip_color, skin_color
+from facecycle_cli.translate.appearance import light_gain, lip_color, skin_color
 from facecycle_cli.translate.dials import ALL_OF_IT, MotionDials
 from facecycle_cli.translate.gaze import TargetGaze
 from facecycle_cli.translate.layer import Grid, LandmarkLayer, LandmarkRequest
@@ -40,11 +40,6 @@ __all__ = ["EncodedFace", "Target"]
 _LIGHT_LOST = 12.0, 30.0
 """Degrees of yaw by which the source turns until its landmarks lie on other skin, in another light,
 or on what is behind it."""
-
-_BRIGHTER, _DARKER, _HUE = 0.75, 0.3, 0.25
-"""How much of the difference between two skins is taken as a difference in light (as an exponent):
-where the target's is brighter, where it is darker, and in hue. The rest is that of the skins, which
-teeth do not share; but dull teeth in a bright face are seen, and bright ones have a limit."""
 
 
 class EncodedFace:
@@ -244,7 +239,7 @@ class Target:
             min(1.0, self._dials.eyes * motion.lids_beyond_landmarks),
             look.mouth if self._dials.mouth else None,
             motion.mouth,
-            _gain(self._skin, look.skin),
+            light_gain(self._skin, look.skin),
             self._lips,
             self._dials.light * self._shading * (1 - share) * (look.light - rest),
             gaze,
@@ -273,16 +268,6 @@ class Target:
         level = self._level if self._is_absolute else None
         whole = plane_motion(motion.placement, motion.reference.placement, level=level)
         return self._dials.plane(whole)
-
-
-def _gain(target: np.ndarray, source: np.ndarray) -> np.ndarray:
-    """(3,): how much brighter, and how much redder or bluer, the light on the target is, from the
-    colors (3,) of both skins.
-    """
-    brighter = float(max(1.0, target.mean()) / max(1.0, source.mean()))
-    hue = target / np.maximum(source, 1) / brighter
-    share = _BRIGHTER if brighter > 1 else _DARKER
-    return np.asarray(brighter**share * hue**_HUE)
 
 
 def _moved_back(plane_motions: Sequence[PlaneMotion], points: Tensor) -> Tensor:

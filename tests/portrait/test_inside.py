@@ -94,3 +94,18 @@ def test_dull_teeth_do_not_take_the_color_of_lips(source):
     color, radius, height = _drawn(soft, (1.0, 1.0, 1.0), (150.0, 60.0, 110.0))
     rim = color[(radius > 0.6) & (radius < 0.75) & (height < -6)]
     np.testing.assert_allclose(rim.mean(0), (205, 172, 165), atol=8)
+
+
+def test_the_dark_of_another_mouth_is_no_hole(source):
+    pixels = source.pixels.copy()
+    pixels[(pixels == np.uint8(_DARK)).all(-1)] = 0
+    black = MouthPatch(pixels, source.upper, source.lower, source.lips)
+    color, radius, height = _drawn(black, (1.3, 1.3, 1.3), _LIP)
+    red, green, blue = color[(radius < 0.6) & (height > 6)].mean(0)
+    assert 20 < red < 45
+    assert red > 1.3 * max(green, blue)
+
+
+def test_in_a_picture_without_colors_the_mouth_has_none(source):
+    color, radius, _ = _drawn(source, (0.8, 1.0, 1.1), (120.0, 120.0, 120.0))
+    assert np.ptp(color[radius < 0.7], axis=-1).max() < 1

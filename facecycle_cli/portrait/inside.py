@@ -54,9 +54,6 @@ _COLORED = 0.03, 0.12
 """Logarithm of the most over the least of red, green and blue of lips up to which a picture has no
 colors, and from which it has."""
 
-_GRAY = np.array([0.299, 0.587, 0.114], np.float32)
-"""Shares of red, green and blue in the gray level."""
-
 
 @dataclass(frozen=True)
 class MouthPatch:
@@ -117,8 +114,8 @@ def with_inside(
     pixels = source.pixels.astype(np.float32) * gain.astype(np.float32)
     if source.lips is not None:
         pixels *= _lips_recolored(source, source.lips, lips / np.maximum(1, source.lips * gain))
-    natural = _natural(_lifted(pixels, lips), lips)
-    colors = np.asarray(pixels + other * (natural - pixels), np.float32)
+    natural = _natural(_lifted(pixels, lips.astype(np.float32)), lips)
+    colors = pixels + np.float32(other) * (natural - pixels)
     if finer > 1:
         colors = np.asarray(cv2.GaussianBlur(colors, (0, 0), 0.5 * finer))
     return replace(
@@ -176,8 +173,9 @@ def _lips_recolored(source: MouthPatch, lips: np.ndarray, ratio: np.ndarray) -> 
 def _lifted(pixels: np.ndarray, lips: np.ndarray) -> np.ndarray:
     """Colors (h, w, 3) of the inside of a mouth, no darker than the shade between lips (3,)."""
     shade = _SHADE * lips
-    dark = cv2.exp(-pixels.mean(-1) / max(1.0, float(shade.mean())))
-    return np.asarray(pixels + dark[..., None] * shade, np.float32)
+    gray = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    dark = cv2.exp(gray * (-1 / max(1.0, float(shade.mean()))))
+    return np.asarray(pixels + dark[..., None] * shade)
 
 
 def _natural(pixels: np.ndarray, lips: np.ndarray) -> np.ndarray:
@@ -195,8 +193,11 @@ def _natural(pixels: np.ndarray, lips: np.ndarray) -> np.ndarray:
     green = np.minimum(green, _BETWEEN * red + (1 - _BETWEEN) * blue)
     green = green + tooth * np.maximum(0, (red + blue) / 2 - green)
     blue = np.minimum(blue, max(_PURPLE, float(lips[2] / max(1.0, lips[1]))) * green)
-    natural = np.stack([red, green, blue], axis=-1)
-    before, after = (np.maximum(colors @ _GRAY, 1) for colors in (pixels, natural))
+    natural = cv2.merge([red, green, blue])
+    before, after = (cv2.cvtColor(colors, cv2.COLOR_RGB2GRAY) + 1 for colors in (pixels, natural))
     natural *= np.clip(before / after, 1, _MAX_GAIN)[..., None]
-    colored = smoothstep(np.log(lips.max() / max(1.0, float(lips.min()))), *_COLORED)
-    return np.asarray(before[..., None] + colored * (natural - before[..., None]))
+    colored = float(smoothstep(np.log(lips.max() / max(1.0, float(lips.min()))), *_COLORED))
+    if colored < 1:
+        gray = cv2.cvtColor(natural, cv2.COLOR_RGB2GRAY)[..., None]
+        natural = gray + colored * (natural - gray)
+    return np.asarray(natural)

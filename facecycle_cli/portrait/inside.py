@@ -50,6 +50,9 @@ _WARM, _BETWEEN, _TOOTH, _IVORY, _PURPLE = 0.95, 0.6, (0.75, 0.9), 0.84, 1.1
 up to which a color is no tooth's, and from which it is; the least blue over red of a tooth; and the
 most blue over green."""
 
+_BLUE_LIPS = 0.82
+"""The least blue over green of lips in white light. Where there is less, a tooth is yellow, too."""
+
 _COLORED = 0.03, 0.12
 """Logarithm of the most over the least of red, green and blue of lips up to which a picture has no
 colors, and from which it has."""
@@ -186,13 +189,15 @@ def _natural(pixels: np.ndarray, lips: np.ndarray) -> np.ndarray:
     teeth, which are hardly redder than green, are no less blue than ivory, and no less green than
     gray. What loses a color does not become darker. In a picture without colors all of it is gray.
     """
+    lips_blue = float(lips[2] / max(1.0, lips[1]))
+    ivory = _IVORY * min(1.0, lips_blue / _BLUE_LIPS)
     red, green, blue = np.moveaxis(pixels, -1, 0)
     blue = np.minimum(blue, _WARM * red)
     tooth = smoothstep(green / np.maximum(red, 1), *_TOOTH)
-    blue = blue + tooth * np.maximum(0, _IVORY * red - blue)
+    blue = blue + tooth * np.maximum(0, ivory * red - blue)
     green = np.minimum(green, _BETWEEN * red + (1 - _BETWEEN) * blue)
     green = green + tooth * np.maximum(0, (red + blue) / 2 - green)
-    blue = np.minimum(blue, max(_PURPLE, float(lips[2] / max(1.0, lips[1]))) * green)
+    blue = np.minimum(blue, max(_PURPLE, lips_blue) * green)
     natural = cv2.merge([red, green, blue])
     before, after = (cv2.cvtColor(colors, cv2.COLOR_RGB2GRAY) + 1 for colors in (pixels, natural))
     natural *= np.clip(before / after, 1, _MAX_GAIN)[..., None]

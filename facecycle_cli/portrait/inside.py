@@ -50,6 +50,10 @@ _WARM, _BETWEEN, _TOOTH, _IVORY, _PURPLE = 0.95, 0.6, (0.75, 0.9), 0.84, 1.1
 up to which a color is no tooth's, and from which it is; the least blue over red of a tooth; and the
 most blue over green."""
 
+_DULL_TOOTH, _SHINES = (0.7, 0.8), (1.15, 1.5)
+"""The same green over red of a tooth in a small or soft picture, which has some of the color of the
+lips; and green over that of the lips up to which it is none, and from which it is one."""
+
 _BLUE_LIPS = 0.82
 """The least blue over green of lips in white light. Where there is less, a tooth is yellow, too."""
 
@@ -193,7 +197,9 @@ def _natural(pixels: np.ndarray, lips: np.ndarray) -> np.ndarray:
     ivory = _IVORY * min(1.0, lips_blue / _BLUE_LIPS)
     red, green, blue = np.moveaxis(pixels, -1, 0)
     blue = np.minimum(blue, _WARM * red)
-    tooth = smoothstep(green / np.maximum(red, 1), *_TOOTH)
+    pale = green / np.maximum(red, 1)
+    shines = smoothstep(green / max(1.0, float(lips[1])), *_SHINES)
+    tooth = np.maximum(smoothstep(pale, *_TOOTH), shines * smoothstep(pale, *_DULL_TOOTH))
     blue = blue + tooth * np.maximum(0, ivory * red - blue)
     green = np.minimum(green, _BETWEEN * red + (1 - _BETWEEN) * blue)
     green = green + tooth * np.maximum(0, (red + blue) / 2 - green)

@@ -109,3 +109,12 @@ def test_the_dark_of_another_mouth_is_no_hole(source):
 def test_in_a_picture_without_colors_the_mouth_has_none(source):
     color, radius, _ = _drawn(source, (0.8, 1.0, 1.1), (120.0, 120.0, 120.0))
     assert np.ptp(color[radius < 0.7], axis=-1).max() < 1
+
+
+def test_teeth_with_some_of_the_color_of_lips_are_teeth(source):
+    pixels = source.pixels.copy()
+    pixels[(pixels == np.uint8(_TOOTH)).all(-1)] = (164, 131, 123)
+    small = MouthPatch(pixels, source.upper, source.lower, np.array((131.0, 100.0, 93.0)))
+    color, radius, height = _drawn(small, (1.2, 1.25, 1.25), (158.0, 104.0, 112.0))
+    red, green, _ = color[(radius < 0.6) & (height < -6)].mean(0)
+    assert green > 0.88 * red

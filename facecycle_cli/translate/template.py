@@ -44,6 +44,7 @@ from facecycle_cli.translate.appearance import Appearance
 from facecycle_cli.translate.lids import upper_lids
 from facecycle_cli.translate.measurement import Measurement
 from facecycle_cli.translate.placement import HeadPlacement
+from facecycle_cli.translate.template_checks import require_face, require_mouth, require_numbers
 from facecycle_cli.types import RGBImage
 
 __all__ = ["MotionRecorder", "MotionTemplate"]
@@ -59,20 +60,6 @@ _NO_FACE = -1
 _TOPOLOGIES = {topology.count: topology for topology in (MESH_468, IBUG_68)}
 
 _MOST_FPS = 1000
-
-_LARGEST = {
-    "backflow": 4.0,
-    "light": 20.0,
-    "gaze": 100.0,
-    "skin": 255.0,
-    "lip_color": 255.0,
-    "lips": 1000.0,
-}
-"""No face has numbers beyond these: grid units, logarithms, half widths of an eye, gray levels,
-pixels of the mouth."""
-
-_LARGEST_PLACE = 1e6
-"""The same of all other arrays: pixels from the corner of a picture."""
 
 _MOUTH_QUALITY = 95
 """Of the WebP pictures of the mouth."""
@@ -319,19 +306,17 @@ def _measurement(row: Row, topology: Topology) -> Measurement | None:
     """One frame.
 
     Raises:
-        ValueError: its numbers are not finite, or far beyond those of any picture; or its mouth is
+        ValueError: its numbers are not finite, or no face in any picture has them; or its mouth is
             no picture.
     """
     track = int(row["track"])
     if track == _NO_FACE:
         return None
-    if not all(
-        (np.abs(values) <= _LARGEST.get(name, _LARGEST_PLACE)).all() for name, values in row.items()
-    ):
-        raise ValueError("it holds numbers that no face has")
+    require_numbers(row)
     face = Face(row["box"], float(row["score"]), row["landmarks"], float(row["presence"]), topology)
     x, y, log_side, roll = map(float, row["placement"])
     head, inside = Head.of(face), _mouth(row) if "mouth" in row else _typical_mouth()
+    require_face(head, complex(x, y), log_side)
     return Measurement(
         face,
         track,
@@ -361,7 +346,7 @@ def _mouth(row: Row) -> Appearance:
     """The source's own mouth, and its skin.
 
     Raises:
-        ValueError: its mouth is no picture, or a larger one than any mouth.
+        ValueError: its mouth is no picture, or a larger one than any mouth, or without lips.
     """
     try:
         pixels = read_small_image(row["mouth"].tobytes(), _MOUTH_SIDE)
@@ -370,6 +355,7 @@ def _mouth(row: Row) -> Appearance:
     color = row["lip_color"] if row["lip_color"].any() else None
     upper, lower = row["lips"]
     mouth = MouthPatch(pixels, upper, lower, color)
+    require_mouth(mouth)
     return Appearance(mouth, row["skin"], np.zeros(0, np.float32))
 
 

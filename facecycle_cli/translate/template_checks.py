@@ -1,4 +1,4 @@
-"""Whether the numbers of a saved motion can be those of a face: files are damaged or made by hand."""
+"""Whether the numbers of a saved motion can be those of a face: a file can be damaged."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from facecycle_cli.faces import Alignment, Face
 from facecycle_cli.portrait.features import Eye, Mouth, eyes_of, smoothstep
 from facecycle_cli.portrait.folds import unfolded
 from facecycle_cli.portrait.slits import Opening, Slit, draw_openings
+from facecycle_cli.translate.body import Body
 from facecycle_cli.translate.layer import (
     Grid,
     LandmarkLayer,
@@ -149,6 +150,7 @@ class Stage:
         pixels = np.stack(np.meshgrid(xs, ys), axis=-1)
         self.points = (pixels @ linear.T + to_crop[:, 2]).astype(np.float32)
         self._pixels = pixels
+        self._body = Body(pixels, to_crop, (_CENTER, _RADII), len(picture) - 1)
         self._points = self.points[..., 0] + np.complex64(1j) * self.points[..., 1]
         factors = np.array([columns / (x1 - x0), rows / (y1 - y0)])
         shift = (0.5 - np.array([x0, y0])) * factors - 0.5
@@ -206,7 +208,9 @@ class Stage:
             smooth, places = self._layer.change(request, pixels)
             loose = smoothstep(radius, _FIRM, _LOOSE) * smoothstep(y, _CROWN, _EARS)
             loose = moving * loose[..., None].astype(np.float32)
-            pixels = unfolded(smooth.displacement * moving + smooth.lag * loose, self._cell)
+            pixels = smooth.displacement * moving + smooth.lag * loose
+            pixels[..., 1] += (1 - moving[..., 0]) * self._body.rise(request.head, request.lag)
+            pixels = unfolded(pixels, self._cell)
             openings = self._layer.openings(request, places, pixels)
             light = smooth.light * moving[..., 0]
             return Drawing(pixels, change, light=light, openings=openings)

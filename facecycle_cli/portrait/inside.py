@@ -54,6 +54,10 @@ _DULL_TOOTH, _SHINES = (0.7, 0.8), (1.15, 1.5)
 """The same green over red of a tooth in a small or soft picture, which has some of the color of the
 lips; and green over that of the lips up to which it is none, and from which it is one."""
 
+_RED, _LIT = 0.85, (0.25, 0.6)
+"""The least green and blue over red of what is lit, over those of the lips; and red over that of
+the lips up to which the mouth is in its own shadow, which is redder, and from which it is lit."""
+
 _BLUE_LIPS = 0.82
 """The least blue over green of lips in white light. Where there is less, a tooth is yellow, too."""
 
@@ -189,13 +193,17 @@ def _natural(pixels: np.ndarray, lips: np.ndarray) -> np.ndarray:
     """Colors (h, w, 3) of the inside of a mouth without those that no mouth has.
 
     Between two skins, what is no skin can turn blue, green, yellow or purple. Nothing in a mouth is
-    as blue as red, greener than what lies between red and blue, or more purple than its lips (3,);
-    teeth, which are hardly redder than green, are no less blue than ivory, and no less green than
-    gray. What loses a color does not become darker. In a picture without colors all of it is gray.
+    as blue as red, greener than what lies between red and blue, or more purple than its lips (3,),
+    and what is lit is not much redder than they are; teeth, which are hardly redder than green, are
+    no less blue than ivory, and no less green than gray. What loses a color does not become darker.
+    In a picture without colors all of it is gray.
     """
     lips_blue = float(lips[2] / max(1.0, lips[1]))
     ivory = _IVORY * min(1.0, lips_blue / _BLUE_LIPS)
     red, green, blue = np.moveaxis(pixels, -1, 0)
+    least = _RED * red * smoothstep(red / max(1.0, float(lips[0])), *_LIT)
+    green = np.maximum(green, least * float(lips[1] / max(1.0, lips[0])))
+    blue = np.maximum(blue, least * float(lips[2] / max(1.0, lips[0])))
     blue = np.minimum(blue, _WARM * red)
     pale = green / np.maximum(red, 1)
     shines = smoothstep(green / max(1.0, float(lips[1])), *_SHINES)

@@ -118,3 +118,13 @@ def test_teeth_with_some_of_the_color_of_lips_are_teeth(source):
     color, radius, height = _drawn(small, (1.2, 1.25, 1.25), (158.0, 104.0, 112.0))
     red, green, _ = color[(radius < 0.6) & (height < -6)].mean(0)
     assert green > 0.88 * red
+
+
+def test_what_is_lit_in_a_mouth_is_not_much_redder_than_its_lips(source):
+    pixels = source.pixels.copy()
+    pixels[(pixels == np.uint8(_TOOTH)).all(-1)] = (150, 45, 42)
+    red_light = MouthPatch(pixels, source.upper, source.lower, np.array((170.0, 50.0, 48.0)))
+    lips = np.array((160.0, 105.0, 110.0))
+    color, radius, height = _drawn(red_light, (1.2, 1.4, 1.4), lips)
+    seen = color[(radius < 0.5) & (height < -6)].mean(0)
+    assert seen[0] / seen[1:].mean() < 1.25 * lips[0] / lips[1:].mean()

@@ -174,7 +174,7 @@ def _lips_recolored(source: MouthPatch, lips: np.ndarray, ratio: np.ndarray) -> 
     depth = cv2.distanceTransform(inside, cv2.DIST_L2, 3) / max(1.0, half)
     logs = cv2.log(source.pixels.astype(np.float32) + 1)
     apart = logs - np.log(lips + 1).astype(np.float32)
-    red, green, blue = np.moveaxis(apart, -1, 0)
+    red, green, blue = cv2.split(apart)
     hue = np.hypot(red - green, blue - green)
     share = (1 - smoothstep(hue, *_LIP_HUE)) * smoothstep(green, *_LIP_SHADE)
     share *= (1 - smoothstep(green, *_LIP_SHINE)) * (1 - smoothstep(depth, *_LIP_DEPTH))
@@ -200,7 +200,7 @@ def _natural(pixels: np.ndarray, lips: np.ndarray) -> np.ndarray:
     """
     lips_blue = float(lips[2] / max(1.0, lips[1]))
     ivory = _IVORY * min(1.0, lips_blue / _BLUE_LIPS)
-    red, green, blue = np.moveaxis(pixels, -1, 0)
+    red, green, blue = cv2.split(pixels)
     least = _RED * red * smoothstep(red / max(1.0, float(lips[0])), *_LIT)
     green = np.maximum(green, least * float(lips[1] / max(1.0, lips[0])))
     blue = np.maximum(blue, least * float(lips[2] / max(1.0, lips[0])))

@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 
 from facecycle_cli.portrait.dense import interpolate
+from facecycle_cli.portrait.edges import CURVE
 from facecycle_cli.portrait.features import smoothstep
-from facecycle_cli.portrait.slits import CURVE, Opening, Slit, coarse_cells, widest
+from facecycle_cli.portrait.slits import Opening, Slit, coarse_cells
 from facecycle_cli.types import RGBImage
 
 __all__ = ["MouthPatch", "with_inside"]
@@ -103,14 +104,14 @@ def with_inside(
         gain: (3,), the target's colors over the source's.
         lips: (3,), the color of the target's lips.
     """
-    drawn = widest(opening.upper, opening.lower)
+    drawn = opening.edges.widest
     answers = smoothstep(np.array(abs(drawn - slit.opening)), *_ANSWERS)
     enough = smoothstep(np.array(source_opening / max(1e-3, drawn)), *_OPEN_ENOUGH)
     share = float(answers * enough)
     if share <= 0:
         return opening
     frame = opening.frame
-    knots = ((u[::CURVE], v[::CURVE]) for u, v in (opening.upper, opening.lower))
+    knots = ((u[::CURVE], v[::CURVE]) for u, v in (opening.edges.upper, opening.edges.lower))
     edges = [np.stack(frame.to_pixels(*edge), axis=-1) for edge in knots]
     points = np.concatenate([edges[0], edges[1][1:-1]])
     other = smoothstep(np.array(np.abs(np.log(gain)).max()), *_OTHER_SKIN)

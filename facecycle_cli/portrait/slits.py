@@ -9,36 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import cv2
 import numpy as np
 
 from facecycle_cli.portrait.dense import interpolate
+from facecycle_cli.portrait.edges import Edges, SlitPixels, closed_curve, open_curves
 from facecycle_cli.portrait.features import FeatureFrame, smoothstep
 from facecycle_cli.portrait.gaze import Look
-from facecycle_cli.portrait.lids import (
-    PhotographedSlit,
-    SlitPixels,
-    colors_at,
-    draw_lids,
-    part_of_lids,
-    smooth_stretched,
-)
+from facecycle_cli.portrait.lids import draw_lashes, margin_of_lashes, smooth_stretched
+from facecycle_cli.portrait.skins import PhotographedSlit, colors_at, skin_colors
 
-__all__ = [
-    "CURVE",
-    "EYE",
-    "MOUTH",
-    "Opening",
-    "Slit",
-    "SlitKind",
-    "coarse_cells",
-    "draw_openings",
-    "widest",
-]
+__all__ = ["EYE", "MOUTH", "Layer", "Opening", "Slit", "SlitKind", "coarse_cells", "draw_openings"]
 
-Shape = tuple[np.ndarray, np.ndarray]
+Layer = tuple[tuple[slice, slice], np.ndarray, np.ndarray]
+"""Rows and columns, how much of each of their pixels is covered, (h, w), 0..1, and its color there,
+(h, w, 3), both float32."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +39,8 @@ class SlitKind:
         rims: how far above the upper edge and below the lower one skin is stiff: lashes are not
             stretched.
         lashes: whether its edges are lids that meet in a line of lashes.
+        lips: whether its edges are lips: one curve around an opening, whose real rim is the further
+            from its landmarks, the wider a mouth is open.
     """
 
     sideways: float
@@ -61,9 +49,10 @@ class SlitKind:
     overlaps: tuple[float, float]
     rims: tuple[float, float] = (0.0, 0.0)
     lashes: bool = False
+    lips: bool = False
 
 
-MOUTH = SlitKind(sideways=1.9, above=1.0, below=1.1, overlaps=(0.05, 0.05))
+MOUTH = SlitKind(sideways=1.9, above=1.0, below=1.1, overlaps=(0.05, 0.05), lips=True)
 EYE = SlitKind(sideways=1.7, above=1.3, below=1.0, overlaps=(0.04, 0.16), rims=(0.25, 0.0))
 
 
@@ -80,11 +69,21 @@ _SOFTER = 0.012
 _COMES_DOWN = 0.9
 """The opening of an eye over that in the photograph below which its lid may be stretched."""
 
-CURVE = 4
-"""Parts of a curve between two neighboring points of an edge."""
+_RIM_PER_OPENING = 1.3
+"""How much wider the overlap of lips is where the photograph's are a half width apart: landmarks of
+wide open mouths lie on teeth and in dark corners."""
 
-_BEYOND = 0.9
-"""How fast the line between above and below gets softer beyond the corners."""
+_SLACK, _NARROWER = 0.01, 3
+"""How far a landmark gives way to its neighbors, in half widths of the slit; and the power by which
+it gives way further where a mouth is narrower than in the photograph: landmarks that are pushed
+together there make waves."""
+
+_BEYOND, _SHARP = 0.9, 1e-3
+"""How fast the line between above and below gets softer beyond the corners, and the half widths
+from where on."""
+
+_MARGIN = 2.0
+"""Pixels around lips that are drawn: their edges are soft."""
 
 
 @dataclass(frozen=True)
@@ -94,31 +93,24 @@ class Opening:
     Attributes:
         box: x0, y0, x1, y1 in pixels of the picture: nothing else changes.
         frame: of the slit where it is drawn.
-        upper, lower: its edges in that frame: u, ascending, and v.
-        shifts: two of (h, w, 2) float32, pixels: what is added to the displacement above and below
-            it.
-        inside: (h, w, 2) float32, where in ``patch`` the color between the edges is; None: it is an
-            eye.
-        patch: (h, w, 3) float32, colors; None: an eye.
+        edges: of it in that frame.
+        shifts: (h, w, 4) float32, pixels: what is added to the displacement above it, x and y, and
+            below it.
+        inside: (h, w, 2) float32, where in ``patch`` the color between the edges is; None: it is as
+            in the photograph.
+        patch: (h, w, 3) float32, colors; None: there are none.
         share: how much of what is between the edges is ``patch``, 0..1.
         look: where an eye looks; None: as in the photograph.
     """
 
     box: tuple[int, int, int, int]
     frame: FeatureFrame
-    upper: Shape
-    lower: Shape
-    shifts: tuple[np.ndarray, np.ndarray]
+    edges: Edges
+    shifts: np.ndarray
     inside: np.ndarray | None = None
     patch: np.ndarray | None = None
     share: float = 0.0
     look: Look | None = None
-
-    def coordinates(self, xs: np.ndarray, ys: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Pixels (h, w) -> u, v, and the v of the upper and of the lower edge there."""
-        u, v = self.frame.of_pixels(xs, ys)
-        upper, lower = (np.interp(u, *edge).astype(np.float32) for edge in (self.upper, self.lower))
-        return u, v, upper, lower
 
     @property
     def soft(self) -> float:
@@ -157,14 +149,17 @@ class Slit:
         self._kind = kind
         self.cells = cells
         self.frame = FeatureFrame(own[self.upper[0]], own[self.upper[-1]])
-        edges_there = [_line(self.frame.of_points(own[i])) for i in (self.upper, self.lower)]
-        self._photographed = PhotographedSlit(self.frame, edges_there[0], edges_there[1])
-        self.opening = widest(*edges_there)
+        self._edges = self._edges_of(self.frame, own)
+        self.opening = self._edges.widest
+        self._outwards = {
+            sign: self._outwards_of(own[edge], sign)
+            for sign, edge in ((-1, self.upper), (1, self.lower))
+        }
         edges = {*self.upper, *self.lower}
         near = [i for i in around if i not in edges]
         u, v = self.frame.of_points(own[near]).T
         reach = (np.abs(u) < kind.sideways) & (v > -kind.above) & (v < kind.below)
-        middle = np.mean(self._photographed.edges_at(u), axis=0)
+        middle = (np.interp(u, *self._edges.upper) + np.interp(u, *self._edges.lower)) / 2
         beside = np.abs(u) > 1
         numbers = np.array(near)
         self._sides = (
@@ -187,15 +182,10 @@ class Slit:
             limits: x0, y0, x1, y1, the part of the picture that is drawn.
         """
         frame = FeatureFrame(wanted[self.upper[0]], wanted[self.upper[-1]])
-        upper, lower = (_line(frame.of_points(wanted[i])) for i in (self.upper, self.lower))
-        # Edges meet, but do not cross.
-        grid = upper[0]
-        crossing = np.maximum(0, upper[1] - np.interp(grid, *lower)) / 2
-        upper = grid, upper[1] - crossing
-        lower = lower[0], lower[1] + np.interp(lower[0], grid, crossing)
+        edges = self._edges_of(frame, wanted)
         kind = self._kind
-        top = float(upper[1].min()) - kind.above
-        bottom = float(lower[1].max()) + kind.below
+        top = float(edges.upper[1].min()) - kind.above
+        bottom = float(edges.lower[1].max()) + kind.below
         x0, y0, x1, y1 = frame.box(kind.sideways, top, bottom)
         box = (
             max(limits[0], int(np.floor(x0))),
@@ -211,30 +201,39 @@ class Slit:
         fade = 1 - smoothstep(np.abs(u), 1.1, kind.sideways)
         fade *= smoothstep(v, top, top + 0.6 * kind.above)
         fade *= 1 - smoothstep(v, bottom - 0.6 * kind.below, bottom)
-        closing = 1 - min(1.0, widest(upper, lower) / max(1e-6, self.opening))
-        shifts = []
+        closing = 1 - min(1.0, edges.widest / max(1e-6, self.opening))
+        slack = _SLACK * frame.half
+        if kind.lips:
+            slack *= max(1.0, self.frame.half / frame.half) ** _NARROWER
+        moves = []
         sides = zip(self._sides, (-1, 1), kind.overlaps, kind.rims, strict=True)
         for side, sign, overlap, rim in sides:
             points = wanted[side]
             own = self._own[side].copy()
             edge = len(self.upper if sign < 0 else self.lower)
-            cover = sign * overlap * closing * min(1.0, self.opening / 0.1)
             inner = slice(1, edge - 1)
-            own[inner] += self.frame.half * cover * self.frame.down
+            cover = overlap * closing * min(1.0, self.opening / 0.1)
+            own[:edge] += self.frame.half * cover * self._outwards[sign]
             if rim:
                 ends = own[inner] + sign * rim * self.frame.half * self.frame.down
                 own = np.concatenate([own, ends])
                 stiff = points[inner] + sign * rim * frame.half * frame.down
                 points = np.concatenate([points, stiff])
-            missing = own - points - moved_by(points)
-            shift = interpolate(points, missing, at, 0.01 * frame.half)
-            shifts.append(shift.reshape(cells.shape) * fade[..., None].astype(np.float32))
-        return Opening(box, frame, upper, lower, (shifts[0], shifts[1]))
+            moves.append((points, own - points))
+        before = moved_by(np.concatenate([points for points, _ in moves]))
+        shifts = [
+            interpolate(points, missing - there, at, slack).reshape(cells.shape)
+            for (points, missing), there in zip(
+                moves, np.split(before, [len(moves[0][0])]), strict=True
+            )
+        ]
+        faded = np.concatenate(shifts, axis=-1) * fade[..., None].astype(np.float32)
+        return Opening(box, frame, edges, faded)
 
     def draw(
         self, opening: Opening, xs: np.ndarray, ys: np.ndarray, picture: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Move the skin, and say what lies between the edges.
+    ) -> list[Layer]:
+        """Move the skin, and say what is drawn on it.
 
         Args:
             opening: in this frame.
@@ -243,48 +242,94 @@ class Slit:
             picture: the photograph, (H, W, 3) uint8 or float32.
 
         Returns:
-            (h, w) float32, how much of each pixel lies between the edges, 0..1, and (h, w, 3)
-            float32, its color.
+            One layer over the other.
         """
         x0, y0, x1, y1 = opening.box
-        columns = np.arange(x0, x1, dtype=np.float32)
-        rows = np.arange(y0, y1, dtype=np.float32)[:, None]
-        u, v, upper, lower = opening.coordinates(columns, rows)
+        shifts = cv2.resize(opening.shifts, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
+        above_x, above_y, below_x, below_y = cv2.split(shifts)
+        margin = margin_of_lashes(opening.frame) if self._kind.lashes else _MARGIN
+        part = opening.edges.reach(opening.frame, opening.box, margin)
+        skins = [
+            (xs[part] + x[part], ys[part] + y[part])
+            for x, y in ((above_x, above_y), (below_x, below_y))
+        ]
+        own = PhotographedSlit(picture, self.frame, self._edges, opening.look)
+        openness = opening.edges.widest / max(1e-6, self.opening)
+        below = _below(opening.frame, opening.box)
+        if self._kind.lashes and openness < _COMES_DOWN:
+            skin = xs + above_x, ys + above_y
+        xs += above_x + below * (below_x - above_x)
+        ys += above_y + below * (below_y - above_y)
+        layers = [self._edge_layer(opening, own, part, skins, openness)] if skins[0][0].size else []
+        if self._kind.lashes and openness < _COMES_DOWN:
+            lid = smooth_stretched(
+                opening.shifts[..., :2], opening.edges, opening.frame, opening.box, skin, own
+            )
+            layers += [] if lid is None else [lid]
+        return layers
+
+    def _edge_layer(
+        self,
+        opening: Opening,
+        own: PhotographedSlit,
+        part: tuple[slice, slice],
+        skins: Sequence[tuple[np.ndarray, np.ndarray]],
+        openness: float,
+    ) -> Layer:
+        """The edges and what is between them: colors are mixed, not places.
+
+        Args:
+            opening: in this frame.
+            own: the slit in the photograph.
+            part: rows and columns of the opening's box.
+            skins: where the skin above and below is taken from there.
+            openness: the opening over that in the photograph.
+        """
         soft = opening.soft
-        half = np.maximum((lower - upper) / 2, 1e-3) + _BEYOND * np.maximum(0, np.abs(u) - 1)
-        below = np.clip(0.5 + (v - (upper + lower) / 2) / (2 * half), 0, 1)[..., None]
-        size = x1 - x0, y1 - y0
-        above_shift, below_shift = (
-            cv2.resize(shift, size, interpolation=cv2.INTER_LINEAR) for shift in opening.shifts
-        )
-        place = SlitPixels(u, v, upper, lower)
-        lids = None
+        place = opening.edges.pixels(opening.frame, opening.box, part)
+        drawn = skin_colors(place, soft, skins, own.picture)
+        share = place.between(soft)
+        if share.any():
+            drawn += share[..., None] * (self._inside(opening, own, place, part) - drawn)
         if self._kind.lashes:
-            part = part_of_lids(opening.frame, (opening.upper, opening.lower), opening.box)
-            skins = [
-                (xs[part] + by[part][..., 0], ys[part] + by[part][..., 1])
-                for by in (above_shift, below_shift)
-            ]
-            own = self._photographed._replace(look=opening.look)
-            openness = widest(opening.upper, opening.lower) / max(1e-6, self.opening)
-            lids = draw_lids(place, part, soft, skins, picture, own, openness)
-            if openness < _COMES_DOWN:
-                skin = xs + above_shift[..., 0], ys + above_shift[..., 1]
-                upper_lid = smooth_stretched(opening.shifts[0], place, skin, picture, own)
-                lids = _over(upper_lid, lids)
-        shift = above_shift + below * (below_shift - above_shift)
-        xs += shift[..., 0]
-        ys += shift[..., 1]
-        if lids is not None:
-            return lids
-        within = np.minimum(v - upper, lower - v)
-        alpha = smoothstep(within, -soft / 2, soft / 2) * smoothstep(lower - upper, 0, 2 * soft)
-        alpha = np.where(np.abs(u) < 1, alpha, 0).astype(np.float32)
-        if opening.inside is not None and opening.patch is not None:
-            at = cv2.resize(opening.inside, size, interpolation=cv2.INTER_LINEAR)
-            return alpha * opening.share, colors_at(opening.patch, at[..., 0], at[..., 1])
-        own = self._photographed._replace(look=opening.look)
-        return alpha, own.inside(place, picture)
+            draw_lashes(drawn, place, soft, own, openness)
+        return part, (np.abs(place.u) < 1 + soft).astype(np.float32), drawn
+
+    def _edges_of(self, frame: FeatureFrame, points: np.ndarray) -> Edges:
+        """The edges in a frame, of points (n, 2) in pixels of the picture; they do not cross."""
+        upper, lower = (frame.of_points(points[i]) for i in (self.upper, self.lower))
+        return (closed_curve if self._kind.lips else open_curves)(upper, lower)
+
+    def _outwards_of(self, edge: np.ndarray, sign: int) -> np.ndarray:
+        """(k, 2): where skin lies from the points of an edge: beside it, for one of its overlap.
+
+        Args:
+            edge: (k, 2), of the photograph.
+            sign: -1: the upper one, 1: the lower one.
+        """
+        if not self._kind.lips:
+            outwards = np.tile(sign * self.frame.down, (len(edge), 1))
+            outwards[[0, -1]] = 0
+            return outwards
+        along = np.gradient(edge, axis=0)
+        outwards = sign * np.column_stack([-along[:, 1], along[:, 0]])
+        outwards[[0, -1]] = edge[[0, -1]] - self.frame.middle
+        outwards /= np.maximum(np.linalg.norm(outwards, axis=1, keepdims=True), 1e-6)
+        return np.asarray(outwards * (1 + _RIM_PER_OPENING * min(1.0, self.opening)))
+
+    def _inside(
+        self, opening: Opening, own: PhotographedSlit, place: SlitPixels, part: tuple[slice, slice]
+    ) -> np.ndarray:
+        """The colors between the edges, (h, w, 3), at the pixels of a part of the opening's box."""
+        if opening.inside is None or opening.patch is None:
+            return own.inside(place)
+        x0, y0, x1, y1 = opening.box
+        at = cv2.resize(opening.inside, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)[part]
+        patch = colors_at(opening.patch, at[..., 0], at[..., 1])
+        if opening.share == 1:
+            return patch
+        inside = own.inside(place)
+        return np.asarray(inside + np.float32(opening.share) * (patch - inside))
 
 
 def draw_openings(
@@ -293,7 +338,7 @@ def draw_openings(
     ys: np.ndarray,
     picture: np.ndarray,
     origin: tuple[int, int],
-) -> list[tuple[tuple[slice, slice], np.ndarray, np.ndarray]]:
+) -> list[Layer]:
     """Part and close lips and lids.
 
     Args:
@@ -303,51 +348,31 @@ def draw_openings(
         origin: x and y of the first of these pixels in the picture.
 
     Returns:
-        For each of them the rows and columns that it covers, how much of each pixel lies between
-        its edges, (h, w), and the color there, (h, w, 3).
+        What is drawn on the skin, one layer over the other.
     """
     layers = []
     for slit, opening in openings:
         x0, y0, x1, y1 = opening.box
-        part = slice(y0 - origin[1], y1 - origin[1]), slice(x0 - origin[0], x1 - origin[0])
-        layers.append((part, *slit.draw(opening, xs[part], ys[part], picture)))
+        x0, x1, y0, y1 = x0 - origin[0], x1 - origin[0], y0 - origin[1], y1 - origin[1]
+        box = slice(y0, y1), slice(x0, x1)
+        for (rows, columns), share, color in slit.draw(opening, xs[box], ys[box], picture):
+            part = (
+                slice(y0 + rows.start, y0 + rows.stop),
+                slice(x0 + columns.start, x0 + columns.stop),
+            )
+            layers.append((part, share, color))
     return layers
 
 
-def _over(
-    below: tuple[np.ndarray, np.ndarray], above: tuple[np.ndarray, np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Two layers as one: shares (h, w) and colors (h, w, 3). What is above is opaque or absent."""
-    seen = above[0] > 0
-    return np.where(seen, above[0], below[0]), np.where(seen[..., None], above[1], below[1])
+def _below(frame: FeatureFrame, box: tuple[int, int, int, int]) -> np.ndarray:
+    """(h, w) float32: how far pixels around a slit move with its lower edge, 0..1.
 
-
-def _line(coordinates: np.ndarray) -> Shape:
-    """(k, 2) u, v along an edge -> its u, ascending, and its v, of a smooth curve through them."""
-    curve = _curve_weights(len(coordinates)) @ coordinates
-    order = np.argsort(curve[:, 0], kind="stable")
-    return curve[order, 0], curve[order, 1]
-
-
-@cache
-def _curve_weights(count: int) -> np.ndarray:
-    """(m, count): points in a row -> those of a Catmull-Rom spline through them."""
-    identity = np.eye(count)
-    before, after = 2 * identity[:1] - identity[1:2], 2 * identity[-1:] - identity[-2:-1]
-    knots = np.concatenate([before, identity, after])
-    parts = []
-    for t in np.arange(CURVE) / CURVE:
-        weights = np.array(
-            [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2]
-        )
-        parts.append(sum(w / 2 * knots[i : i + count - 1] for i, w in enumerate(weights)))
-    between = np.stack(parts, axis=1).reshape(-1, count)
-    return np.concatenate([between, identity[-1:]])
-
-
-def widest(upper: Shape, lower: Shape) -> float:
-    """The widest opening between two edges, in half widths."""
-    return max(0.0, float((np.interp(upper[0], *lower) - upper[1]).max()))
+    Between its corners its edges are drawn over that.
+    """
+    x0, y0, x1, y1 = box
+    u, v = frame.of_pixels(np.arange(x0, x1, dtype=float), np.arange(y0, y1, dtype=float)[:, None])
+    beyond = np.maximum(np.abs(u.astype(np.float32)) - 1, _SHARP)
+    return np.asarray(np.clip(0.5 + v.astype(np.float32) / (2 * _BEYOND * beyond), 0, 1))
 
 
 def coarse_cells(box: tuple[int, int, int, int], across: int) -> np.ndarray:

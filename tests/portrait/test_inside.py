@@ -42,7 +42,10 @@ def _drawn(source, gain, lips):
     filled = with_inside(slit, opening, source, 1.2, gain=np.array(gain), lips=np.array(lips))
     x0, y0, x1, y1 = filled.box
     ys, xs = np.mgrid[y0:y1, x0:x1].astype(np.float32)
-    share, color = slit.draw(filled, xs, ys, np.zeros((160, 200, 3), np.uint8))
+    share, color = np.zeros(xs.shape), np.zeros((*xs.shape, 3))
+    ((part, share[part], color[part]),) = slit.draw(
+        filled, xs, ys, np.zeros((160, 200, 3), np.uint8)
+    )
     radius = np.hypot((np.mgrid[y0:y1, x0:x1][1] - 100) / 60, (np.mgrid[y0:y1, x0:x1][0] - 80) / 36)
     assert share[radius < 0.9].min() > 0.99
     return color, radius, np.mgrid[y0:y1, x0:x1][0] - 80
@@ -78,7 +81,7 @@ def test_edges_are_smooth_curves_through_their_landmarks():
     own = np.concatenate([upper, lower, [[100.0, 20.0], [100.0, 140.0], [20, 80], [180, 80]]])
     slit = Slit(own, range(11), range(11, 22), range(22, 26), MOUTH)
     opening = slit.prepare(own, np.zeros_like, (0, 0, 200, 160))
-    u, v = opening.upper
+    u, v = opening.edges.upper
     at_landmarks = np.interp((upper[:, 0] - 100) / 60, u, v)
     np.testing.assert_allclose(at_landmarks, (upper[:, 1] - 80) / 60, atol=1e-6)
     between = np.abs(u) < 0.8

@@ -5,27 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from facecycle_cli.portrait.edges import Edges
 from facecycle_cli.portrait.features import FeatureFrame
-from facecycle_cli.portrait.lids import (
-    PhotographedSlit,
-    SlitPixels,
-    draw_lids,
-    smooth_stretched,
-)
+from facecycle_cli.portrait.lids import draw_lashes, smooth_stretched
+from facecycle_cli.portrait.skins import PhotographedSlit, skin_colors
 
 FRAME = FeatureFrame(np.array([40.0, 60.0]), np.array([120.0, 60.0]))
 EDGE = np.linspace(-1, 1, 9)
 OPEN = 0.4 * (1 - EDGE**2)
-OWN = PhotographedSlit(FRAME, (EDGE, -OPEN), (EDGE, 0.5 * OPEN))
+EDGES = Edges((EDGE, -OPEN), (EDGE, 0.5 * OPEN))
+BOX, EVERYTHING = (0, 0, 160, 120), (slice(0, 120), slice(0, 160))
+SOFT = 1 / 40
 ABOVE, LASHES, BELOW, EYE = 200, 60, 160, 255
 
 
 @pytest.fixture(scope="module")
 def picture() -> np.ndarray:
     """Light skin with dark lashes, an eye, and darker skin below it."""
-    xs, ys = np.meshgrid(np.arange(160.0), np.arange(120.0))
-    u, v = FRAME.of_pixels(xs, ys)
-    upper, lower = OWN.edges_at(u)
+    u, v, upper, lower = EDGES.pixels(FRAME, BOX, EVERYTHING)[:4]
     gray = np.where(v < lower, np.where(v < upper, ABOVE, EYE), BELOW)
     gray[(np.abs(v - upper) < 0.06) & (np.abs(u) < 0.9)] = LASHES
     return np.repeat(gray[..., None].astype(np.uint8), 3, axis=-1)
@@ -34,13 +31,15 @@ def picture() -> np.ndarray:
 def drawn(picture: np.ndarray, part: float) -> np.ndarray:
     """The eye with its opening made smaller, on a slanted line."""
     xs, ys = np.meshgrid(np.arange(160.0), np.arange(120.0))
-    u, v = FRAME.of_pixels(xs, ys)
-    upper, lower = (edge * part + 0.1 * u * (1 - part) for edge in OWN.edges_at(u))
+    edges = Edges(*((EDGE, v * part + 0.1 * EDGE * (1 - part)) for v in (-OPEN, 0.5 * OPEN)))
     # Skin of one color each: beyond the edge that is drawn, from beyond the one in the photograph.
     skins = [(xs, np.full_like(ys, y)) for y in (20.0, 100.0)]
-    place = SlitPixels(u, v, upper, lower)
-    everything = np.s_[:, :]
-    return draw_lids(place, everything, 1 / 40, skins, picture, OWN, part)[1][..., 0]
+    place = edges.pixels(FRAME, BOX, EVERYTHING)
+    own = PhotographedSlit(picture, FRAME, EDGES)
+    colors = skin_colors(place, SOFT, skins, picture)
+    colors += place.between(SOFT)[..., None] * (own.inside(place) - colors)
+    draw_lashes(colors, place, SOFT, own, part)
+    return colors[..., 0]
 
 
 def test_shut_lids_show_skin_and_lashes_and_no_step(picture):
@@ -74,16 +73,17 @@ def test_lashes_do_not_become_bars_on_a_lid(height, blurred):
     bars = np.where(np.arange(160) % 6 < 2, 60, 200).astype(np.uint8)
     picture = np.broadcast_to(bars[None, :, None], (120, 160, 3)).copy()
     xs, ys = np.meshgrid(np.arange(160.0), np.arange(120.0))
-    u, v = FRAME.of_pixels(xs, ys)
-    upper, lower = OWN.edges_at(u)
-    shift = np.zeros((12, 16, 2))
+    shift = np.zeros((12, 16, 2), np.float32)
     shift[..., 1] = (height - 1) * 10 * np.arange(12)[:, None]
-    skin = xs, ys * height
-    share, color = smooth_stretched(shift, SlitPixels(u, v, upper, lower), skin, picture, OWN)
+    own = PhotographedSlit(picture, FRAME, EDGES)
+    layer = smooth_stretched(shift, EDGES, FRAME, BOX, (xs, ys * height), own)
+    assert (layer is not None) == blurred
+    if layer is None:
+        return
+    share, color = np.zeros((120, 160)), np.zeros((120, 160, 3))
+    part, share[part], color[part] = layer
     lid = np.s_[20:35, 70:91]
-    assert (share[lid] > 0.99).all() == blurred
+    assert (share[lid] > 0.99).all()
+    assert np.ptp(color[lid]) < 15
+    _, v, upper, *_ = EDGES.pixels(FRAME, BOX, EVERYTHING)
     assert not share[v > upper].any(), "the eye is no lid"
-    if blurred:
-        assert np.ptp(color[lid]) < 15
-    else:
-        assert not share.any()

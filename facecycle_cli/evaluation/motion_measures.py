@@ -18,6 +18,7 @@ from facecycle_cli.translate.report import Agreement
 __all__ = [
     "FACE_MEASURES",
     "GAZE",
+    "IRIS_GAZE",
     "MEASURES",
     "FaceMeasure",
     "MotionAgreement",
@@ -132,14 +133,22 @@ FACE_MEASURES = (
 # fmt: on
 """The measures that landmarks tell."""
 
-GAZE = MotionMeasure(
-    "gaze",
-    "half widths of an eye",
-    "how far to the right the irises are, between the corners of the eyes; every second frame",
+_GAZE_UNIT = "half widths of an eye"
+
+_GAZE_WHAT = (
+    "how far to the right the irises are, between the corners of the eyes; every second frame"
+)
+
+GAZE = MotionMeasure("gaze", _GAZE_UNIT, f"{_GAZE_WHAT}; seen by the Attention Mesh", 0.04)
+
+IRIS_GAZE = MotionMeasure(
+    "gaze_iris",
+    _GAZE_UNIT,
+    f"{_GAZE_WHAT}; seen by MediaPipe Iris, whose corners tremble more",
     0.04,
 )
 
-MEASURES: tuple[MotionMeasure, ...] = (*FACE_MEASURES, GAZE)
+MEASURES: tuple[MotionMeasure, ...] = (*FACE_MEASURES, GAZE, IRIS_GAZE)
 """Every motion measure. Its slope is 1 where the output moves as far as the source."""
 
 _GAZE_TRUST = 0.5
@@ -180,10 +189,15 @@ class MotionMeasures:
     def __init__(self) -> None:
         self._agreements = {measure.name: Agreement() for measure in MEASURES}
 
-    def add_gaze(self, source: Gaze, output: Gaze) -> None:
-        """Add the gazes of one frame; where the irises of one are not seen, nothing."""
+    def add_gaze(self, measure: MotionMeasure, source: Gaze, output: Gaze) -> None:
+        """Add the gazes of one frame; where the irises of one are not seen, nothing.
+
+        Args:
+            measure: :data:`GAZE` or :data:`IRIS_GAZE`.
+            source, output: of its network.
+        """
         if min(source.trust, output.trust) >= _GAZE_TRUST:
-            self._agreements[GAZE.name].add(float(source.place[0]), float(output.place[0]))
+            self._agreements[measure.name].add(float(source.place[0]), float(output.place[0]))
 
     def add(self, source: Face, output: Face) -> None:
         """Add the faces of one frame."""

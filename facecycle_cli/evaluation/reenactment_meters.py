@@ -9,7 +9,12 @@ import numpy as np
 
 from facecycle_cli.errors import EvaluationError
 from facecycle_cli.evaluation.differences import Flicker, l1, ssim
-from facecycle_cli.evaluation.motion_measures import MotionMeasures, eye_distance
+from facecycle_cli.evaluation.motion_measures import (
+    GAZE,
+    IRIS_GAZE,
+    MotionMeasures,
+    eye_distance,
+)
 from facecycle_cli.evaluation.reenactment_results import (
     BEST_SIMILARITY,
     FIRST_FRAME,
@@ -19,6 +24,8 @@ from facecycle_cli.evaluation.reenactment_results import (
 )
 from facecycle_cli.evaluation.strips import Strip, StripFrame
 from facecycle_cli.faces import Alignment, Face, FaceBackend
+from facecycle_cli.faces.attention_mesh import look_closely
+from facecycle_cli.faces.gaze import UNKNOWN_GAZE, Gaze, seen_gaze
 from facecycle_cli.faces.iris import read_gaze
 from facecycle_cli.faces.similarity import apply_affine, fit_similarity, warp_antialiased
 from facecycle_cli.model import FaceCycle
@@ -58,6 +65,17 @@ class Pair(NamedTuple):
     time: float
     source: RGBImage
     output: RGBImage
+
+
+def _add_gazes(motion: MotionMeasures, pair: Pair, source: Face, output: Face) -> None:
+    """Where both faces of a frame look, as two networks see it."""
+    for measure, read in ((GAZE, _close_gaze), (IRIS_GAZE, read_gaze)):
+        motion.add_gaze(measure, read(pair.source, source), read(pair.output, output))
+
+
+def _close_gaze(image: RGBImage, face: Face) -> Gaze:
+    seen, irises = look_closely(image, face)
+    return UNKNOWN_GAZE if irises is None else seen_gaze(seen, irises[:, 0])
 
 
 def target_face(image: RGBImage, backend: FaceBackend) -> Face:
@@ -165,9 +183,7 @@ class CrossMeter:
         else:
             self._motion.add(source, output)
             if self._frames % _GAZE_STEP:
-                self._motion.add_gaze(
-                    read_gaze(pair.source, source), read_gaze(pair.output, output)
-                )
+                _add_gazes(self._motion, pair, source, output)
             if self._frames % _IDENTITY_STEP == 1:
                 embedded = self._embedder.embed(pair.output, output)
                 self._identity.add(float(cosine(embedded, self._own)[0]))
@@ -255,9 +271,7 @@ class SelfMeter:
             self._compare_points(made, points, eye_distance(source))
             self._motion.add(source, output)
             if self._frames % _GAZE_STEP:
-                self._motion.add_gaze(
-                    read_gaze(pair.source, source), read_gaze(pair.output, output)
-                )
+                _add_gazes(self._motion, pair, source, output)
             if self._frames % _IDENTITY_STEP == 1:
                 self._compare_identity(pair, source, output)
         self._show(pair, similarity)

@@ -22,9 +22,9 @@ not."""
 _TURNED = 25.0, 40.0
 """Degrees of yaw up to which both eyes are seen, and from which one is not."""
 
-_CONVERGE = 0.0
+_CONVERGE = -0.12
 """By how much the left eye looks further to the right than the right one, in half widths of an eye
-(medians of twelve photographs and thirteen clips lie around it)."""
+(the mean of twelve clips)."""
 
 _DISAGREE = 0.3, 0.6
 """By how much the eyes converge more or less than usual, in half widths of an eye: up to the first
@@ -91,8 +91,8 @@ def seen_gaze(face: Face, irises: np.ndarray) -> Gaze:
     """Where a face looks.
 
     Args:
-        face: with the corners of its eyes as the mesh of the whole face has them: those that are
-            seen closely move with the lids.
+        face: looked at closely, too: the corners of its eyes lie where they are seen. Those of the
+            mesh of the whole face move with a smile.
         irises: (2, 2), pixels: the middles of both, of the image-left one first.
     """
     places = []

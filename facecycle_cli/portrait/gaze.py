@@ -10,8 +10,9 @@ from facecycle_cli.portrait.features import smoothstep
 
 __all__ = ["Look"]
 
-_STIFF = 0.95
-"""The part of an iris, in radii, that moves without being stretched."""
+_STIFF, _LEAST_RADIUS = 1.1, 0.4
+"""What moves without being stretched, in radii of the iris; and the least of these in half widths of
+an eye, people's mean: one that is measured smaller would be stretched, highlight and all."""
 
 _WHITE = 0.12
 """Least share of the way from a corner to the iris that stays white."""
@@ -70,7 +71,8 @@ class Look:
             return u, v
         own = float(np.clip(self.center[0], -0.8, 0.8))
         there = float(np.clip(own + self.shift[0], -0.8, 0.8))
-        stiff = min(_STIFF * self.radius, *((1 - _WHITE) * (1 - abs(at)) for at in (own, there)))
+        radius = max(self.radius, _LEAST_RADIUS)
+        stiff = min(_STIFF * radius, *((1 - _WHITE) * (1 - abs(at)) for at in (own, there)))
         after, before = ([-1.0, at - stiff, at + stiff, 1.0] for at in (there, own))
         # Beyond the corners nothing moves.
         moved = np.where(np.abs(u) < 1, np.interp(u, after, before), u)

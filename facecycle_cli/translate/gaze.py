@@ -13,7 +13,7 @@ from facecycle_cli.translate.motion import Motion
 
 __all__ = ["TargetGaze"]
 
-_TREMBLES = 0.015, 0.05
+_TREMBLES = 0.03, 0.07
 """Half widths of an eye that an iris moves, up to which this is the trembling of what is measured,
 and from which it is not."""
 
@@ -21,9 +21,9 @@ _FOUND = 0.6
 """Trust in the irises of both from which they move all of the way: their place is right long before
 nothing at all speaks against it."""
 
-_GAIN = 1.9, 1.3
-"""How far irises move, sideways and up or down, over what is measured of the source's: the network
-moves the corners of the eye, and the lids hide a part of the iris."""
+_GAIN = 1.3
+"""How far irises move over what is measured of the source's. Of photographs that are drawn with a
+glance, networks see two thirds of it; what is nearest to the source in its pixels is a gain of 1."""
 
 _MOST = 0.7, 0.2
 """How far irises move at most, sideways and up or down: the photograph shows no more of them."""
@@ -33,7 +33,7 @@ class TargetGaze:
     """The irises of the target.
 
     Args:
-        face: in the photograph, before it was looked at closely.
+        face: in the photograph, looked at closely.
         irises: (2, 5, 2), pixels, as :class:`.CloseLook` has them.
         alignment: from the photograph to the networks' crop.
         absolute: the target looks where the source looks; otherwise it looks elsewhere as far as
@@ -70,4 +70,4 @@ class TargetGaze:
         moved = now.place - rest
         moved = moved * float(smoothstep(np.array(np.hypot(*moved)), *_TREMBLES))
         moved = moved * min(1.0, trust / _FOUND)
-        return np.array([m * math.tanh(x / m) for m, x in zip(_MOST, moved * _GAIN, strict=True)])
+        return np.array([m * math.tanh(x / m) for m, x in zip(_MOST, _GAIN * moved, strict=True)])

@@ -51,7 +51,7 @@ class SourceFace:
         crop = alignment.crop(sighting.image)
         look = appearance_of(sighting.image, close.face, alignment, crop)
         if close.irises is not None:
-            look = replace(look, gaze=seen_gaze(sighting.face, close.irises[:, 0]))
+            look = replace(look, gaze=seen_gaze(close.face, close.irises[:, 0]))
         return cls(close.face, sighting.track, alignment, crop, look)
 
 

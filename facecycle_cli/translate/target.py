@@ -130,7 +130,7 @@ class Target:
         cells = model.config.image_size
         alignment = Alignment.from_face(face, cells)
         crop = alignment.crop(image)
-        found, (face, seen_irises) = face, look_closely(image, face)
+        face, seen_irises = look_closely(image, face)
         self.face = face
         self._points: TargetPoints | None = None
         self._gaze: TargetGaze | None = None
@@ -152,7 +152,7 @@ class Target:
             self._points = points
             features = settings.mouth == "landmarks"
             if features and self._dials.eyes and seen_irises is not None:
-                self._gaze = TargetGaze(found, seen_irises, alignment, absolute=self._is_absolute)
+                self._gaze = TargetGaze(face, seen_irises, alignment, absolute=self._is_absolute)
             irises = None if self._gaze is None else self._gaze.irises
 
             def landmarks(grid: Grid) -> LandmarkLayer:

@@ -12,7 +12,13 @@ pytest.importorskip("skimage")
 
 from facecycle_cli.errors import EvaluationError, NoFaceError
 from facecycle_cli.evaluation.differences import Flicker
-from facecycle_cli.evaluation.motion_measures import FACE_MEASURES, MotionMeasures, eye_distance
+from facecycle_cli.evaluation.motion_measures import (
+    FACE_MEASURES,
+    GAZE,
+    IRIS_GAZE,
+    MotionMeasures,
+    eye_distance,
+)
 from facecycle_cli.evaluation.reenactment import Reenactment, evaluate_reenactment, measure_clip
 from facecycle_cli.evaluation.reenactment_meters import Pair, SelfMeter, target_face
 from facecycle_cli.evaluation.strips import COLUMNS, Strip, StripFrame
@@ -140,15 +146,16 @@ def test_a_slope_is_given_only_where_the_source_moves(face):
     assert (summary["brow_height"].slope, summary["brow_height"].correlation) == (None, None)
 
 
-def test_gaze_counts_where_both_eyes_are_seen():
+@pytest.mark.parametrize("measure", [GAZE, IRIS_GAZE])
+def test_gaze_counts_where_both_eyes_are_seen(measure):
     measures = MotionMeasures()
-    assert measures.summary()["gaze"].slope is None
+    assert measures.summary()[measure.name].slope is None
     for k in range(8):
         source, output = np.array([0.05 * k, 0.3]), np.array([0.04 * k, -0.3])
-        measures.add_gaze(Gaze(source, 1.0), Gaze(output, 1.0))
-        measures.add_gaze(Gaze(source, 1.0), Gaze(np.ones(2), 0.1))
-        measures.add_gaze(UNKNOWN_GAZE, Gaze(np.ones(2), 1.0))
-    assert measures.summary()["gaze"].slope == pytest.approx(0.8)
+        measures.add_gaze(measure, Gaze(source, 1.0), Gaze(output, 1.0))
+        measures.add_gaze(measure, Gaze(source, 1.0), Gaze(np.ones(2), 0.1))
+        measures.add_gaze(measure, UNKNOWN_GAZE, Gaze(np.ones(2), 1.0))
+    assert measures.summary()[measure.name].slope == pytest.approx(0.8)
 
 
 # -- flicker and strips ----------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from facecycle_cli.portrait.features import smoothstep
 __all__ = ["Look"]
 
 _STIFF, _LEAST_RADIUS = 1.1, 0.4
-"""What moves without being stretched, in radii of the iris; and the least of these in half widths of
-an eye, people's mean: one that is measured smaller would be stretched, highlight and all."""
+"""What moves without being stretched, in radii of the iris; and the least of these in half widths
+of an eye, people's mean: one that is measured smaller would be stretched, highlight and all."""
 
 _WHITE = 0.12
 """Least share of the way from a corner to the iris that stays white."""

@@ -22,8 +22,8 @@ _FOUND = 0.6
 nothing at all speaks against it."""
 
 _GAIN = 1.3
-"""How far irises move over what is measured of the source's. Of photographs that are drawn with a
-glance, networks see two thirds of it; what is nearest to the source in its pixels is a gain of 1."""
+"""How far irises move over what is measured of the source's. Networks see two thirds of a glance
+that is drawn; what is nearest to the source in its pixels is a gain of 1."""
 
 _MOST = 0.7, 0.2
 """How far irises move at most, sideways and up or down: the photograph shows no more of them."""

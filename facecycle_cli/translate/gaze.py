@@ -21,7 +21,7 @@ _FOUND = 0.6
 """Trust in the irises of both from which they move all of the way: their place is right long before
 nothing at all speaks against it."""
 
-_GAIN = 1.3
+_GAIN = 1.5
 """How far irises move over what is measured of the source's. Networks see two thirds of a glance
 that is drawn; what is nearest to the source in its pixels is a gain of 1."""
 

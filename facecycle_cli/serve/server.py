@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import signal
 import socket
 from collections.abc import Callable
 from types import FrameType
@@ -51,9 +52,11 @@ class _Server(uvicorn.Server):
 
     on_ready: Callable[[], None]
     on_end: Callable[[], None]
+    interrupted = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal came."""
+        self.interrupted = self.interrupted or sig == signal.SIGINT
         self.on_end()
         super().handle_exit(sig, frame)
 
@@ -96,3 +99,6 @@ def serve_app(
     server = _Server(config)
     server.on_ready, server.on_end = on_ready, on_end
     server.run(sockets=[opened])
+    if server.interrupted:
+        # Where the event loop ends just then, it takes the signal that is raised again for its own.
+        raise KeyboardInterrupt

@@ -25,7 +25,7 @@ from facecycle_cli.evaluation.reenactment_results import (
 from facecycle_cli.evaluation.strips import Strip, StripFrame
 from facecycle_cli.faces import Alignment, Face, FaceBackend
 from facecycle_cli.faces.attention_mesh import look_closely
-from facecycle_cli.faces.gaze import UNKNOWN_GAZE, Gaze, seen_gaze
+from facecycle_cli.faces.gaze import Gaze
 from facecycle_cli.faces.iris import read_gaze
 from facecycle_cli.faces.similarity import apply_affine, fit_similarity, warp_antialiased
 from facecycle_cli.model import FaceCycle
@@ -74,8 +74,7 @@ def _add_gazes(motion: MotionMeasures, pair: Pair, source: Face, output: Face) -
 
 
 def _close_gaze(image: RGBImage, face: Face) -> Gaze:
-    seen, irises = look_closely(image, face)
-    return UNKNOWN_GAZE if irises is None else seen_gaze(seen, irises[:, 0])
+    return look_closely(image, face).gaze
 
 
 def target_face(image: RGBImage, backend: FaceBackend) -> Face:

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from facecycle_cli.faces.face import Face
+from facecycle_cli.faces.gaze import UNKNOWN_GAZE, Gaze, seen_gaze
 from facecycle_cli.faces.mesh import INPUT_SIDE, Region
 from facecycle_cli.faces.sessions import Network, to_planes
 from facecycle_cli.faces.similarity import apply_affine, invert_affine, warp_antialiased
@@ -104,6 +105,11 @@ class CloseLook(NamedTuple):
 
     face: Face
     irises: np.ndarray | None
+
+    @property
+    def gaze(self) -> Gaze:
+        """Where the face looks."""
+        return UNKNOWN_GAZE if self.irises is None else seen_gaze(self.face, self.irises[:, 0])
 
 
 def look_closely(image: RGBImage, face: Face) -> CloseLook:

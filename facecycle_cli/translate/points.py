@@ -165,12 +165,12 @@ class TargetPoints:
             self._same_face(motion.reference.first.shape),
         )
 
-    def _outline_motion(self, pose: Head | _Turned) -> PlaneMotion:
+    def _outline_motion(self, pose: _Turned) -> PlaneMotion:
         own, now = (self._turn_of_hair(each) for each in (self._head, pose))
         turn = now[1] / own[1]
         return PlaneMotion(turn, now[0] - turn * own[0])
 
-    def _lag(self, pose: Head | _Turned, slow_pose: Head | _Turned) -> np.ndarray:
+    def _lag(self, pose: _Turned, slow_pose: _Turned) -> np.ndarray:
         own, now, slow = (self._turn_of_hair(each) for each in (self._head, pose, slow_pose))
         back, slowly = own[1] / now[1], own[1] / slow[1]
         turn, shift = slowly - back, now[0] * back - slow[0] * slowly

@@ -11,7 +11,6 @@ from facecycle_cli.faces import Alignment, Face
 from facecycle_cli.faces.attention_mesh import CloseLook, look_closely, look_closely_at
 from facecycle_cli.faces.choice import FaceChoice, check_face_choice, choose_faces
 from facecycle_cli.faces.following import Sighting, skull_points, skull_template
-from facecycle_cli.faces.gaze import seen_gaze
 from facecycle_cli.faces.similarity import fit_similarity
 from facecycle_cli.faces.smoothing import smoothed
 from facecycle_cli.media.pipeline import batches
@@ -50,8 +49,7 @@ class SourceFace:
         """
         crop = alignment.crop(sighting.image)
         look = appearance_of(sighting.image, close.face, alignment, crop)
-        if close.irises is not None:
-            look = replace(look, gaze=seen_gaze(close.face, close.irises[:, 0]))
+        look = replace(look, gaze=close.gaze)
         return cls(close.face, sighting.track, alignment, crop, look)
 
 

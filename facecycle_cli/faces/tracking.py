@@ -22,10 +22,11 @@ from facecycle_cli.faces.cuts import CutDetector
 from facecycle_cli.faces.face import Face
 from facecycle_cli.types import RGBImage
 
-__all__ = ["FaceTracker", "TrackedFrame"]
+__all__ = ["STRIDE", "FaceTracker", "TrackedFrame"]
 
-STRIDE = 8  # between key frames; a power of two halves evenly
+STRIDE = 8  # between key frames if not told otherwise; a power of two halves evenly
 _WINDOW = 2 * STRIDE  # frames held at once
+_LONG_WAY = STRIDE  # frames between two ends from which on halfway is a guess, not a measurement
 
 # In units of a face's radius (root mean square distance of its landmarks from their center, about
 # 0.4 of its width):
@@ -61,8 +62,8 @@ class FaceTracker:
         patience: frames for which a face may be occluded without ending its track.
         stride: frames from one detection to the next; 1 detects in every frame and follows nothing,
             for frames that were cut out one by one.
-        settle: measure what detection finds once more, as :func:`.settled` does: a still face has
-            the same landmarks in all frames.
+        settle: measure what detection finds, or following over a long way, once more, as
+            :func:`.settled` does: a still face has the same landmarks in all frames.
     """
 
     def __init__(
@@ -142,6 +143,7 @@ class FaceTracker:
         """Fill in the frame halfway between the ends of every span, where both are known."""
         expected: list[tuple[int, Face]] = []
         search: set[int] = set()
+        guessed = {(a + b) // 2 for a, b in spans if b - a > _LONG_WAY and self._settle}
         for a, b in spans:
             middle = (a + b) // 2
             found[middle] = []
@@ -157,7 +159,7 @@ class FaceTracker:
             if face is None:
                 search.add(k)
             else:
-                found[k].append(face)
+                found[k] += settled(self._backend, [images[k]], [face]) if k in guessed else [face]
         middles = sorted(search)
         found.update(zip(middles, self._detect(images, middles), strict=True))
         if not self._everyone:

@@ -12,7 +12,7 @@ from facecycle_cli.faces.backend import FaceBackend
 from facecycle_cli.faces.choice import FaceChoice, check_face_choice, choose_face
 from facecycle_cli.faces.face import Face
 from facecycle_cli.faces.smoothing import Signal
-from facecycle_cli.faces.tracking import STRIDE, FaceTracker
+from facecycle_cli.faces.tracking import FaceTracker
 from facecycle_cli.types import RGBImage
 
 __all__ = [
@@ -29,6 +29,10 @@ _PATIENCE = 5
 
 MIN_FACE = 32
 """Height in pixels of the smallest face that is followed, unless a caller says another."""
+
+_LEAST_SHARE = 0.5
+"""Of the height of the smallest face: what is smaller is not searched for while faces are seen. It
+would not be followed."""
 
 _POINT_TOLERANCE = 0.03
 """Distances between the eyes. Landmarks of a still face tremble by about a third of it."""
@@ -63,20 +67,20 @@ class Sighting:
 
 
 def video_tracker(
-    backend: FaceBackend, min_face: int = MIN_FACE, *, settle: bool = False
+    backend: FaceBackend,
+    min_face: int = MIN_FACE,
+    *,
+    settle: bool = False,
+    least_share: float = 0.0,
 ) -> FaceTracker:
-    """Tracks all faces of a video, from which one is chosen.
-
-    Where faces are measured until they are settled, detection may be rarer: of eight clips whose
-    first frame performed the rest of them, outputs became a little more like the sources by it.
-    """
+    """Tracks all faces of a video; arguments as for :class:`.FaceTracker`."""
     return FaceTracker(
         backend,
         everyone=True,
         min_face=min_face,
         patience=_PATIENCE,
-        stride=2 * STRIDE if settle else STRIDE,
         settle=settle,
+        least_share=least_share,
     )
 
 
@@ -107,7 +111,7 @@ class FaceFollower:
     ) -> None:
         self.most_besides = 0
         self._choice = check_face_choice(choice, single=True)
-        self._tracker = video_tracker(backend, min_face, settle=settle)
+        self._tracker = video_tracker(backend, min_face, settle=settle, least_share=_LEAST_SHARE)
 
     def follow(self, frames: Iterable[RGBImage]) -> Iterator[Sighting | None]:
         """The face in each frame, None where it is not seen.

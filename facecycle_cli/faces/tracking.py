@@ -22,11 +22,10 @@ from facecycle_cli.faces.cuts import CutDetector
 from facecycle_cli.faces.face import Face
 from facecycle_cli.types import RGBImage
 
-__all__ = ["STRIDE", "FaceTracker", "TrackedFrame"]
+__all__ = ["FaceTracker", "TrackedFrame"]
 
-STRIDE = 8  # between key frames if not told otherwise; a power of two halves evenly
+STRIDE = 8  # between key frames; a power of two halves evenly
 _WINDOW = 2 * STRIDE  # frames held at once
-_LONG_WAY = STRIDE  # frames between two ends from which on halfway is a guess, not a measurement
 
 # In units of a face's radius (root mean square distance of its landmarks from their center, about
 # 0.4 of its width):
@@ -62,8 +61,10 @@ class FaceTracker:
         patience: frames for which a face may be occluded without ending its track.
         stride: frames from one detection to the next; 1 detects in every frame and follows nothing,
             for frames that were cut out one by one.
-        settle: measure what detection finds, or following over a long way, once more, as
-            :func:`.settled` does: a still face has the same landmarks in all frames.
+        settle: measure what detection finds once more, as :func:`.settled` does: a still face has
+            the same landmarks in all frames.
+        least_share: while faces are tracked, search only for others of at least this share of the
+            height of the smallest of them. Of a large face, this takes a quarter of the time.
     """
 
     def __init__(
@@ -75,8 +76,10 @@ class FaceTracker:
         patience: int = 5,
         stride: int = STRIDE,
         settle: bool = False,
+        least_share: float = 0.0,
     ) -> None:
         self._backend = backend
+        self._least_share = least_share
         self._settle = settle
         self._stride = stride
         self._everyone = everyone
@@ -124,7 +127,7 @@ class FaceTracker:
         keys = sorted({*range(0, last, self._stride), last})
         found: dict[int, list[Face]] = {} if known is None else {0: known}
         missing = [k for k in keys if k not in found]
-        found.update(zip(missing, self._detect(images, missing), strict=True))
+        found.update(zip(missing, self._detect(images, missing, known or ()), strict=True))
         if not self._everyone:
             found.update((k, self._subject.choose(found[k])) for k in missing)
         spans = [(a, b) for a, b in pairwise(keys) if b - a > 1]
@@ -143,7 +146,6 @@ class FaceTracker:
         """Fill in the frame halfway between the ends of every span, where both are known."""
         expected: list[tuple[int, Face]] = []
         search: set[int] = set()
-        guessed = {(a + b) // 2 for a, b in spans if b - a > _LONG_WAY and self._settle}
         for a, b in spans:
             middle = (a + b) // 2
             found[middle] = []
@@ -159,7 +161,7 @@ class FaceTracker:
             if face is None:
                 search.add(k)
             else:
-                found[k] += settled(self._backend, [images[k]], [face]) if k in guessed else [face]
+                found[k].append(face)
         middles = sorted(search)
         found.update(zip(middles, self._detect(images, middles), strict=True))
         if not self._everyone:
@@ -167,9 +169,14 @@ class FaceTracker:
             for k in middles:
                 found[k] = [f for f in found[k] if any(_is_near(e, f, _FAR) for e in ends[k])]
 
-    def _detect(self, images: Sequence[RGBImage], indices: Iterable[int]) -> list[list[Face]]:
+    def _detect(
+        self, images: Sequence[RGBImage], indices: Iterable[int], known: Sequence[Face] = ()
+    ) -> list[list[Face]]:
+        """The faces of some frames; ``known``: those of a frame near by."""
+        least = self._least_share * min((f.box[3] - f.box[1] for f in known), default=0.0)
+        min_face = max(self._min_face, int(least))
         chosen = [images[i] for i in indices]
-        found = self._backend.detect(chosen, min_face=self._min_face) if chosen else []
+        found = self._backend.detect(chosen, min_face=min_face) if chosen else []
         if self._settle:
             shown = [image for image, faces in zip(chosen, found, strict=True) for _ in faces]
             faces = iter(settled(self._backend, shown, [face for each in found for face in each]))

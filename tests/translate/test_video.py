@@ -98,9 +98,7 @@ def stub(face) -> StubBackend:
     return StubBackend(face)
 
 
-def run(
-    frames, target, model, backend, fps=25.0, measure=False, second_process=False, **settings
-):
+def run(frames, target, model, backend, fps=25.0, measure=False, second_process=False, **settings):
     made = Translation(
         iter(frames),
         target,

@@ -40,6 +40,17 @@ class HeadPose:
         rotation: np.ndarray = around_z @ around_y @ around_x
         return rotation
 
+    @property
+    def backwards(self) -> np.ndarray:
+        """(3,): from the face into the head, in the image's axes: the last column of the rotation.
+
+        By itself it takes a tenth of the time.
+        """
+        yaw, pitch, roll = (math.radians(angle) for angle in (self.yaw, self.pitch, self.roll))
+        x, y, z = -math.sin(yaw) * math.cos(pitch), math.sin(pitch), math.cos(yaw) * math.cos(pitch)
+        c, s = math.cos(roll), math.sin(roll)
+        return np.array([c * x - s * y, s * x + c * y, z])
+
 
 def head_pose(landmarks: np.ndarray, topology: Topology) -> HeadPose:
     """The pose of the head with these landmarks.

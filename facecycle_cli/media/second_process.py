@@ -17,7 +17,7 @@ from facecycle_cli.system import end_with_parent, interrupts_blocked
 
 __all__ = ["with_second_process"]
 
-_DEPTH = 3
+_DEPTH = 6
 """Items that the second process has at most: one that it works on, and those that wait for it."""
 
 _AHEAD = 3
@@ -34,7 +34,7 @@ def with_second_process(
 
     Python runs one thread at a time. Where the work is many small steps, two threads get little
     further than one, and two processes twice as far. The second one takes items while it has less
-    than three of them; all others are made here, as long as it is starting every one of them. Nor
+    than six of them; all others are made here, as long as it is starting every one of them. Nor
     is anything lost when it dies, or cannot start: what it had is made here once more.
 
     The second process is a new Python ("spawn"): a program that gets here must not do so again when

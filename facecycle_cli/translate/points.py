@@ -347,7 +347,7 @@ def _bounded(own: float, angle: float) -> float:
 
 def _behind(angles: np.ndarray) -> np.ndarray:
     """(2,): which way the back of a head lies in the picture, 1 long if in its plane."""
-    return np.asarray(HeadPose(*angles).rotation[:2, 2])
+    return HeadPose(*angles).backwards[:2]
 
 
 def _middle_of_head(head: Head | _Turned) -> np.ndarray:

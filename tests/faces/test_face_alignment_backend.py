@@ -254,6 +254,9 @@ def test_the_real_package_with_stand_in_networks(monkeypatch):
         def forward(self, x):
             return torch.full((len(x), 68), 10.0)
 
+    for name in ("transform_np", "_get_preds_fromhm"):  # compiling them takes twenty seconds
+        compiled = getattr(face_alignment.utils, name)
+        monkeypatch.setattr(face_alignment.utils, name, compiled.py_func)
     package = face_alignment.FaceAlignment
     monkeypatch.setattr(package, "_load_native", lambda *_: BrightestPlace())
     monkeypatch.setattr(package, "_load_native_depth", lambda *_: Flat())

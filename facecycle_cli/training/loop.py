@@ -17,6 +17,7 @@ from facecycle_cli.errors import NonFiniteLoss, TrainingError
 from facecycle_cli.training.config import Precision, StageConfig, TrainConfig
 from facecycle_cli.training.data.batches import Batch, Share
 from facecycle_cli.training.distributed import Processes
+from facecycle_cli.training.precision import compiled
 from facecycle_cli.training.stages import TrainingStage
 from facecycle_cli.training.state import (
     Position,
@@ -80,7 +81,7 @@ class Learner:
         self.position = Position(stage.name)
         self.meter = LossMeter(self.device)
 
-    def _wrapped(self, compiled: bool) -> Callable[..., dict[str, Tensor]]:
+    def _wrapped(self, compile_it: bool) -> Callable[..., dict[str, Tensor]]:
         """The stage as a step calls it: data-parallel with several processes, maybe compiled."""
         module: nn.Module = self.stage
         if self.processes.size > 1:
@@ -89,7 +90,7 @@ class Learner:
                 broadcast_buffers=False,
                 find_unused_parameters=self.stage.warm_up_steps > 0,
             )
-        return torch.compile(module) if compiled else module
+        return compiled(module) if compile_it else module
 
     @property
     def step(self) -> int:

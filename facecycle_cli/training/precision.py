@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+__all__ = ["compiled", "exact"]
 
 
 def exact(x: Tensor) -> Tensor:
@@ -21,7 +23,14 @@ def exact(x: Tensor) -> Tensor:
     return x.double() if _reduces_products() and x.device.type != "mps" else x
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]  # torch's stubs lack it
 def _reduces_products() -> bool:
     """Whether float32 products lose digits; fixed when a step is compiled."""
     return torch.get_float32_matmul_precision() != "highest"
+
+
+def compiled(module: nn.Module) -> nn.Module:
+    """A module compiled by ``torch.compile``, in which :func:`exact` may be called."""
+    # Here and not as a decorator: it loads the compiler, which takes as long as torch itself.
+    torch.compiler.assume_constant_result(_reduces_products)  # type: ignore[no-untyped-call]
+    made: nn.Module = torch.compile(module)  # type: ignore[assignment]
+    return made

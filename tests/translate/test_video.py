@@ -252,7 +252,7 @@ def test_a_second_process_draws_the_same(target, tiny, stub, monkeypatch):
 
 
 def test_memory_does_not_grow_with_length(target, tiny, stub):
-    """Two minutes take what half a minute takes, from which on all stages have their frames."""
+    """A minute takes what 25 seconds take, with which all stages have their frames."""
     fps = 5
 
     def peak(seconds: int) -> int:
@@ -267,7 +267,7 @@ def test_memory_does_not_grow_with_length(target, tiny, stub):
             tracemalloc.stop()
 
     peak(1)  # what is made once, at first use
-    assert peak(120) < 1.3 * peak(30)
+    assert peak(60) < 1.12 * peak(25)
 
 
 def test_the_target_is_encoded_once(target, tiny, stub, monkeypatch):

@@ -158,7 +158,9 @@ class Slit:
         edges = {*self.upper, *self.lower}
         near = [i for i in around if i not in edges]
         u, v = self.frame.of_points(own[near]).T
-        reach = (np.abs(u) < kind.sideways) & (v > -kind.above) & (v < kind.below)
+        top = float(self._edges.upper[1].min()) - kind.above
+        bottom = float(self._edges.lower[1].max()) + kind.below
+        reach = (np.abs(u) < kind.sideways) & (v > top) & (v < bottom)
         middle = (np.interp(u, *self._edges.upper) + np.interp(u, *self._edges.lower)) / 2
         beside = np.abs(u) > 1
         numbers = np.array(near)
@@ -255,12 +257,13 @@ class Slit:
         own = PhotographedSlit(picture, self.frame, self._edges, opening.look)
         openness = opening.edges.widest / max(1e-6, self.opening)
         below = _below(opening.frame, opening.box)
-        if self._kind.lashes and openness < _COMES_DOWN:
+        comes_down = self._kind.lashes and openness < _COMES_DOWN
+        if comes_down:
             skin = xs + above_x, ys + above_y
         xs += above_x + below * (below_x - above_x)
         ys += above_y + below * (below_y - above_y)
         layers = [self._edge_layer(opening, own, part, skins, openness)] if skins[0][0].size else []
-        if self._kind.lashes and openness < _COMES_DOWN:
+        if comes_down:
             lid = smooth_stretched(
                 opening.shifts[..., :2], opening.edges, opening.frame, opening.box, skin, own
             )

@@ -12,6 +12,7 @@ import numpy as np
 
 from facecycle_cli.faces.similarity import apply_affine, invert_affine
 from facecycle_cli.faces.topology import Topology
+from facecycle_cli.portrait.chin import chin_below_lips
 from facecycle_cli.portrait.correction import Correction, near_mouth, sampled
 from facecycle_cli.portrait.features import smoothstep
 from facecycle_cli.portrait.gaze import Look
@@ -140,7 +141,8 @@ class LandmarkLayer:
         self._grid = grid
         self._to_picture = invert_affine(grid.to_crop)
         self._in_crop = apply_affine(grid.to_crop, grid.pixels).reshape(-1, 2).astype(np.float32)
-        self._own = own = apply_affine(self._to_picture, own)
+        self._topology = topology
+        self._own = own = chin_below_lips(apply_affine(self._to_picture, own), topology)
         left, right = (own[list(eye)].mean(0) for eye in (topology.left_eye, topology.right_eye))
         self._unit = float(np.linalg.norm(right - left))
         lids = (topology.left_lids, topology.right_lids)
@@ -173,6 +175,7 @@ class LandmarkLayer:
             The change, and (n, 2), where the points belong, in pixels of the picture.
         """
         wanted = apply_affine(self._to_picture, request.wanted.points)
+        wanted = chin_below_lips(wanted, self._topology)
         moved = np.sqrt(np.square(wanted - self._own).sum(1).mean()) / self._unit
         displacement = displacement * np.float32(smoothstep(moved, *_MOVES))
         moves = smoothstep(moved, *_TREMBLES)

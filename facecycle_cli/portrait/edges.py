@@ -13,7 +13,7 @@ import numpy as np
 
 from facecycle_cli.portrait.features import FeatureFrame, smoothstep
 
-__all__ = ["CURVE", "Edge", "Edges", "SlitPixels", "closed_curve", "open_curves"]
+__all__ = ["CURVE", "Edge", "Edges", "SlitPixels", "below_slit", "closed_curve", "open_curves"]
 
 Edge = tuple[np.ndarray, np.ndarray]
 """u, ascending from -1 to 1, and v of points along an edge."""
@@ -26,6 +26,11 @@ _TABLE = 129
 
 _GRID = np.linspace(-1, 1, _TABLE)
 """The u of these points."""
+
+
+_BEYOND, _SHARP = 0.9, 1e-3
+"""How fast the line between above and below gets softer beyond the corners, and the half widths
+from where on."""
 
 
 class SlitPixels(NamedTuple):
@@ -125,6 +130,17 @@ class Edges:
         right, bottom = int(x1 + margin) + 2 - box[0], int(y1 + margin) + 2 - box[1]
         right, bottom = min(right, box[2] - box[0]), min(bottom, box[3] - box[1])
         return slice(top, max(top, bottom)), slice(left, max(left, right))
+
+
+def below_slit(frame: FeatureFrame, box: tuple[int, int, int, int]) -> np.ndarray:
+    """(h, w) float32: how far pixels around a slit move with its lower edge, 0..1.
+
+    Between its corners its edges are drawn over that.
+    """
+    x0, y0, x1, y1 = box
+    u, v = frame.of_pixels(np.arange(x0, x1, dtype=float), np.arange(y0, y1, dtype=float)[:, None])
+    beyond = np.maximum(np.abs(u.astype(np.float32)) - 1, _SHARP)
+    return np.asarray(np.clip(0.5 + v.astype(np.float32) / (2 * _BEYOND * beyond), 0, 1))
 
 
 def open_curves(upper: np.ndarray, lower: np.ndarray) -> Edges:

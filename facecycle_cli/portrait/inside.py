@@ -10,6 +10,7 @@ import numpy as np
 from facecycle_cli.portrait.dense import interpolate
 from facecycle_cli.portrait.edges import CURVE
 from facecycle_cli.portrait.features import smoothstep
+from facecycle_cli.portrait.rims import lips_seen
 from facecycle_cli.portrait.slits import Opening, Slit, coarse_cells
 from facecycle_cli.types import RGBImage
 
@@ -32,11 +33,6 @@ _OTHER_SKIN = 0.03, 0.2
 
 _WHITE, _MAX_GAIN = 215.0, 2.0
 """Gray level up to which teeth are made brighter, and the most by which colors are changed."""
-
-_LIP_HUE, _LIP_SHADE, _LIP_SHINE = (0.12, 0.3), (-0.8, -0.35), (0.1, 0.3)
-"""Differences of the logarithms of colors: up to which one has the hue of the lips, and from which
-it has not; up to which it is too dark for them, and from which it is not; and from and up to which
-it becomes too bright for them: a tooth."""
 
 _LIP_DEPTH = 0.08, 0.3
 """How far behind their edge, in half widths of the mouth, there may be lip, and from where on there
@@ -174,11 +170,7 @@ def _lips_recolored(source: MouthPatch, lips: np.ndarray, ratio: np.ndarray) -> 
     half = float(np.linalg.norm(source.upper[-1] - source.upper[0])) / 2
     depth = cv2.distanceTransform(inside, cv2.DIST_L2, 3) / max(1.0, half)
     logs = cv2.log(source.pixels.astype(np.float32) + 1)
-    apart = logs - np.log(lips + 1).astype(np.float32)
-    red, green, blue = cv2.split(apart)
-    hue = np.hypot(red - green, blue - green)
-    share = (1 - smoothstep(hue, *_LIP_HUE)) * smoothstep(green, *_LIP_SHADE)
-    share *= (1 - smoothstep(green, *_LIP_SHINE)) * (1 - smoothstep(depth, *_LIP_DEPTH))
+    share = lips_seen(logs, lips) * (1 - smoothstep(depth, *_LIP_DEPTH))
     return np.asarray(1 + share[..., None] * (np.clip(ratio, 0.4, 2.5) - 1), np.float32)
 
 

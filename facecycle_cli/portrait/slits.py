@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from facecycle_cli.portrait.dense import interpolate
-from facecycle_cli.portrait.edges import Edges, SlitPixels, closed_curve, open_curves
+from facecycle_cli.portrait.edges import Edges, SlitPixels, below_slit, closed_curve, open_curves
 from facecycle_cli.portrait.features import FeatureFrame, smoothstep
 from facecycle_cli.portrait.gaze import Look
 from facecycle_cli.portrait.lids import draw_lashes, margin_of_lashes, smooth_stretched
@@ -73,14 +73,14 @@ _RIM_PER_OPENING = 1.3
 """How much wider the overlap of lips is where the photograph's are a half width apart: landmarks of
 wide open mouths lie on teeth and in dark corners."""
 
+_RIM, _RIM_COUNTS = 0.05, (0.01, 0.05)
+"""How much of the lips is covered beyond where colors say that they begin, in half widths of the
+mouth; and the change of its opening up to which nothing is, and from which all of that is."""
+
 _SLACK, _NARROWER = 0.01, 3
 """How far a landmark gives way to its neighbors, in half widths of the slit; and the power by which
 it gives way further where a mouth is narrower than in the photograph: landmarks that are pushed
 together there make waves."""
-
-_BEYOND, _SHARP = 0.9, 1e-3
-"""How fast the line between above and below gets softer beyond the corners, and the half widths
-from where on."""
 
 _MARGIN = 2.0
 """Pixels around lips that are drawn: their edges are soft."""
@@ -128,6 +128,8 @@ class Slit:
         around: numbers of those that move the skin around it.
         kind: how far that reaches.
         cells: how many, along the width of its surroundings, displacements are computed at.
+        rims: (2, k), how far beyond the points of either edge the skin begins that moves with it,
+            in half widths of the slit, not a number where that is not known; None: nowhere is.
 
     Attributes:
         frame: of the slit in the photograph.
@@ -143,6 +145,7 @@ class Slit:
         around: Sequence[int],
         kind: SlitKind,
         cells: int = _CELLS,
+        rims: np.ndarray | None = None,
     ) -> None:
         self.upper, self.lower = list(upper), list(lower)
         self._own = own
@@ -155,6 +158,8 @@ class Slit:
             sign: self._outwards_of(own[edge], sign)
             for sign, edge in ((-1, self.upper), (1, self.lower))
         }
+        unknown = np.full((2, len(self.upper)), np.nan)
+        self._rims = dict(zip((-1, 1), unknown if rims is None else rims + _RIM, strict=True))
         edges = {*self.upper, *self.lower}
         near = [i for i in around if i not in edges]
         u, v = self.frame.of_points(own[near]).T
@@ -202,7 +207,6 @@ class Slit:
         fade = 1 - smoothstep(np.abs(u), 1.1, kind.sideways)
         fade *= smoothstep(v, top, top + 0.6 * kind.above)
         fade *= 1 - smoothstep(v, bottom - 0.6 * kind.below, bottom)
-        closing = 1 - min(1.0, edges.widest / max(1e-6, self.opening))
         slack = _SLACK * frame.half
         if kind.lips:
             slack *= max(1.0, self.frame.half / frame.half) ** _NARROWER
@@ -213,8 +217,7 @@ class Slit:
             own = self._own[side].copy()
             edge = len(self.upper if sign < 0 else self.lower)
             inner = slice(1, edge - 1)
-            cover = overlap * closing * min(1.0, self.opening / 0.1)
-            own[:edge] += self.frame.half * cover * self._outwards[sign]
+            own[:edge] += self._covered(sign, overlap, edges.widest, frame.half)
             if rim:
                 ends = own[inner] + sign * rim * self.frame.half * self.frame.down
                 own = np.concatenate([own, ends])
@@ -256,7 +259,7 @@ class Slit:
         ]
         own = PhotographedSlit(picture, self.frame, self._edges, opening.look)
         openness = opening.edges.widest / max(1e-6, self.opening)
-        below = _below(opening.frame, opening.box)
+        below = below_slit(opening.frame, opening.box)
         comes_down = self._kind.lashes and openness < _COMES_DOWN
         if comes_down:
             skin = xs + above_x, ys + above_y
@@ -303,7 +306,7 @@ class Slit:
         return (closed_curve if self._kind.lips else open_curves)(upper, lower)
 
     def _outwards_of(self, edge: np.ndarray, sign: int) -> np.ndarray:
-        """(k, 2): where skin lies from the points of an edge: beside it, for one of its overlap.
+        """(k, 2): where skin lies from the points of an edge: beside it, 1 long.
 
         Args:
             edge: (k, 2), of the photograph.
@@ -317,7 +320,27 @@ class Slit:
         outwards = sign * np.column_stack([-along[:, 1], along[:, 0]])
         outwards[[0, -1]] = edge[[0, -1]] - self.frame.middle
         outwards /= np.maximum(np.linalg.norm(outwards, axis=1, keepdims=True), 1e-6)
-        return np.asarray(outwards * (1 + _RIM_PER_OPENING * min(1.0, self.opening)))
+        return np.asarray(outwards)
+
+    def _covered(self, sign: int, overlap: float, opening: float, half: float) -> np.ndarray:
+        """(k, 2), pixels: from the points of an edge to the skin that is drawn there.
+
+        Args:
+            sign: of the edge, as for :meth:`_outwards_of`.
+            overlap: of the edge.
+            opening: that is drawn, in half widths of it.
+            half: these, in pixels.
+        """
+        closing = 1 - min(1.0, opening / max(1e-6, self.opening))
+        if self._kind.lips:
+            overlap *= 1 + _RIM_PER_OPENING * min(1.0, self.opening)
+        change = abs(opening * half / self.frame.half - self.opening)
+        changes = float(smoothstep(np.array(change), *_RIM_COUNTS))
+        rims, usual = self._rims[sign], overlap * closing
+        # The lips of a wide open mouth are too thin to be covered but where they are measured.
+        found = np.maximum(rims * changes, usual * max(0.0, 1 - self.opening))
+        cover = min(1.0, self.opening / 0.1) * np.where(np.isnan(rims), usual, found)
+        return np.asarray(self.frame.half * cover[:, None] * self._outwards[sign])
 
     def _inside(
         self, opening: Opening, own: PhotographedSlit, place: SlitPixels, part: tuple[slice, slice]
@@ -364,17 +387,6 @@ def draw_openings(
             )
             layers.append((part, share, color))
     return layers
-
-
-def _below(frame: FeatureFrame, box: tuple[int, int, int, int]) -> np.ndarray:
-    """(h, w) float32: how far pixels around a slit move with its lower edge, 0..1.
-
-    Between its corners its edges are drawn over that.
-    """
-    x0, y0, x1, y1 = box
-    u, v = frame.of_pixels(np.arange(x0, x1, dtype=float), np.arange(y0, y1, dtype=float)[:, None])
-    beyond = np.maximum(np.abs(u.astype(np.float32)) - 1, _SHARP)
-    return np.asarray(np.clip(0.5 + v.astype(np.float32) / (2 * _BEYOND * beyond), 0, 1))
 
 
 def coarse_cells(box: tuple[int, int, int, int], across: int) -> np.ndarray:

@@ -18,7 +18,15 @@ from facecycle_cli.faces.topology import Topology
 from facecycle_cli.portrait.inside import MouthPatch
 from facecycle_cli.types import RGBImage
 
-__all__ = ["Appearance", "appearance_of", "light_gain", "lip_color", "skin_color", "skin_light"]
+__all__ = [
+    "Appearance",
+    "appearance_of",
+    "light_gain",
+    "lip_color",
+    "mouth_edges",
+    "skin_color",
+    "skin_light",
+]
 
 _MOUTH_WIDTH = 100
 """Width in pixels at which a mouth is kept; a smaller one is not enlarged."""
@@ -157,9 +165,15 @@ def _sampled(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
     return found[:, 0]
 
 
+def mouth_edges(face: Face) -> tuple[np.ndarray, np.ndarray]:
+    """The inner edges of both lips, (k, 2) float64 each, from the left corner to the right one."""
+    points, topology = face.landmarks[:, :2].astype(np.float64), face.topology
+    return points[list(topology.upper_lip)], points[list(topology.lower_lip)]
+
+
 def _mouth_patch(image: RGBImage, face: Face) -> MouthPatch:
     topology, points = face.topology, face.landmarks[:, :2].astype(np.float64)
-    edges = points[list(topology.upper_lip)], points[list(topology.lower_lip)]
+    edges = mouth_edges(face)
     left, right = edges[0][0], edges[0][-1]
     across = max(1.0, float(np.linalg.norm(right - left)))
     c, s = min(1.0, _MOUTH_WIDTH / across) * (right - left) / across

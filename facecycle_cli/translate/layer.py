@@ -127,6 +127,7 @@ class LandmarkLayer:
         grid: of the stage.
         features: whether lips and lids follow the landmarks.
         irises: (2, 5, 2), of both eyes, as :class:`.TargetGaze` has them; None: they stay.
+        rims: of the lips, as :func:`.lip_rims` has them; None: not known.
     """
 
     def __init__(
@@ -137,6 +138,7 @@ class LandmarkLayer:
         *,
         features: bool,
         irises: np.ndarray | None = None,
+        rims: np.ndarray | None = None,
     ) -> None:
         self._grid = grid
         self._to_picture = invert_affine(grid.to_crop)
@@ -156,7 +158,7 @@ class LandmarkLayer:
             own, chosen, grid.pixels, grid.to_cells, self._unit, exact=brows
         )
         around = [i for i in range(topology.count) if i not in edges]
-        self._mouth = Slit(own, *lips, around, _MOUTH, _CELLS) if features else None
+        self._mouth = Slit(own, *lips, around, _MOUTH, _CELLS, rims) if features else None
         self._eyes = [Slit(own, *pair, around, _EYE, _CELLS) for pair in lids] if features else []
         self._looks = [None] * len(self._eyes) if irises is None else self._looks_of(irises)
         self._smooth_light = _light_smoother(own, topology, sorted(edges), self._unit)

@@ -17,7 +17,8 @@ from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.dials import part_of_way
 from facecycle_cli.portrait.features import smoothstep
 from facecycle_cli.portrait.motions import require_finite
-from facecycle_cli.translate.appearance import light_gain, lip_color, skin_color
+from facecycle_cli.portrait.rims import lip_rims
+from facecycle_cli.translate.appearance import light_gain, lip_color, mouth_edges, skin_color
 from facecycle_cli.translate.dials import ALL_OF_IT, MotionDials
 from facecycle_cli.translate.gaze import TargetGaze
 from facecycle_cli.translate.layer import Grid, LandmarkLayer, LandmarkRequest
@@ -154,10 +155,11 @@ class Target:
             if features and self._dials.eyes and seen_irises is not None:
                 self._gaze = TargetGaze(face, seen_irises, alignment, absolute=self._is_absolute)
             irises = None if self._gaze is None else self._gaze.irises
+            rims = lip_rims(image, mouth_edges(face), self._lips)
 
             def landmarks(grid: Grid) -> LandmarkLayer:
                 return LandmarkLayer(
-                    points.own, face.topology, grid, features=features, irises=irises
+                    points.own, face.topology, grid, features=features, irises=irises, rims=rims
                 )
 
         by_flow = settings.mouth == "flow" or landmarks is not None

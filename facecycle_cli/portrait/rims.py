@@ -74,7 +74,7 @@ def lip_rims(
             smooth, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
         lip = _is_lip(np.log(colors.astype(np.float32) + 1), lips)
-        lasts: np.ndarray = np.lib.stride_tricks.sliding_window_view(lip, _RUN, axis=1).all(-1)
+        lasts = np.lib.stride_tricks.sliding_window_view(lip, _RUN, axis=1).min(-1)
         begins = np.where(lasts.any(1), ways[lasts.argmax(1)], np.nan)
         around = np.pad(begins, _FINER // 2, constant_values=np.nan)
         near = np.lib.stride_tricks.sliding_window_view(around, _FINER + 1)[::_FINER]

@@ -10,7 +10,7 @@ import numpy as np
 from facecycle_cli.portrait.dense import interpolate
 from facecycle_cli.portrait.edges import CURVE
 from facecycle_cli.portrait.features import smoothstep
-from facecycle_cli.portrait.rims import lips_seen
+from facecycle_cli.portrait.rims import lips_seen, past_rims
 from facecycle_cli.portrait.slits import Opening, Slit, coarse_cells
 from facecycle_cli.types import RGBImage
 
@@ -37,6 +37,14 @@ _WHITE, _MAX_GAIN = 215.0, 2.0
 _LIP_DEPTH = 0.08, 0.3
 """How far behind their edge, in half widths of the mouth, there may be lip, and from where on there
 is none."""
+
+_OTHER_LIPS = 0.1, 0.18
+"""Logarithm of the ratio of two colors of lips up to which what is seen of the source's passes for
+the target's, and from which it does not."""
+
+_ROUND = 0.7, 1.1
+"""Openings in half widths of the mouth up to which it is no wide O, and from which it is one: only
+there the rim of lips is a ring of another color. In a smile, gums and dark corners look like it."""
 
 _SHADE = 0.15
 """Of the color of lips: what the darkest part of an open mouth has. Where the source has less, its
@@ -112,6 +120,11 @@ def with_inside(
     points = np.concatenate([edges[0], edges[1][1:-1]])
     other = smoothstep(np.array(np.abs(np.log(gain)).max()), *_OTHER_SKIN)
     upper, lower = _inset(source, other)
+    if source.lips is not None:
+        unlike = np.abs(np.log(np.maximum(1, lips) / np.maximum(1, source.lips * gain))).max()
+        share_of_rim = smoothstep(np.array(unlike), *_OTHER_LIPS)
+        share_of_rim = share_of_rim * smoothstep(np.array(source_opening), *_ROUND)
+        upper, lower = past_rims(source.pixels, source.lips, (upper, lower), share_of_rim)
     there = np.concatenate([upper, lower[1:-1]])
     cells = coarse_cells(opening.box, slit.cells)
     inside = interpolate(points, there - points, cells, 0.01 * frame.half)

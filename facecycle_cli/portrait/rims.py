@@ -1,6 +1,6 @@
-"""Where lips begin: beyond the landmarks of a mouth's inner edge, as colors say.
+"""Where lips begin, as colors say: landmarks of the inner edge of a mouth lie beside it.
 
-Landmarks of an open mouth lie on teeth here and there, and in dark corners.
+Those of an open mouth lie on teeth here and there, and in dark corners; others lie on the lips.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 
 from facecycle_cli.portrait.features import smoothstep
+from facecycle_cli.portrait.skins import colors_at
 
-__all__ = ["lip_rims", "lips_seen"]
+__all__ = ["lip_rims", "lips_seen", "past_rims"]
 
 _LIP_HUE, _LIP_SHADE, _LIP_SHINE = (0.12, 0.3), (-0.8, -0.35), (0.1, 0.3)
 """Differences of the logarithms of colors: up to which one has the hue of the lips, and from which
@@ -31,6 +32,18 @@ _SLOPE = 0.8
 
 _FINER = 4
 """Rays between two neighboring landmarks: a tooth is no wider than their distance."""
+
+_RIM_HUE, _RIM_SEEN = (0.2, 0.45), (0.1, 0.5)
+"""As ``_LIP_HUE``, of the rim of lips, which is redder; and how much of a color is a lip's where
+none is seen any more, and where only lip is."""
+
+_RIM_BLUR = 0.7
+"""Standard deviation of the blur in which that is looked for, in pixels of the patch."""
+
+_SPINE, _RIM_DEPTH, _RIM_STEPS = 0.6, 0.4, 25
+"""How far a mouth's middle line reaches towards its corners, as a part of its half width; how far
+from the edges towards that line the end of lips is looked for, in half widths; and at how many
+places. Where none is found, lip and tongue have one color."""
 
 
 def lips_seen(logs: np.ndarray, lips: np.ndarray) -> np.ndarray:
@@ -86,6 +99,46 @@ def lip_rims(
     return np.array(found)
 
 
+def past_rims(
+    picture: np.ndarray,
+    lips: np.ndarray,
+    edges: tuple[np.ndarray, np.ndarray],
+    share: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The edges of a mouth, moved inwards to where its lips end: landmarks may lie on lips.
+
+    Args:
+        picture: (h, w, 3) uint8, the mouth.
+        lips: (3,), the color of its lips.
+        edges: two of (k, 2).
+        share: how much of that way they move, 0..1.
+    """
+    if share <= 0:
+        return edges
+    count = len(edges[0])
+    half = float(np.linalg.norm(edges[0][-1] - edges[0][0])) / 2
+    points = np.concatenate(edges)
+    middle = np.tile((edges[0] + edges[1]) / 2, (2, 1))
+    inwards = middle.mean(0) + _SPINE * (middle - middle.mean(0)) - points
+    length = np.maximum(1e-6, np.linalg.norm(inwards, axis=1, keepdims=True))
+    inwards *= np.minimum(1, _RIM_DEPTH * half / length)
+    ways = np.linspace(0, 1, _RIM_STEPS)[:, None]
+    at = (points[:, None] + ways * inwards[:, None]).astype(np.float32)
+    colors = colors_at(cv2.GaussianBlur(picture, (0, 0), _RIM_BLUR), at[..., 0], at[..., 1])
+    logs = np.log(np.maximum(0, colors) + 1)
+    red, green, blue = _apart(logs, lips)
+    hue = np.hypot(np.maximum(0, green - red), blue - green)
+    seen = (1 - smoothstep(hue, *_RIM_HUE)) * smoothstep(green, *_LIP_SHADE)
+    seen *= 1 - smoothstep(green, *_LIP_SHINE)
+    seen = smoothstep(np.minimum.accumulate(seen, axis=1), *_RIM_SEEN)
+    depths = np.pad(
+        np.reshape(seen.mean(1) * (1 - seen[:, -1]), (2, count)), ((0, 0), (1, 1)), "edge"
+    )
+    smooth = (depths[:, :-2] + 2 * depths[:, 1:-1] + depths[:, 2:]) / 4
+    moved = points + share * smooth.reshape(-1, 1) * inwards
+    return moved[:count], moved[count:]
+
+
 def _is_lip(logs: np.ndarray, lips: np.ndarray) -> np.ndarray:
     """Which colors are no tooth and not the dark between lips; arguments as for lips_seen."""
     hue, green = _hue_and_light(logs, lips)
@@ -95,5 +148,10 @@ def _is_lip(logs: np.ndarray, lips: np.ndarray) -> np.ndarray:
 
 def _hue_and_light(logs: np.ndarray, lips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How far colors are from those of the lips, in hue and in green; arguments as before."""
-    red, green, blue = np.moveaxis(logs - np.log(lips + 1).astype(np.float32), -1, 0)
+    red, green, blue = _apart(logs, lips)
     return np.hypot(red - green, blue - green), green
+
+
+def _apart(logs: np.ndarray, lips: np.ndarray) -> np.ndarray:
+    """(3, ...) float32: logarithms of red, green and blue over those of the lips."""
+    return np.asarray(np.moveaxis(logs - np.log(lips + 1).astype(np.float32), -1, 0))

@@ -52,12 +52,23 @@ def _drawn(source, gain, lips):
 
 
 def test_lips_that_show_in_the_mouth_have_the_color_of_the_other_lips(source):
+    """Where lip and tongue have one color, the lip's end is not found."""
     lips = (150.0, 90.0, 140.0)
-    color, radius, _ = _drawn(source, (0.9, 1.0, 1.2), lips)
+    pixels = np.full_like(source.pixels, _LIP)
+    tongue = MouthPatch(pixels, source.upper, source.lower, source.lips)
+    color, radius, _ = _drawn(tongue, (0.9, 1.0, 1.2), lips)
     rim = color[(radius > 0.93) & (radius < 0.97)]
     near = np.abs(rim - lips).max(1) < 25
     assert near.mean() > 0.5
     assert not (np.abs(rim - np.array(_LIP) * (0.9, 1.0, 1.2)).max(1) < 15).any()
+
+
+def test_lips_of_another_color_are_not_shown_within_the_mouth(source):
+    """The landmarks of the source lie in its lips: its teeth begin at the edge instead."""
+    color, radius, height = _drawn(source, (1.0, 1.0, 1.0), (150.0, 60.0, 110.0))
+    near = (radius > 0.82) & (radius < 0.9)
+    assert np.abs(color[near & (height < -12)] - _TOOTH).max(1).mean() < 30
+    assert np.abs(color[near & (height > 12)] - _DARK).max(1).mean() < 30
 
 
 def test_teeth_are_neither_green_nor_yellow(source):

@@ -8,8 +8,10 @@ BIN := $(VENV)/bin
 DEMO ?= demo
 
 # The constraints keep every install at the tested versions (and torch from growing by a CUDA build).
-# Python compiles a module when it first imports it: of most packages that is a small part.
+# Python compiles a module when it first imports it: of most packages that is a small part. It has to
+# keep what it compiled, whatever the environment says: the tests start hundreds of processes.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
+export PYTHONDONTWRITEBYTECODE :=
 
 # One process of pytest for each core, each with one thread; plain `pytest` runs in one process, with
 # torch's own number of threads. `worksteal` leaves neighbors together: they share what they load.

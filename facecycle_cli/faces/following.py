@@ -30,6 +30,10 @@ _PATIENCE = 5
 MIN_FACE = 32
 """Height in pixels of the smallest face that is followed, unless a caller says another."""
 
+_LEAST_SHARE = 0.5
+"""Of the height of the smallest face: what is smaller is not searched for while faces are seen. It
+would not be followed."""
+
 _POINT_TOLERANCE = 0.03
 """Distances between the eyes. Landmarks of a still face tremble by about a third of it."""
 
@@ -63,10 +67,21 @@ class Sighting:
 
 
 def video_tracker(
-    backend: FaceBackend, min_face: int = MIN_FACE, *, settle: bool = False
+    backend: FaceBackend,
+    min_face: int = MIN_FACE,
+    *,
+    settle: bool = False,
+    least_share: float = 0.0,
 ) -> FaceTracker:
-    """Tracks all faces of a video, from which one is chosen."""
-    return FaceTracker(backend, everyone=True, min_face=min_face, patience=_PATIENCE, settle=settle)
+    """Tracks all faces of a video; arguments as for :class:`.FaceTracker`."""
+    return FaceTracker(
+        backend,
+        everyone=True,
+        min_face=min_face,
+        patience=_PATIENCE,
+        settle=settle,
+        least_share=least_share,
+    )
 
 
 class FaceFollower:
@@ -96,7 +111,7 @@ class FaceFollower:
     ) -> None:
         self.most_besides = 0
         self._choice = check_face_choice(choice, single=True)
-        self._tracker = video_tracker(backend, min_face, settle=settle)
+        self._tracker = video_tracker(backend, min_face, settle=settle, least_share=_LEAST_SHARE)
 
     def follow(self, frames: Iterable[RGBImage]) -> Iterator[Sighting | None]:
         """The face in each frame, None where it is not seen.

@@ -20,6 +20,7 @@ __all__ = ["INPUT_SIDE", "FaceMesh", "Region"]
 INPUT_SIDE = 192
 """Side of what the network is shown, in pixels."""
 
+_SIZE = INPUT_SIDE, INPUT_SIDE
 _MARGIN = 1.5  # side of the network's crop over that of the box around the landmarks
 _BATCH = 8  # more at once outgrow a core's cache and take a quarter longer each
 # Medians over 230 faces of all kinds of pictures, in heights of YuNet's box:
@@ -109,9 +110,14 @@ class FaceMesh:
         self.network = Network("face_mesh_468.onnx", threads)
 
     def locate(
-        self, images: Sequence[RGBImage], regions: Sequence[Region]
+        self, images: Sequence[RGBImage], regions: Sequence[Region], *, averaged_below: float = 1.0
     ) -> tuple[np.ndarray, np.ndarray]:
         """Landmarks of the face in each region; ``images[i]`` belongs to ``regions[i]``.
+
+        Args:
+            images: (H, W, 3) uint8 RGB each.
+            regions: one of each picture.
+            averaged_below: as :func:`.warp_antialiased` has it.
 
         Returns:
             Landmarks (N, 468, 3) float32, x and y in picture pixels, z in the same unit, negative
@@ -125,7 +131,7 @@ class FaceMesh:
             part = slice(start, min(count, start + _BATCH))
             matrices = [region.matrix for region in regions[part]]
             crops = [
-                warp_antialiased(image, matrix, (INPUT_SIDE, INPUT_SIDE))
+                warp_antialiased(image, matrix, _SIZE, averaged_below=averaged_below)
                 for image, matrix in zip(images[part], matrices, strict=True)
             ]
             outputs = self.network(image=to_planes(crops))

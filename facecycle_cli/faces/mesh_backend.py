@@ -17,6 +17,11 @@ _MORE_PASSES = 3
 """Most passes of the mesh over one face after the first one; most faces need none."""
 
 
+_FOLLOWED_AVERAGED_BELOW = 0.5
+"""The scale from which down pixels are averaged where a face is followed: it takes a third of the
+time, and faces lie as steady."""
+
+
 class MeshBackend:
     """Faces with 468 landmarks, on the CPU, with nothing to download.
 
@@ -74,6 +79,7 @@ class MeshBackend:
         landmarks, presence = self._mesh.locate(
             [image for _, image, _ in known],
             [Region.from_landmarks(face.landmarks) for *_, face in known],
+            averaged_below=_FOLLOWED_AVERAGED_BELOW,
         )
         for (i, _, face), points, sure in zip(known, landmarks, presence, strict=True):
             if sure >= self.min_presence and np.isfinite(points).all():

@@ -84,8 +84,7 @@ class Correction:
         missing = self._own[centers] - at - sampled(displacement, at, self._to_cells)
         slack = self._unit * (_SLACK + _SLACK_OCCLUDED * (1 - in_view[centers]) ** 2)
         values = np.column_stack([missing, other[centers]])
-        coarse = interpolate(at, values, self._coarse.reshape(-1, 2), slack)
-        coarse = coarse.reshape(*self._coarse.shape[:2], 3)
+        coarse = interpolate(at, values, self._coarse, slack)
         return np.asarray(cv2.resize(coarse, self._size, interpolation=cv2.INTER_CUBIC))
 
 

@@ -196,7 +196,6 @@ class Slit:
         if box[2] - box[0] < 2 or box[3] - box[1] < 2:
             return None
         cells = coarse_cells(box, self.cells)
-        at = cells.reshape(-1, 2)
         u, v = frame.of_pixels(cells[..., 0], cells[..., 1])
         fade = 1 - smoothstep(np.abs(u), 1.1, kind.sideways)
         fade *= smoothstep(v, top, top + 0.6 * kind.above)
@@ -222,7 +221,7 @@ class Slit:
             moves.append((points, own - points))
         before = moved_by(np.concatenate([points for points, _ in moves]))
         shifts = [
-            interpolate(points, missing - there, at, slack).reshape(cells.shape)
+            interpolate(points, missing - there, cells, slack)
             for (points, missing), there in zip(
                 moves, np.split(before, [len(moves[0][0])]), strict=True
             )

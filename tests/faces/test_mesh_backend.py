@@ -181,8 +181,8 @@ def test_landmarks_that_are_no_numbers_are_no_face(portraits, faces, refine):
     broken = MeshBackend(threads=1)
     locate = broken._mesh.locate
 
-    def without_numbers(images, regions):
-        landmarks, presence = locate(images, regions)
+    def without_numbers(images, regions, **settings):
+        landmarks, presence = locate(images, regions, **settings)
         return np.full_like(landmarks, np.nan), presence
 
     broken._mesh.locate = without_numbers

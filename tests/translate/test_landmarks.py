@@ -271,9 +271,13 @@ def test_lips_are_closed_at_rest(faces):
 
 def test_interpolation_is_exact_at_its_points_and_constant_beyond_what_they_say():
     rng = np.random.default_rng(1)
-    points, values = rng.uniform(0, 100, (30, 2)), rng.normal(size=(30, 3))
-    assert np.allclose(interpolate(points, values, points), values, atol=1e-3)
+    grid = np.stack(np.meshgrid(*rng.uniform(0, 100, (2, 12))), axis=-1)[:9]
+    some = rng.choice(9 * 12, 30, replace=False)
+    points, values = grid.reshape(-1, 2)[some], rng.normal(size=(30, 3))
+    there = interpolate(points, values, grid)
+    assert there.shape == (9, 12, 3)
+    assert np.allclose(there.reshape(-1, 3)[some], values, atol=1e-3)
     same = np.full((30, 1), 2.5)
-    assert np.allclose(interpolate(points, same, rng.uniform(-50, 150, (9, 2))), 2.5, atol=1e-4)
+    assert np.allclose(interpolate(points, same, grid - 50), 2.5, atol=1e-4)
     twice = np.concatenate([points, points[:1]]), np.concatenate([values, values[:1] + 1])
-    assert np.isfinite(interpolate(*twice, points)).all()
+    assert np.isfinite(interpolate(*twice, grid)).all()

@@ -257,6 +257,9 @@ def test_the_real_package_with_stand_in_networks(monkeypatch):
     package = face_alignment.FaceAlignment
     monkeypatch.setattr(package, "_load_native", lambda *_: BrightestPlace())
     monkeypatch.setattr(package, "_load_native_depth", lambda *_: Flat())
+    for name in ("transform_np", "_get_preds_fromhm"):  # compiling them takes 15 s
+        compiled = getattr(face_alignment.utils, name)
+        monkeypatch.setattr(face_alignment.utils, name, compiled.py_func)
     backend = FaceAlignmentBackend(threads=1)
     rng = np.random.default_rng(0)
     y, x = np.mgrid[0:400, 0:400]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import pickle
 import signal
 import sys
 import warnings
@@ -17,10 +16,10 @@ from facecycle_cli.system import end_with_parent, interrupts_blocked
 
 __all__ = ["with_second_process"]
 
-_DEPTH = 6
+_DEPTH = 3
 """Items that the second process has at most: one that it works on, and those that wait for it."""
 
-_AHEAD = 3
+_AHEAD = 2
 """Items that this process makes at most while the second one works on an earlier one."""
 
 _Item = TypeVar("_Item")
@@ -34,7 +33,7 @@ def with_second_process(
 
     Python runs one thread at a time. Where the work is many small steps, two threads get little
     further than one, and two processes twice as far. The second one takes items while it has less
-    than six of them; all others are made here, as long as it is starting every one of them. Nor
+    than three of them; all others are made here, as long as it is starting every one of them. Nor
     is anything lost when it dies, or cannot start: what it had is made here once more.
 
     The second process is a new Python ("spawn"): a program that gets here must not do so again when
@@ -84,7 +83,7 @@ class _SecondProcess(Generic[_Item, _Result]):
             1,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_begin,
-            initargs=(pickle.dumps(work),),
+            initargs=(work,),
         )
         self._given: list[Future[_Result]] = []
         self._ready: Future[None] | None = None
@@ -117,13 +116,13 @@ _work: Callable[[Any], Any]
 """Of the second process."""
 
 
-def _begin(pickled: bytes) -> None:
+def _begin(work: Callable[[Any], Any]) -> None:
     global _work
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # libraries' notes to developers
     end_with_parent()
-    _work = pickle.loads(pickled)
+    _work = work
 
 
 def _say_ready() -> None:

@@ -14,7 +14,7 @@ from facecycle_cli.errors import MediaError, NoFaceError
 from facecycle_cli.faces import FaceBackend, search_photos
 from facecycle_cli.faces.backend import settled
 from facecycle_cli.faces.following import FaceFollower
-from facecycle_cli.media.pipeline import BATCH, batches, in_thread
+from facecycle_cli.media.pipeline import batches, in_thread
 from facecycle_cli.media.second_process import with_second_process
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.defaults import default_backend, default_model
@@ -34,9 +34,6 @@ _FLOW_SECONDS, _POSE_SECONDS, _LIPS_SECONDS, _SLOW_SECONDS = 0.2, 0.06, 0.05, 0.
 """Standard deviation of the strongest temporal smoothing: of the networks' flow, of the head's
 pose, of mouth and eyelids, which move faster, and of the pose that moves what is around the head.
 """
-
-_SHARED_BATCH = 4
-"""Frames that go to the second process together: large ones take much memory on their way back."""
 
 _REFERENCE_SECONDS = 1.5
 """The first part of a track, from which its most neutral frames are chosen."""
@@ -163,8 +160,7 @@ class Translation(Iterator[RGBImage]):
     def _motions(self) -> Generator[list[Motion | None], None, None]:
         """What the face does in each frame, in batches; None where it is not seen."""
         with closing(self._measurements()) as measured:
-            count = _SHARED_BATCH if self._second_process else BATCH
-            yield from batches(motions(measured, self._timing), count)
+            yield from batches(motions(measured, self._timing))
 
     def _performed(self) -> Generator[tuple[list[Motion | None], Iterable[RGBImage]], None, None]:
         """The batches with the frames of those motions that are not None."""

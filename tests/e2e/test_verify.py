@@ -1,4 +1,4 @@
-"""verify as a user runs it: a process, its streams, and real pairs."""
+"""verify as a user runs it: its streams, real pairs, and the same from two processes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pytest
 pytest.importorskip("sklearn")
 
 
-def test_rows_on_stdout_notes_on_stderr(run_cli, examples):
+def test_rows_on_stdout_notes_on_stderr(run_here, examples):
     text = "person1_neutral.jpg\tperson1_smiling.jpg\t1\nperson1_neutral.jpg\tgone.jpg\t0\n"
     text += "person2_neutral.jpg\tperson3_smiling.jpg\t0\n"
-    done = run_cli(
+    done = run_here(
         "verify", "--pairs", "-", "--root", examples / "faces", "--json", stdin=text.encode()
     )
     assert done.returncode == 1

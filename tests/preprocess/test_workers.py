@@ -143,14 +143,13 @@ import sys
 from pathlib import Path
 from facecycle_cli.preprocess import PreprocessSettings
 from facecycle_cli.preprocess.pool import LocalPool
+from facecycle_cli.preprocess.sources import Source
 from facecycle_cli.preprocess.workers import WorkerTask
-from tests.conftest import ROOT
-from tests.preprocess.misbehaving import SLOW_SECONDS, work
-from tests.preprocess.test_workers import source
+from tests.preprocess.misbehaving import work
 
 if __name__ == "__main__":
     pool = LocalPool(WorkerTask(PreprocessSettings(), Path(sys.argv[1]), 600), 1, work)
-    for message in pool.run([source("slow")]):
+    for message in pool.run([Source("slow", "/nowhere/slow", "video", "out/slow", False)]):
         import multiprocessing
         print(multiprocessing.active_children()[0].pid, flush=True)
 """

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -118,9 +119,14 @@ def test_while_it_waits_for_a_pipe_that_nobody_writes(start, tmp_path, arguments
     """Or it has refused the pipe, which is as good."""
     os.mkfifo(tmp_path / "pipe")
     process = start(*arguments)
-    deadline = time.monotonic() + 3
+    deadline, before = time.monotonic() + PATIENCE, None
     while process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
+        time.sleep(1)
+        with suppress(psutil.Error):  # it has ended meanwhile
+            used = psutil.Process(process.pid).cpu_times()
+            if used == before:  # it has started, and waits
+                break
+            before = used
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode in (1, 2, 3, 128 + signal.SIGTERM)

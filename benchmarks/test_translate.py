@@ -79,7 +79,6 @@ def test_frames_per_second(benchmark, say, clip: Path, tmp_path: Path) -> None:
                 fps=float(info.fps),
                 model=model,
                 backend=backend,
-                second_process=True,
             ) as translation,
             open_video(place, info.fps, (256, 256), provenance=None, audio_from=clip) as writer,
         ):

@@ -49,10 +49,6 @@ class Performers:
         prepared = [target.prepare(seen) for target in self._targets]
         return map(self.draw, zip(*prepared, strict=True))
 
-    def perform(self, motions: Sequence[Motion | None]) -> list[RGBImage]:
-        """:meth:`frames`, all at once."""
-        return list(self.frames(motions))
-
     def draw(self, drawings: tuple[Drawing, ...]) -> RGBImage:
         """The frame, (H, W, 3) uint8, of the drawing of each face."""
         if len(drawings) == 1:

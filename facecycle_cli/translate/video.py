@@ -15,7 +15,6 @@ from facecycle_cli.faces import FaceBackend, search_photos
 from facecycle_cli.faces.backend import settled
 from facecycle_cli.faces.following import FaceFollower
 from facecycle_cli.media.pipeline import batches, in_thread
-from facecycle_cli.media.second_process import with_second_process
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.defaults import default_backend, default_model
 from facecycle_cli.portrait.likeness import open_choice
@@ -42,8 +41,8 @@ _REFERENCE_SECONDS = 1.5
 class Translation(Iterator[RGBImage]):
     """The frames of a translated video, (H, W, 3) uint8, made as they are asked for.
 
-    Whatever the length of the video, a few dozen frames are in memory. Threads, or a process, are
-    at work until the last frame: close a translation that is not read to its end, or use a ``with``
+    Whatever the length of the video, a few dozen frames are in memory. Threads are at work
+    until the last frame: close a translation that is not read to its end, or use a ``with``
     block.
 
     Args:
@@ -57,8 +56,6 @@ class Translation(Iterator[RGBImage]):
         measured: what was measured of the source before, as :class:`.MotionTemplate` gives it, in
             the place of ``frames``, which are empty then.
         recorder: takes what is measured of the source.
-        second_process: draw in a second process, as :func:`.with_second_process` has it, in the
-            place of threads: half as fast again on two cores, from some ten seconds of video on.
 
     Attributes:
         settings: as given.
@@ -83,9 +80,7 @@ class Translation(Iterator[RGBImage]):
         measure: bool = False,
         measured: Iterable[Measurement | None] | None = None,
         recorder: MotionRecorder | None = None,
-        second_process: bool = False,
     ) -> None:
-        self._second_process = second_process
         self._measured, self._recorder = measured, recorder
         self.frames = self.faces_found = 0
         self._model = model or default_model()
@@ -120,7 +115,7 @@ class Translation(Iterator[RGBImage]):
         self.close()
 
     def close(self) -> None:
-        """End threads and process. Iterating further ends at once."""
+        """End the threads. Iterating further ends at once."""
         self._output.close()
 
     @property
@@ -152,8 +147,7 @@ class Translation(Iterator[RGBImage]):
         if self._measured is not None:
             yield from self._measured
             return
-        faces = self._crop() if self._second_process else in_thread(self._crop)
-        with closing(faces):
+        with closing(in_thread(self._crop)) as faces:
             measured = measure(self._model, faces, self._timing.flow_step)
             yield from measured if self._recorder is None else self._recorder.taking(measured)
 
@@ -164,10 +158,6 @@ class Translation(Iterator[RGBImage]):
 
     def _performed(self) -> Generator[tuple[list[Motion | None], Iterable[RGBImage]], None, None]:
         """The batches with the frames of those motions that are not None."""
-        if self._second_process:
-            with closing(self._motions()) as found:
-                yield from with_second_process(self._target.perform, found)
-            return
         with closing(in_thread(self._motions)) as found:
             for batch in found:
                 yield batch, self._target.frames(batch)

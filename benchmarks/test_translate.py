@@ -58,7 +58,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The talker twice at 480 x 360, with sound."""
     path = tmp_path_factory.mktemp("clip") / "talk.mp4"
     run_ffmpeg(
-        *("-stream_loop", "14", "-i", TALKER, "-vf", "scale=480:360,setsar=1"),
+        *("-stream_loop", "1", "-i", TALKER, "-vf", "scale=480:360,setsar=1"),
         *("-c:v", "libx264", "-preset", "fast", "-pix_fmt", "yuv420p", "-c:a", "aac", path),
     )
     return path

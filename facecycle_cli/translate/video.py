@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
@@ -24,6 +25,7 @@ from facecycle_cli.translate.performers import find_performers
 from facecycle_cli.translate.report import MotionMeter
 from facecycle_cli.translate.settings import TranslateSettings
 from facecycle_cli.translate.source import SourceFace, crop_sightings, crop_still
+from facecycle_cli.translate.stage import Drawing
 from facecycle_cli.translate.template import MotionRecorder
 from facecycle_cli.types import RGBImage
 
@@ -41,9 +43,8 @@ _REFERENCE_SECONDS = 1.5
 class Translation(Iterator[RGBImage]):
     """The frames of a translated video, (H, W, 3) uint8, made as they are asked for.
 
-    Whatever the length of the video, a few dozen frames are in memory. Threads are at work
-    until the last frame: close a translation that is not read to its end, or use a ``with``
-    block.
+    Whatever the length of the video, a few dozen frames are in memory. Threads are at work until
+    the last frame: close a translation that is not read to its end, or use a ``with`` block.
 
     Args:
         frames: of the source, (H, W, 3) uint8 RGB, all of one size.
@@ -151,31 +152,28 @@ class Translation(Iterator[RGBImage]):
             measured = measure(self._model, faces, self._timing.flow_step)
             yield from measured if self._recorder is None else self._recorder.taking(measured)
 
-    def _motions(self) -> Generator[list[Motion | None], None, None]:
-        """What the face does in each frame, in batches; None where it is not seen."""
+    def _prepare(
+        self,
+    ) -> Generator[list[tuple[Motion | None, tuple[Drawing, ...] | None]], None, None]:
+        """Each frame's motion and its drawing; a frame without a face has the last drawing."""
+        last: tuple[Drawing, ...] | None = None
         with closing(self._measurements()) as measured:
-            yield from batches(motions(measured, self._timing))
-
-    def _performed(self) -> Generator[tuple[list[Motion | None], Iterable[RGBImage]], None, None]:
-        """The batches with the frames of those motions that are not None."""
-        with closing(in_thread(self._motions)) as found:
-            for batch in found:
-                yield batch, self._target.frames(batch)
+            for batch in batches(motions(measured, self._timing)):
+                drawings = iter(self._target.prepare([m for m in batch if m is not None]))
+                prepared = []
+                for motion in batch:
+                    last = last if motion is None else next(drawings)
+                    prepared.append((motion, last))
+                yield prepared
 
     def _draw(self) -> Generator[RGBImage, None, None]:
-        """The frames; one without a face is the last one with a face."""
-        last = self._target.still
-        with closing(self._performed()) as performed:
-            for batch, frames in performed:
-                made = iter(frames)
-                for motion in batch:
-                    self.frames += 1
-                    if motion is None:
-                        yield last.copy()
-                        continue
-                    last = next(made)
-                    self._count(motion, last)
-                    yield last
+        with closing(in_thread(self._prepare)) as prepared:
+            for motion, drawing in itertools.chain.from_iterable(prepared):
+                frame = self._target.still.copy() if drawing is None else self._target.draw(drawing)
+                self.frames += 1
+                if motion is not None:
+                    self._count(motion, frame)
+                yield frame
         if not self.faces_found:
             if self.faces_besides:
                 raise NoFaceError(f"no face {self.settings.face}; it shows {self.faces_besides}")
@@ -272,8 +270,8 @@ def perform_still(
     """:func:`translate_picture` of what was measured of a picture before."""
     settings = _opened(replace(settings, motion="absolute"), model, backend)
     found = find_performers(target, model, backend, settings)
-    (frame,) = found.frames([motion_of_still(measured)])
-    return frame
+    (drawing,) = found.prepare([motion_of_still(measured)])
+    return found.draw(drawing)
 
 
 def _opened(

@@ -39,8 +39,8 @@ def test_writes_beside_the_input(request, face, command, tag, runner):
     assert len(note["checkpoint_sha256"]) == 64
 
 
-def test_pipeline(run_here, face):
-    done = run_here("neutralize", "-", "-o", "-", stdin=face.read_bytes())
+def test_pipeline(run_cli, face):
+    done = run_cli("neutralize", "-", "-o", "-", stdin=face.read_bytes())
     assert done.returncode == 0
     with Image.open(io.BytesIO(done.stdout)) as image:
         assert (image.format, image.size) == ("PNG", (256, 256))
@@ -297,7 +297,8 @@ def test_a_checkpoint_that_is_none(run_here, face):
     assert "not a facecycle checkpoint" in line
 
 
-def test_a_mesh_file_that_is_missing_is_one_clear_line(face, tmp_path):
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_mesh_file_that_is_missing_is_one_clear_line(face, tmp_path, command):
     """The thread that reads it while torch is imported does not print a traceback."""
     code = (
         "import sys; from pathlib import Path; from facecycle_cli import weights\n"
@@ -306,7 +307,7 @@ def test_a_mesh_file_that_is_missing_is_one_clear_line(face, tmp_path):
         "from facecycle_cli.__main__ import main\n"
         "main()\n"
     )
-    done = run_process([sys.executable, "-c", code, "frontalize", face, face, tmp_path / "nowhere"])
+    done = run_process([sys.executable, "-c", code, command, face, face, tmp_path / "nowhere"])
     assert done.returncode == 1
     assert done.stdout == b""
     (line,) = done.stderr.decode().splitlines()

@@ -72,7 +72,11 @@ def lip_rims(
     """
     left, right = edges[0][0], edges[0][-1]
     half = max(1.0, float(np.linalg.norm(right - left)) / 2)
-    smooth = cv2.GaussianBlur(picture, (0, 0), max(0.4, 0.01 * half))
+    blur = max(0.4, 0.01 * half)
+    # Only what is looked at is blurred: a photograph may have a hundred times as many pixels.
+    corner, picture = _around(picture, np.concatenate(edges), _FURTHEST * half + 4 * blur + 2)
+    edges = edges[0] - corner, edges[1] - corner
+    smooth = cv2.GaussianBlur(picture, (0, 0), blur)
     ways = np.linspace(0, _FURTHEST, _STEPS)
     found = []
     for sign, edge in zip((-1, 1), edges, strict=True):
@@ -137,6 +141,14 @@ def past_rims(
     smooth = (depths[:, :-2] + 2 * depths[:, 1:-1] + depths[:, 2:]) / 4
     moved = points + share * smooth.reshape(-1, 1) * inwards
     return moved[:count], moved[count:]
+
+
+def _around(picture: np.ndarray, points: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
+    """The part of a picture within ``reach`` pixels of points (n, 2): its corner (2,), and it."""
+    height, width = picture.shape[:2]
+    low = np.clip(np.floor(points.min(0) - reach), 0, (width - 1, height - 1)).astype(int)
+    high = np.clip(np.ceil(points.max(0) + reach) + 1, low + 1, (width, height)).astype(int)
+    return low, picture[low[1] : high[1], low[0] : high[0]]
 
 
 def _is_lip(logs: np.ndarray, lips: np.ndarray) -> np.ndarray:

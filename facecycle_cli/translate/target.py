@@ -155,7 +155,7 @@ class Target:
             if features and self._dials.eyes and seen_irises is not None:
                 self._gaze = TargetGaze(face, seen_irises, alignment, absolute=self._is_absolute)
             irises = None if self._gaze is None else self._gaze.irises
-            rims = lip_rims(image, mouth_edges(face), self._lips)
+            rims = lip_rims(image, mouth_edges(face), self._lips) if features else None
 
             def landmarks(grid: Grid) -> LandmarkLayer:
                 return LandmarkLayer(

@@ -16,7 +16,6 @@ __all__ = ["MeshBackend"]
 _MORE_PASSES = 3
 """Most passes of the mesh over one face after the first one; most faces need none."""
 
-
 _FOLLOWED_AVERAGED_BELOW = 0.5
 """The scale from which down pixels are averaged where a face is followed: it takes a third of the
 time, and faces lie as steady."""

@@ -24,6 +24,7 @@ def test_rotation_is_the_pose(pose):
     rotation = wanted.rotation
     assert np.allclose(rotation @ rotation.T, np.eye(3))
     assert np.linalg.det(rotation) == pytest.approx(1)
+    assert np.allclose(wanted.backwards, rotation[:, 2])
 
 
 def test_a_turn_changes_nothing(landmarks):

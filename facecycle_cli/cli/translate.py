@@ -249,6 +249,7 @@ def translate_command(
         overwrite=overwrite,
         measure=as_json,
         save_motion=save_motion,
+        second_process=usable_cores() > 1,
     )
     _run(job, open_networks, console)
 

@@ -39,6 +39,7 @@ class TranslateJob:
         overwrite: replace an output that exists.
         measure: measure how well the motion arrived.
         save_motion: an ``.npz`` for the motion of the source; None: it is not kept.
+        second_process: draw long videos in a second process, see :class:`.Translation`.
     """
 
     source: str
@@ -52,6 +53,7 @@ class TranslateJob:
     overwrite: bool = False
     measure: bool = False
     save_motion: str | None = None
+    second_process: bool = False
 
     @property
     def part(self) -> Part:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -43,13 +43,18 @@ class Performers:
         faces = [target.face for target in targets]
         self._shares = [_shares(number, faces, parts) for number in range(len(targets))]
 
-    def prepare(self, motions: Sequence[Motion]) -> list[tuple[Drawing, ...]]:
-        """What each motion makes of every face: the part that needs the networks."""
-        drawings = [target.prepare(motions) for target in self._targets]
-        return list(zip(*drawings, strict=True))
+    def frames(self, motions: Sequence[Motion | None]) -> Iterator[RGBImage]:
+        """The frame of each motion, (H, W, 3) uint8; those that are None have none."""
+        seen = [motion for motion in motions if motion is not None]
+        prepared = [target.prepare(seen) for target in self._targets]
+        return map(self.draw, zip(*prepared, strict=True))
+
+    def perform(self, motions: Sequence[Motion | None]) -> list[RGBImage]:
+        """:meth:`frames`, all at once."""
+        return list(self.frames(motions))
 
     def draw(self, drawings: tuple[Drawing, ...]) -> RGBImage:
-        """The frame, (H, W, 3) uint8."""
+        """The frame, (H, W, 3) uint8, of the drawing of each face."""
         if len(drawings) == 1:
             return self._targets[0].draw(drawings[0])
         frame = self.still.astype(np.float32)

@@ -46,6 +46,9 @@ _MAX_SIDE = 1920
 """Longest side in pixels of a video of a whole picture: players and encoders take no 24 megapixels.
 """
 
+_MANY_FRAMES = 150
+"""From so many on, a second process is worth its beginning."""
+
 OpenNetworks: TypeAlias = "Callable[[int | None], tuple[FaceCycle, FaceBackend]]"
 """Opens the networks and the face backend; the argument is the backend's number of threads."""
 
@@ -254,7 +257,14 @@ class _Task:
                 measure=self.job.measure,
                 measured=source.measured,
                 recorder=recorder,
+                second_process=self._takes_long(source),
             )
+
+    def _takes_long(self, source: Origin) -> bool:
+        """Whether drawing is shared with a second process."""
+        on_cpu = self.model.device.type == "cpu"
+        many = source.frames is None or source.frames >= _MANY_FRAMES
+        return self.job.second_process and on_cpu and many
 
     def _reduced_target(self) -> RGBImage:
         """The target's picture at a size that a video can have."""

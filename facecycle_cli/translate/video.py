@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
@@ -16,6 +15,7 @@ from facecycle_cli.faces import FaceBackend, search_photos
 from facecycle_cli.faces.backend import settled
 from facecycle_cli.faces.following import FaceFollower
 from facecycle_cli.media.pipeline import batches, in_thread
+from facecycle_cli.media.second_process import with_second_process
 from facecycle_cli.model import FaceCycle
 from facecycle_cli.portrait.defaults import default_backend, default_model
 from facecycle_cli.portrait.likeness import open_choice
@@ -25,7 +25,6 @@ from facecycle_cli.translate.performers import find_performers
 from facecycle_cli.translate.report import MotionMeter
 from facecycle_cli.translate.settings import TranslateSettings
 from facecycle_cli.translate.source import SourceFace, crop_sightings, crop_still
-from facecycle_cli.translate.stage import Drawing
 from facecycle_cli.translate.template import MotionRecorder
 from facecycle_cli.types import RGBImage
 
@@ -43,8 +42,9 @@ _REFERENCE_SECONDS = 1.5
 class Translation(Iterator[RGBImage]):
     """The frames of a translated video, (H, W, 3) uint8, made as they are asked for.
 
-    Whatever the length of the video, a few dozen frames are in memory. Threads are at work until
-    the last frame: close a translation that is not read to its end, or use a ``with`` block.
+    Whatever the length of the video, a few dozen frames are in memory. Threads, or a process, are
+    at work until the last frame: close a translation that is not read to its end, or use a ``with``
+    block.
 
     Args:
         frames: of the source, (H, W, 3) uint8 RGB, all of one size.
@@ -57,6 +57,8 @@ class Translation(Iterator[RGBImage]):
         measured: what was measured of the source before, as :class:`.MotionTemplate` gives it, in
             the place of ``frames``, which are empty then.
         recorder: takes what is measured of the source.
+        second_process: draw in a second process, as :func:`.with_second_process` has it, in the
+            place of threads: half as fast again on two cores, from some ten seconds of video on.
 
     Attributes:
         settings: as given.
@@ -81,7 +83,9 @@ class Translation(Iterator[RGBImage]):
         measure: bool = False,
         measured: Iterable[Measurement | None] | None = None,
         recorder: MotionRecorder | None = None,
+        second_process: bool = False,
     ) -> None:
+        self._second_process = second_process
         self._measured, self._recorder = measured, recorder
         self.frames = self.faces_found = 0
         self._model = model or default_model()
@@ -116,7 +120,7 @@ class Translation(Iterator[RGBImage]):
         self.close()
 
     def close(self) -> None:
-        """End the threads. Iterating further ends at once."""
+        """End threads and process. Iterating further ends at once."""
         self._output.close()
 
     @property
@@ -148,32 +152,40 @@ class Translation(Iterator[RGBImage]):
         if self._measured is not None:
             yield from self._measured
             return
-        with closing(in_thread(self._crop)) as faces:
+        faces = self._crop() if self._second_process else in_thread(self._crop)
+        with closing(faces):
             measured = measure(self._model, faces, self._timing.flow_step)
             yield from measured if self._recorder is None else self._recorder.taking(measured)
 
-    def _prepare(
-        self,
-    ) -> Generator[list[tuple[Motion | None, tuple[Drawing, ...] | None]], None, None]:
-        """Each frame's motion and its drawing; a frame without a face has the last drawing."""
-        last: tuple[Drawing, ...] | None = None
+    def _motions(self) -> Generator[list[Motion | None], None, None]:
+        """What the face does in each frame, in batches; None where it is not seen."""
         with closing(self._measurements()) as measured:
-            for batch in batches(motions(measured, self._timing)):
-                drawings = iter(self._target.prepare([m for m in batch if m is not None]))
-                prepared = []
-                for motion in batch:
-                    last = last if motion is None else next(drawings)
-                    prepared.append((motion, last))
-                yield prepared
+            yield from batches(motions(measured, self._timing))
+
+    def _performed(self) -> Generator[tuple[list[Motion | None], Iterable[RGBImage]], None, None]:
+        """The batches with the frames of those motions that are not None."""
+        if self._second_process:
+            with closing(self._motions()) as found:
+                yield from with_second_process(self._target.perform, found)
+            return
+        with closing(in_thread(self._motions)) as found:
+            for batch in found:
+                yield batch, self._target.frames(batch)
 
     def _draw(self) -> Generator[RGBImage, None, None]:
-        with closing(in_thread(self._prepare)) as prepared:
-            for motion, drawing in itertools.chain.from_iterable(prepared):
-                frame = self._target.still.copy() if drawing is None else self._target.draw(drawing)
-                self.frames += 1
-                if motion is not None:
-                    self._count(motion, frame)
-                yield frame
+        """The frames; one without a face is the last one with a face."""
+        last = self._target.still
+        with closing(self._performed()) as performed:
+            for batch, frames in performed:
+                made = iter(frames)
+                for motion in batch:
+                    self.frames += 1
+                    if motion is None:
+                        yield last.copy()
+                        continue
+                    last = next(made)
+                    self._count(motion, last)
+                    yield last
         if not self.faces_found:
             if self.faces_besides:
                 raise NoFaceError(f"no face {self.settings.face}; it shows {self.faces_besides}")
@@ -270,8 +282,8 @@ def perform_still(
     """:func:`translate_picture` of what was measured of a picture before."""
     settings = _opened(replace(settings, motion="absolute"), model, backend)
     found = find_performers(target, model, backend, settings)
-    (drawing,) = found.prepare([motion_of_still(measured)])
-    return found.draw(drawing)
+    (frame,) = found.frames([motion_of_still(measured)])
+    return frame
 
 
 def _opened(

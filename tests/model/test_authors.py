@@ -334,12 +334,14 @@ def test_malicious_file_is_refused_and_runs_nothing(hollow, tmp_path, kind):
 
 
 def test_nothing_in_the_package_unpickles_freely():
+    """Except what a process hands to its own child, as multiprocessing does."""
     package = Path(__file__).parents[2] / "facecycle_cli"
+    own = package / "media" / "second_process.py"
     for path in package.rglob("*.py"):
         source = path.read_text(encoding="utf-8")
         assert "weights_only=False" not in source, path
         assert source.count("torch.load(") == source.count("weights_only=True"), path
-        assert "pickle.load" not in source, path
+        assert "pickle.load" not in source or path == own, path
 
 
 # -- files that would fill the memory --------------------------------------------------------------

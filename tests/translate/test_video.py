@@ -17,7 +17,7 @@ import torch
 from facecycle_cli.errors import MediaError, NoFaceError
 from facecycle_cli.faces import Alignment, Face
 from facecycle_cli.faces.backend import settled
-from facecycle_cli.media import read_frames, read_image
+from facecycle_cli.media import read_frames, read_image, second_process
 from facecycle_cli.model import FaceCycle, preset
 from facecycle_cli.portrait.defaults import DEFAULT_SIZE, default_backend, default_model
 from facecycle_cli.translate import video
@@ -98,7 +98,7 @@ def stub(face) -> StubBackend:
     return StubBackend(face)
 
 
-def run(frames, target, model, backend, fps=25.0, measure=False, **settings):
+def run(frames, target, model, backend, fps=25.0, measure=False, second_process=False, **settings):
     made = Translation(
         iter(frames),
         target,
@@ -107,6 +107,7 @@ def run(frames, target, model, backend, fps=25.0, measure=False, **settings):
         backend=backend,
         settings=TranslateSettings(**settings),
         measure=measure,
+        second_process=second_process,
     )
     return list(made), made
 
@@ -228,6 +229,26 @@ def test_closing_ends_the_threads(target, tiny, stub):
     assert threading.active_count() == before
     with pytest.raises(StopIteration):
         next(made)
+
+
+def test_a_second_process_draws_the_same(target, tiny, stub, monkeypatch):
+    """Also where the face is away, and with all of the networks."""
+    frames = [bright(k % 8) if k % 7 else np.zeros_like(bright(0)) for k in range(30)]
+    take, taken = second_process._SecondProcess.take, []
+
+    def patient(self, batch):
+        self._ready.result()
+        future = take(self, batch)
+        taken.append(future is not None)
+        return future
+
+    monkeypatch.setattr(second_process._SecondProcess, "take", patient)
+    settings = {"size": 64, "motion_from": "networks"}
+    alone, _ = run(frames, target, tiny, stub, **settings)
+    shared, made = run(frames, target, tiny, stub, second_process=True, **settings)
+    np.testing.assert_array_equal(shared, alone)
+    assert any(taken)
+    assert made.report() == {"frames": 30, "faces_found": 25, "frames_held": 5}
 
 
 def test_memory_does_not_grow_with_length(target, tiny, stub):

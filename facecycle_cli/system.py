@@ -12,7 +12,6 @@ import importlib.util
 import json
 import os
 import secrets
-import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -284,33 +283,6 @@ def end_process(code: int) -> NoReturn:
                 child.kill()
     finally:  # whatever happens on the way, memory may be used up
         os._exit(code)
-
-
-def end_with_parent() -> None:
-    """Let this process end when its parent does, whatever it is doing then."""
-    threading.Thread(target=_wait_for_end_of_parent, daemon=True).start()
-
-
-def _wait_for_end_of_parent() -> None:
-    import multiprocessing
-
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        end_process(0)
-
-
-@contextmanager
-def interrupts_blocked() -> Iterator[None]:
-    """A context whose new processes do not see Ctrl-C while they start: their parent decides."""
-    if sys.platform == "win32":
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def usable_cores() -> int:

@@ -10,6 +10,7 @@ import contextlib
 import multiprocessing
 import signal
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -33,7 +34,7 @@ from facecycle_cli.preprocess.workers import (
     prepare_worker,
     process_source,
 )
-from facecycle_cli.system import end_process, end_with_parent, interrupts_blocked
+from facecycle_cli.system import end_process
 
 __all__ = ["LocalPool"]
 
@@ -192,7 +193,7 @@ class _Worker:
     def __init__(self, context: SpawnContext, task: WorkerTask, process: _Process) -> None:
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, task, process), daemon=True)
-        with interrupts_blocked():
+        with _interrupts_blocked():
             self.process.start()
         theirs.close()
         self.portion: deque[Source] = deque()
@@ -220,6 +221,19 @@ class _Worker:
         return found
 
 
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """A context whose new processes do not see Ctrl-C while they start: their parent decides."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _end_all(workers: Sequence[_Worker]) -> None:
     programs = [program for worker in workers for program in worker.programs()]
     for worker in workers:
@@ -242,7 +256,7 @@ def _serve(connection: Connection, task: WorkerTask, process: _Process) -> None:
     if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     try:
-        end_with_parent()
+        threading.Thread(target=_end_with_parent, daemon=True).start()
         try:
             prepare_worker(task.settings)
         except Exception as error:
@@ -263,6 +277,14 @@ def _serve(connection: Connection, task: WorkerTask, process: _Process) -> None:
         return  # the parent has ended
     except BaseException as error:
         end_process(_NO_MEMORY if lacks_memory(error) else _FAILED)
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent has ended, also in the middle of a source."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        end_process(0)
 
 
 def _signal_name(number: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -15,7 +14,7 @@ import psutil
 import pytest
 import torch
 
-from facecycle_cli.media.second_process import with_second_process
+from facecycle_cli.media.second_process import _SecondProcess, with_second_process
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
@@ -99,40 +98,119 @@ def test_what_fails_there_is_raised_here():
             pass
 
 
+def test_a_work_that_two_cannot_share_is_done_here(monkeypatch):
+    """One that is defined in a main module, which another process has not."""
+    monkeypatch.setattr(sys.modules["__main__"], "nowhere", nowhere, raising=False)
+    work = MainModule()
+    assert list(with_second_process(work, range(5))) == [(k, -k) for k in range(5)]
+    second = _SecondProcess(work)
+    for thread in second._threads:
+        thread.join(PATIENCE)
+    assert second.take(1) is None
+    second.end()
+
+
+class MainModule:
+    def __call__(self, item: int) -> int:
+        return -item
+
+    def __reduce__(self):
+        return nowhere, ()
+
+
+def nowhere() -> MainModule:
+    return MainModule()
+
+
+nowhere.__module__ = "__main__"
+
+
 def test_without_a_second_process_all_is_made_here(monkeypatch):
-    def no_process(*_):
+    def no_process(*_, **__):
         raise BlockingIOError("Resource temporarily unavailable")
 
-    monkeypatch.setattr(multiprocessing.get_context("spawn").Process, "start", no_process)
+    monkeypatch.setattr(subprocess, "Popen", no_process)
     made = list(with_second_process(where, range(5)))
     assert made == [(k, (os.getpid(), k)) for k in range(5)]
+
+
+class Large:
+    """More than a pipe holds."""
+
+    def __init__(self) -> None:
+        self.bytes = bytes(8_000_000)
+
+    def __call__(self, item: int) -> bytes:
+        return self.bytes[:1000] + bytes([item % 256])
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.1, 0.5])
+def test_it_may_die_while_it_starts(seconds):
+    """Nobody waits for it then to read what it was given."""
+    made = with_second_process(Large(), itertools.count())
+    next(made)
+    (child,) = children()
+    time.sleep(seconds)
+    child.kill()
+    assert [item for item, _ in itertools.islice(made, 20)] == list(range(1, 21))
+    made.close()
+
+
+def test_large_items_and_results():
+    """A pipe that is full stops neither of them."""
+    end = time.monotonic() + PATIENCE
+    second = _SecondProcess(bytes.swapcase)
+    assert second.ready.wait(PATIENCE)
+    futures = [second.take(bytes([97 + k]) * 3_000_000) for k in range(3)]
+    assert second.take(b"one too many") is None
+    for k, future in enumerate(futures):
+        assert future.result(end - time.monotonic()) == bytes([65 + k]) * 3_000_000
+    second.end()
 
 
 def test_closing_ends_the_process():
     made = with_second_process(where, itertools.count())
     next(made)
-    assert multiprocessing.active_children()
+    assert children()
     made.close()
-    assert not multiprocessing.active_children()
+    assert not children()
+
+
+def test_what_libraries_print_is_no_result():
+    second = _SecondProcess(say_and_double)
+    assert second.ready.wait(PATIENCE)
+    assert second.take(4).result(PATIENCE) == 8
+    second.end()
+
+
+def say_and_double(item: int) -> int:
+    sys.stdout.write("loading")
+    os.write(1, b"warning")
+    return 2 * item
+
+
+def children() -> list[psutil.Process]:
+    return psutil.Process().children()
 
 
 PARENT = """
-import itertools, multiprocessing, os
+import itertools, psutil
 from facecycle_cli.media.second_process import with_second_process
 
-if __name__ == "__main__":
-    for _, pid in with_second_process(len, itertools.repeat("item")):
-        print(multiprocessing.active_children()[0].pid, flush=True)
+for _ in with_second_process(len, itertools.repeat("item")):
+    print(psutil.Process().children()[0].pid, flush=True)
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
-def test_it_does_not_outlive_a_killed_parent(tmp_path):
-    script = tmp_path / "parent.py"
-    script.write_text(PARENT)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, env=environment) as run:
+@pytest.mark.parametrize("number", ["SIGKILL", "SIGTERM"])
+def test_it_does_not_outlive_a_killed_parent(number):
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as run:
         child = psutil.Process(int(run.stdout.readline()))
-        os.kill(run.pid, signal.SIGKILL)
+        os.kill(run.pid, getattr(signal, number))
     psutil.wait_procs([child], timeout=PATIENCE)
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE

@@ -237,7 +237,7 @@ def test_a_second_process_draws_the_same(target, tiny, stub, monkeypatch):
     take, taken = second_process._SecondProcess.take, []
 
     def patient(self, batch):
-        self._ready.result()
+        assert self.ready.wait(60)
         future = take(self, batch)
         taken.append(future is not None)
         return future

@@ -23,7 +23,7 @@ from facecycle_cli.faces.similarity import apply_affine, invert_affine, warp_ant
 from facecycle_cli.faces.topology import MESH_468
 from facecycle_cli.types import RGBImage
 
-__all__ = ["CloseLook", "look_closely", "look_closely_at"]
+__all__ = ["LIPS", "CloseLook", "look_closely", "look_closely_at"]
 
 _NETWORK = Network("attention_mesh.onnx", 1)
 
@@ -84,6 +84,9 @@ _PARTS: Final = (
     ), (362, 263)),
 )
 # fmt: on
+
+LIPS: Final = list(_PARTS[0].landmarks)
+"""Numbers of the landmarks of the lips, from their outer to their inner edges."""
 
 _OUTPUTS: Final = [part.output for part in _PARTS]
 

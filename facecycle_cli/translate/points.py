@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from facecycle_cli.faces import Alignment, Face, HeadPose
+from facecycle_cli.faces.attention_mesh import LIPS
 from facecycle_cli.faces.canonical import visibility
 from facecycle_cli.portrait.features import smoothstep
 from facecycle_cli.portrait.head import Head, shape_distance
@@ -55,9 +56,17 @@ _EXPRESSION = 1.07
 """How far the face moves, over what the source's landmarks say: smoothing in time, and landmarks
 that see less of a motion than was drawn, take that away (slopes in the same evaluation)."""
 
+_LIPS_WIDTH = 1.15
+"""How far lips go to their sides, over that: the mesh sees nine tenths of it in what is drawn."""
+
 _TURN = 25.0, 30.0
 """Degrees from the photograph's own yaw or pitch up to which a head turns as it should, and beyond
 which it never turns: the far cheek would be squeezed to a line, and the near one stretched."""
+
+_HALF_HIDDEN, _HELD = (26.0, 44.0), 0.8
+"""Degrees of yaw in the photograph up to which the far half of the face is seen, and from which it
+is not: its landmarks are guessed, and what is drawn at them swells as they turn. The share of a
+nod, or of a turn to the front, that such a photograph does not make."""
 
 _LAGS = 0.06, 0.15
 """Sizes of the head by which it has gone from where the slow one is, up to which what is around it
@@ -144,7 +153,11 @@ class TargetPoints:
         self._limits = limits
         self._level = HeadPlacement.of(alignment).roll
         self._head = Head.in_crop(face, alignment)
+        own = self._head.shape[:, :2]
+        hidden = float(smoothstep(np.array(abs(self._head.angles[0])), *_HALF_HIDDEN))
+        self._reach = 1 - _HELD * hidden
         self._neutral = rest_shape(self._head)
+        self._neutral += hidden * (own - self._neutral)
         self._hair, self._before = self._hair_around()
         self.own = self._placed(self._head.shape, self._head).points
 
@@ -225,14 +238,20 @@ class TargetPoints:
             angles = angles + trust * (np.array([yaw, pitch]) - rest[:2])
         roll = roll + math.degrees(cmath.phase(moved.turn))
         size = own.size * abs(moved.turn)
-        nod = pitch + _NOD * (angles[1] - pitch)
-        turned = [_bounded(yaw, yaw + _YAW * (angles[0] - yaw)), _bounded(pitch, nod), roll]
+        by = angles - own.angles[:2]
         # What a turn is given beyond the source's own does not move the face as a whole.
-        plain = np.array([_bounded(yaw, angles[0]), _bounded(pitch, angles[1]), roll])
+        turned = np.array([*self._turned(by * (_YAW, _NOD)), roll])
+        plain = np.array([*self._turned(by), roll])
         turn = _middle_of_head(own) - size * _DEPTH * _behind(plain) - own.center
         shift = limited_shift(moved.shift + complex(*turn), self._limits)
         center = own.center + np.array([shift.real, shift.imag])
-        return _Turned(center, size, np.array(turned))
+        return _Turned(center, size, turned)
+
+    def _turned(self, by: np.ndarray) -> tuple[float, float]:
+        """Yaw and pitch that far from the photograph's own, or as far as it can be turned."""
+        yaw, pitch, _ = self._head.angles
+        reach = self._reach if by[0] * yaw < 0 else 1.0
+        return yaw + _bounded(by[0], reach), pitch + _bounded(by[1], self._reach)
 
     def _shape(self, motion: Motion) -> np.ndarray:
         """The shape of the target's face with the source's expression, (468, 3)."""
@@ -241,7 +260,9 @@ class TargetPoints:
         begin = first if self._absolute else rest
         turned = abs(float(motion.head.angles[0]))
         seen = 1 - float(smoothstep(np.array(turned), *_PROFILE))
-        now = begin + _EXPRESSION * seen * (motion.head.shape - begin)
+        change = _EXPRESSION * seen * (motion.head.shape - begin)
+        change[LIPS, 0] *= _LIPS_WIDTH
+        now = begin + change
         moved = own + now - rest
         if not self._absolute:
             moved[:, :2] += self._lasting(rest[:, :2] - reference.neutral)
@@ -335,14 +356,13 @@ def _forward(pose: Head | _Turned, before: np.ndarray) -> np.ndarray:
     return np.asarray(-pose.size * before[:, None] * _behind(pose.angles))
 
 
-def _bounded(own: float, angle: float) -> float:
-    """An angle in degrees, no further from ``own`` than a photograph can be turned."""
-    exact, most = _TURN
-    beyond = abs(angle - own) - exact
+def _bounded(angle: float, reach: float) -> float:
+    """An angle in degrees, no larger than a share of what a photograph can be turned."""
+    exact, most = reach * np.array(_TURN)
+    beyond = abs(angle) - exact
     if beyond <= 0:
         return angle
-    bounded = exact + (most - exact) * math.tanh(beyond / (most - exact))
-    return own + math.copysign(bounded, angle - own)
+    return math.copysign(exact + (most - exact) * math.tanh(beyond / (most - exact)), angle)
 
 
 def _behind(angles: np.ndarray) -> np.ndarray:

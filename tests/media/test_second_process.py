@@ -104,8 +104,7 @@ def test_a_work_that_two_cannot_share_is_done_here(monkeypatch):
     work = MainModule()
     assert list(with_second_process(work, range(5))) == [(k, -k) for k in range(5)]
     second = _SecondProcess(work)
-    for thread in second._threads:
-        thread.join(PATIENCE)
+    second.process.wait(PATIENCE)
     assert second.take(1) is None
     second.end()
 

@@ -8,12 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
-from facecycle_cli.faces import Face, HeadPose
+from facecycle_cli.faces import Alignment, Face, HeadPose
 from facecycle_cli.media import read_image
 from facecycle_cli.portrait.correction import sampled
 from facecycle_cli.portrait.head import Head
 from facecycle_cli.translate.measurement import measure_still
 from facecycle_cli.translate.motion import Motion, motion_of_still
+from facecycle_cli.translate.placement import IN_PICTURE
 from facecycle_cli.translate.points import TargetPoints
 from facecycle_cli.translate.settings import TranslateSettings
 from facecycle_cli.translate.source import crop_still
@@ -132,3 +133,34 @@ def test_light_ends_where_the_face_ends(still):
     change = np.log((bright + 1) / (dark + 1))
     assert np.abs(change[beside]).max() < 0.06
     assert change[within].mean() > 0.2
+
+
+def photographed(still: Still, yaw: float) -> TargetPoints:
+    """The face of the picture as if it had been photographed like that."""
+    head = turned(still.points._head, yaw - still.points._head.angles[0])
+    landmarks = (200 + 100 * head.in_space).astype(np.float32)
+    face = replace(still.face, landmarks=landmarks)
+    return TargetPoints(face, Alignment.from_face(face, 64), absolute=False, limits=IN_PICTURE)
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_photograph_in_profile_hardly_turns_to_the_front(still, side):
+    """Half of it was not seen. It turns away as any other."""
+    rest = still.motion.head
+    nose = still.face.topology.nose_tip
+
+    def goes(points: TargetPoints, yaw: float) -> float:
+        moved = points.moved(performing(still.motion, turned(rest, yaw))).wanted.points
+        return abs(float((moved - points.own)[nose, 0])) / points._head.size
+
+    frontal, profile = photographed(still, 0.0), photographed(still, 50.0 * side)
+    assert goes(profile, -20.0 * side) < 0.3 * goes(frontal, 20.0)
+    assert goes(profile, 10.0 * side) > goes(profile, -10.0 * side)
+
+
+def test_a_photograph_in_profile_keeps_its_shape(still):
+    """What a network guesses of its far half is not exchanged for the shape of a neutral face."""
+    profile = photographed(still, 50.0)
+    np.testing.assert_allclose(profile._neutral, profile._head.shape[:, :2], atol=1e-9)
+    frontal = photographed(still, 0.0)
+    assert np.abs(frontal._neutral - frontal._head.shape[:, :2]).max() > 0.003

@@ -23,7 +23,7 @@ from facecycle_cli.faces.similarity import apply_affine, invert_affine, warp_ant
 from facecycle_cli.faces.topology import MESH_468
 from facecycle_cli.types import RGBImage
 
-__all__ = ["LIPS", "CloseLook", "look_closely", "look_closely_at"]
+__all__ = ["BROWS", "LIPS", "CloseLook", "look_closely", "look_closely_at"]
 
 _NETWORK = Network("attention_mesh.onnx", 1)
 
@@ -87,6 +87,13 @@ _PARTS: Final = (
 
 LIPS: Final = list(_PARTS[0].landmarks)
 """Numbers of the landmarks of the lips, from their outer to their inner edges."""
+
+# fmt: off
+BROWS: Final = [
+    70, 63, 105, 66, 107, 46, 53, 52, 65, 55, 336, 296, 334, 293, 300, 285, 295, 282, 283, 276,
+]
+# fmt: on
+"""Numbers of the landmarks of the brows: upper and lower edge of each."""
 
 _OUTPUTS: Final = [part.output for part in _PARTS]
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from facecycle_cli.faces import Alignment, Face, HeadPose
-from facecycle_cli.faces.attention_mesh import LIPS
+from facecycle_cli.faces.attention_mesh import BROWS, LIPS
 from facecycle_cli.faces.canonical import visibility
 from facecycle_cli.portrait.features import smoothstep
 from facecycle_cli.portrait.head import Head, shape_distance
@@ -56,8 +56,9 @@ _EXPRESSION = 1.07
 """How far the face moves, over what the source's landmarks say: smoothing in time, and landmarks
 that see less of a motion than was drawn, take that away (slopes in the same evaluation)."""
 
-_LIPS_WIDTH = 1.15
-"""How far lips go to their sides, over that: the mesh sees nine tenths of it in what is drawn."""
+_LIPS_AND_BROWS = 1.15
+"""How far lips go to their sides and brows rise, over that: the mesh of the whole face sees
+eight to nine tenths of it in what is drawn."""
 
 _TURN = 25.0, 30.0
 """Degrees from the photograph's own yaw or pitch up to which a head turns as it should, and beyond
@@ -158,6 +159,9 @@ class TargetPoints:
         self._reach = 1 - _HELD * hidden
         self._neutral = rest_shape(self._head)
         self._neutral += hidden * (own - self._neutral)
+        self._gains = np.full_like(self._head.shape, _EXPRESSION)
+        self._gains[LIPS, 0] *= _LIPS_AND_BROWS
+        self._gains[BROWS, 1] *= _LIPS_AND_BROWS
         self._hair, self._before = self._hair_around()
         self.own = self._placed(self._head.shape, self._head).points
 
@@ -260,9 +264,7 @@ class TargetPoints:
         begin = first if self._absolute else rest
         turned = abs(float(motion.head.angles[0]))
         seen = 1 - float(smoothstep(np.array(turned), *_PROFILE))
-        change = _EXPRESSION * seen * (motion.head.shape - begin)
-        change[LIPS, 0] *= _LIPS_WIDTH
-        now = begin + change
+        now = begin + seen * self._gains * (motion.head.shape - begin)
         moved = own + now - rest
         if not self._absolute:
             moved[:, :2] += self._lasting(rest[:, :2] - reference.neutral)

@@ -82,6 +82,7 @@ class Reference:
 
     Attributes:
         placement: of the head in the picture.
+        first_placement: the same in the first frame of the track.
         yaw: of the head, in degrees.
         backflow: (2, s, s) float32, grid units.
         mouth: opening of the mouth, in distances between the eyes.
@@ -99,6 +100,7 @@ class Reference:
     """
 
     placement: HeadPlacement
+    first_placement: HeadPlacement
     yaw: float
     backflow: np.ndarray
     mouth: float
@@ -225,6 +227,7 @@ def _reference(frames: Iterable[Measurement | None]) -> Reference:
     head = replace(at_rest, shape=closed.shape)
     return Reference(
         replace(placement, roll=placement.roll * roll_trust),
+        measured[0].placement,
         yaw,
         np.mean([m.backflow for m in neutral], axis=0),
         min(_CLOSED_MOUTH, float(np.mean(mouths))),

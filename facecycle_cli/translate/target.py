@@ -267,8 +267,11 @@ class Target:
         return backflow if share == 1 else np.clip(rest + share * (backflow - rest), -1, 1)
 
     def _plane_motion(self, motion: Motion) -> PlaneMotion:
-        level = self._level if self._is_absolute else None
-        whole = plane_motion(motion.placement, motion.reference.placement, level=level)
+        reference = motion.reference
+        if self._is_absolute:
+            whole = plane_motion(motion.placement, reference.first_placement, level=self._level)
+        else:
+            whole = plane_motion(motion.placement, reference.placement)
         return self._dials.plane(whole)
 
 

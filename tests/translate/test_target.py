@@ -109,6 +109,7 @@ def motion(face, encoded) -> Motion:
     lids = upper_lids(head.shape, face.topology)
     reference = Reference(
         placement,
+        placement,
         face.pose.yaw,
         backflow,
         0.0,
@@ -130,6 +131,20 @@ def target_of(photograph, face, networks, **settings) -> Target:
     return Target(
         photograph, face, networks, TranslateSettings(size=64, motion_from="networks", **settings)
     )
+
+
+def test_a_head_moved_by_the_flow_begins_where_the_photograph_has_it(
+    photograph, face, networks, motion
+):
+    """With absolute motion, wherever the source's head is when it is calm."""
+    moved = replace(motion, placement=replace(motion.placement, center=9 + 9j))
+    target = target_of(photograph, face, networks, motion="absolute")
+    for first in (motion.placement, moved.placement):
+        begun = replace(motion.reference, first_placement=first)
+        still = target._plane_motion(replace(motion, placement=first, reference=begun))
+        assert still.shift == 0
+        gone = target._plane_motion(replace(moved, reference=begun))
+        assert (gone.shift == 0) == (first == moved.placement)
 
 
 def test_a_relative_motion_like_its_reference_leaves_the_photograph(

@@ -60,6 +60,13 @@ _LIPS_AND_BROWS = 1.15
 """How far lips go to their sides and brows rise, over that: the mesh of the whole face sees
 eight to nine tenths of it in what is drawn."""
 
+_FOREHEAD = [71, 68, 104, 69, 108, 337, 299, 333, 298, 301]
+_BROW_EDGES = [70, 63, 105, 66, 107, 336, 296, 334, 293, 300]
+"""The lowest row of the forehead's landmarks, and the upper edges of the brows below them."""
+
+_ROOM_ABOVE_BROWS = 0.6
+"""What is left at least of the distance between these two, in that of the photograph."""
+
 _TURN = 25.0, 30.0
 """Degrees from the photograph's own yaw or pitch up to which a head turns as it should, and beyond
 which it never turns: the far cheek would be squeezed to a line, and the near one stretched."""
@@ -268,9 +275,20 @@ class TargetPoints:
         moved = own + now - rest
         if not self._absolute:
             moved[:, :2] += self._lasting(rest[:, :2] - reference.neutral)
-            return np.asarray(moved)
+            return self._with_forehead(moved)
         moved[:, :2] = self._neutral + now[:, :2] - reference.neutral
-        return np.asarray(moved + self._same_face(first) * (own + now - first - moved))
+        return self._with_forehead(moved + self._same_face(first) * (own + now - first - moved))
+
+    def _with_forehead(self, shape: np.ndarray) -> np.ndarray:
+        """A shape whose forehead makes room for raised brows.
+
+        The mesh of the face, which has the forehead, raises brows less far than the close look does
+        that has them: skin between the two would be squeezed to nothing, and folded.
+        """
+        heights, own = shape[:, 1], self._head.shape[:, 1]
+        room = _ROOM_ABOVE_BROWS * (own[_BROW_EDGES] - own[_FOREHEAD]).clip(0)
+        heights[_FOREHEAD] = np.minimum(heights[_FOREHEAD], heights[_BROW_EDGES] - room)
+        return shape
 
     def _same_face(self, first: np.ndarray) -> float:
         """1 if a shape is the target's own face, expression included, else 0."""

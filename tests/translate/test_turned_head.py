@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from facecycle_cli.faces import Alignment, Face, HeadPose
+from facecycle_cli.faces.attention_mesh import BROWS
 from facecycle_cli.media import read_image
 from facecycle_cli.portrait.correction import sampled
 from facecycle_cli.portrait.head import Head
@@ -164,3 +165,16 @@ def test_a_photograph_in_profile_keeps_its_shape(still):
     np.testing.assert_allclose(profile._neutral, profile._head.shape[:, :2], atol=1e-9)
     frontal = photographed(still, 0.0)
     assert np.abs(frontal._neutral - frontal._head.shape[:, :2]).max() > 0.003
+
+
+def test_the_forehead_makes_room_for_raised_brows(still):
+    """Brows that rise by as much as they are below it do not fold the skin between."""
+    topology = still.face.topology
+    head, brow, above = still.motion.head, topology.left_brow[2], 104
+    shape = head.shape.copy()
+    shape[BROWS, 1] -= shape[brow, 1] - shape[above, 1]
+    raised = still.points.moved(performing(still.motion, replace(head, shape=shape)))
+    gaps = [
+        points[brow, 1] - points[above, 1] for points in (still.points.own, raised.wanted.points)
+    ]
+    assert 0.5 * gaps[0] < gaps[1] < gaps[0]

@@ -23,7 +23,15 @@ from facecycle_cli.faces.similarity import apply_affine, invert_affine, warp_ant
 from facecycle_cli.faces.topology import MESH_468
 from facecycle_cli.types import RGBImage
 
-__all__ = ["BROWS", "LIPS", "CloseLook", "look_closely", "look_closely_at"]
+__all__ = [
+    "ABOVE_BROWS",
+    "BROWS",
+    "LIPS",
+    "UPPER_BROWS",
+    "CloseLook",
+    "look_closely",
+    "look_closely_at",
+]
 
 _NETWORK = Network("attention_mesh.onnx", 1)
 
@@ -88,12 +96,13 @@ _PARTS: Final = (
 LIPS: Final = list(_PARTS[0].landmarks)
 """Numbers of the landmarks of the lips, from their outer to their inner edges."""
 
-# fmt: off
-BROWS: Final = [
-    70, 63, 105, 66, 107, 46, 53, 52, 65, 55, 336, 296, 334, 293, 300, 285, 295, 282, 283, 276,
-]
-# fmt: on
-"""Numbers of the landmarks of the brows: upper and lower edge of each."""
+UPPER_BROWS: Final = [*MESH_468.left_brow, *MESH_468.right_brow]
+ABOVE_BROWS: Final = [71, 68, 104, 69, 108, 337, 299, 333, 298, 301]
+"""Numbers of the landmarks of the brows' upper edges, and of the lowest row of the forehead's, one
+above each of them: those are not looked at closely."""
+
+BROWS: Final = [*UPPER_BROWS, 46, 53, 52, 65, 55, 285, 295, 282, 283, 276]
+"""Numbers of the landmarks of the brows: their upper and lower edges."""
 
 _OUTPUTS: Final = [part.output for part in _PARTS]
 

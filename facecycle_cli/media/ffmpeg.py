@@ -46,11 +46,12 @@ RAW_JPEG_SUFFIXES: Final = frozenset((".mjpeg", ".mjpg"))
 """Of JPEG pictures one after the other: nothing in such a file says that it is a video."""
 _JPEG_BEGIN: Final = b"\xff\xd8"
 
-_OWN_SESSION: dict[str, Any]
+OWN_SESSION: dict[str, Any]
 if sys.platform == "win32":
-    _OWN_SESSION = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    OWN_SESSION = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
 else:
-    _OWN_SESSION = {"start_new_session": True}
+    OWN_SESSION = {"start_new_session": True}
+"""What keeps Ctrl-C from a process: its parent decides."""
 
 
 @lru_cache(maxsize=1)
@@ -152,7 +153,7 @@ def run(arguments: Sequence[str], *, descriptors: Sequence[int] = ()) -> Finishe
         errors="replace",
         check=False,
         **_passed(descriptors),
-        **_OWN_SESSION,
+        **OWN_SESSION,
     )
 
 
@@ -202,7 +203,7 @@ class Process:
                 stderr=self._messages,
                 bufsize=0,
                 **_passed(descriptors),
-                **_OWN_SESSION,
+                **OWN_SESSION,
             )
         except BaseException:
             self._messages.close()

@@ -21,6 +21,8 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, BinaryIO, Generic, TypeVar
 
+from facecycle_cli.media.ffmpeg import OWN_SESSION
+
 __all__ = ["serve", "with_second_process"]
 
 _DEPTH = 3
@@ -108,7 +110,7 @@ class _SecondProcess(Generic[_Item, _Result]):
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,  # what matters is raised here once more
-                **_apart(),
+                **OWN_SESSION,
             )
         except OSError:
             self._died = True
@@ -167,13 +169,6 @@ class _SecondProcess(Generic[_Item, _Result]):
 
 def _pickled(message: Any) -> bytes:
     return pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
-
-
-def _apart() -> dict[str, Any]:
-    """What keeps Ctrl-C from a process: its parent decides."""
-    if sys.platform == "win32":
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-    return {"start_new_session": True}
 
 
 def serve() -> None:

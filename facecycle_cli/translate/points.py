@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from facecycle_cli.faces import Alignment, Face, HeadPose
-from facecycle_cli.faces.attention_mesh import BROWS, LIPS
+from facecycle_cli.faces.attention_mesh import ABOVE_BROWS, BROWS, LIPS, UPPER_BROWS
 from facecycle_cli.faces.canonical import visibility
 from facecycle_cli.portrait.features import smoothstep
 from facecycle_cli.portrait.head import Head, shape_distance
@@ -60,12 +60,8 @@ _LIPS_AND_BROWS = 1.15
 """How far lips go to their sides and brows rise, over that: the mesh of the whole face sees
 eight to nine tenths of it in what is drawn."""
 
-_FOREHEAD = [71, 68, 104, 69, 108, 337, 299, 333, 298, 301]
-_BROW_EDGES = [70, 63, 105, 66, 107, 336, 296, 334, 293, 300]
-"""The lowest row of the forehead's landmarks, and the upper edges of the brows below them."""
-
 _ROOM_ABOVE_BROWS = 0.6
-"""What is left at least of the distance between these two, in that of the photograph."""
+"""The least that is left of the photograph's distance from brows to the landmarks above them."""
 
 _TURN = 25.0, 30.0
 """Degrees from the photograph's own yaw or pitch up to which a head turns as it should, and beyond
@@ -286,8 +282,8 @@ class TargetPoints:
         that has them: skin between the two would be squeezed to nothing, and folded.
         """
         heights, own = shape[:, 1], self._head.shape[:, 1]
-        room = _ROOM_ABOVE_BROWS * (own[_BROW_EDGES] - own[_FOREHEAD]).clip(0)
-        heights[_FOREHEAD] = np.minimum(heights[_FOREHEAD], heights[_BROW_EDGES] - room)
+        room = _ROOM_ABOVE_BROWS * (own[UPPER_BROWS] - own[ABOVE_BROWS]).clip(0)
+        heights[ABOVE_BROWS] = np.minimum(heights[ABOVE_BROWS], heights[UPPER_BROWS] - room)
         return shape
 
     def _same_face(self, first: np.ndarray) -> float:
